@@ -1,0 +1,55 @@
+/**
+ * Depthwise convolution (groups = input channels = output channels), direct: every vector of four channels of a pixel
+ * is the sum of its taps' vectors times the taps' weights [taps][lanes].
+ */
+import { clampLow, multiplyAdd } from '../simd';
+import { ConvDescriptor } from './descriptor';
+
+/** Like conv2d (conv/conv2d.ts); scratch holds one address per tap. */
+export function depthwiseConv2d(
+  descriptorPtr: usize,
+  inPtr: usize,
+  outPtr: usize,
+  residualPtr: usize,
+  firstPixel: i32,
+  lastPixel: i32,
+): void {
+  const d = changetype<ConvDescriptor>(descriptorPtr);
+  const pixelsPerImage = d.outHeight * d.outWidth;
+  for (let pixel = firstPixel; pixel < lastPixel; ++pixel) {
+    const image = pixel / pixelsPerImage;
+    const y = (pixel - image * pixelsPerImage) / d.outWidth;
+    const x = pixel - image * pixelsPerImage - y * d.outWidth;
+    locateTaps(d, inPtr + <usize>image * d.inImageStride, y, x);
+    const distance = <usize>pixel * d.outPixelStride;
+    sumTaps(d, outPtr + distance, residualPtr === 0 ? 0 : residualPtr + distance);
+  }
+}
+
+function locateTaps(d: ConvDescriptor, imagePtr: usize, y: i32, x: i32): void {
+  let tapPtr = d.scratchPtr;
+  for (let ky = 0; ky < d.kernelHeight; ++ky) {
+    const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + ky)) << 2));
+    for (let kx = 0; kx < d.kernelWidth; ++kx) {
+      const column = load<i32>(d.columnsPtr + ((<usize>(x * d.kernelWidth + kx)) << 2));
+      store<usize>(tapPtr, (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column));
+      tapPtr += 4;
+    }
+  }
+}
+
+function sumTaps(d: ConvDescriptor, outPtr: usize, residualPtr: usize): void {
+  const lows = f32x4.splat(d.low);
+  const lanesBytes = d.outPixelStride;
+  const tapsEnd = d.scratchPtr + ((<usize>(d.kernelHeight * d.kernelWidth)) << 2);
+  for (let channel: usize = 0; channel < lanesBytes; channel += 16) {
+    let sum = v128.load(d.biasPtr + channel);
+    let weightPtr = d.weightsPtr + channel;
+    for (let tapPtr = d.scratchPtr; tapPtr < tapsEnd; tapPtr += 4) {
+      sum = multiplyAdd(v128.load(load<usize>(tapPtr) + channel), v128.load(weightPtr), sum);
+      weightPtr += lanesBytes;
+    }
+    if (residualPtr !== 0) sum = f32x4.add(sum, v128.load(residualPtr + channel));
+    v128.store(outPtr + channel, clampLow(sum, lows));
+  }
+}

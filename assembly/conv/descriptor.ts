@@ -1,0 +1,38 @@
+/**
+ * What a convolution kernel is told, written once by the plan (src/plan/kernels/conv2d.ts mirrors the order of the
+ * fields). All are 32 bits wide; distances are in bytes.
+ *
+ * Images are channels-last with the channels padded to a multiple of four by zeros: [batch][height][width][lanes].
+ *
+ * The two tables hold, for each output row (column) and each kernel row (column), the distance of the input row
+ * (column) that meets it, or -1 where that is zero padding:
+ *
+ *   rows     [outHeight][kernelHeight]      columns  [outWidth][kernelWidth]
+ *
+ * Stride, dilation, every padding mode, cropping and asymmetric padding are all in the tables; kernels see none of them.
+ */
+export class ConvDescriptor {
+  /** Packed weights. */
+  weightsPtr: usize;
+  /** Bias [groups][output channels per group rounded up to 8], zeros where there is none. */
+  biasPtr: usize;
+  rowsPtr: usize;
+  columnsPtr: usize;
+  /** Zeros, as many as input channels per group: what a tap in the padding reads. */
+  zerosPtr: usize;
+  /** Working memory, scratchBytes() long. */
+  scratchPtr: usize;
+  outHeight: i32;
+  outWidth: i32;
+  kernelHeight: i32;
+  kernelWidth: i32;
+  groups: i32;
+  /** Per group. */
+  inChannels: i32;
+  /** Per group. */
+  outChannels: i32;
+  inImageStride: usize;
+  outPixelStride: usize;
+  /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
+  low: f32;
+}

@@ -1,0 +1,24 @@
+/**
+ * Tile and block sizes, each beside its measurement. Nothing else in assembly/ holds a tunable.
+ *
+ * Micro-kernel tiles, rows x columns of f32, panels in L1, share of the v128 peak measured in the same run
+ * (`npm run bench -- tiles` prints this table for the engine it runs on).
+ */
+
+/**
+ * Rows (pixels) of the register tile. Baseline: 5 x 8 takes 10 accumulators, 2 weights, 1 input, 1 product of the 15
+ * registers that V8 has on x86-64. With fused multiply-add the product needs none, so relaxed takes 6 x 8.
+ */
+export const TILE_ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
+
+/** Columns (output channels) of the register tile: two vectors. */
+export const TILE_COLUMNS: i32 = 8;
+
+/**
+ * Depth of one GEMM block. A weight panel of 8 columns is then 18 KiB and stays in L1 (32 KiB) while input panels
+ * stream past it; 576 = 64 channels of a 3 x 3 kernel in one block.
+ */
+export const BLOCK_DEPTH: i32 = 576;
+
+/** Pixels packed at a time, a multiple of both tile heights: 60 x 576 floats are 135 KiB, a quarter of a 512 KiB L2. */
+export const BLOCK_PIXELS: i32 = 60;

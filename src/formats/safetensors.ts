@@ -1,0 +1,284 @@
+/**
+ * Reads and writes safetensors files (https://github.com/huggingface/safetensors#format).
+ *
+ *     0           8                                     8 + n                            end of file
+ *     | n, uint64 | header: JSON, n bytes, may end in   | the elements of all tensors,   |
+ *     |           | blanks: { name: { dtype, shape,     | row-major, without holes or    |
+ *     |           | data_offsets: [begin, end] }, ... } | overlaps                       |
+ *
+ * Numbers are little-endian, as every host of WebAssembly is in practice, so elements are copied and never swapped.
+ * Files are hostile: every size is checked against the file before anything is allocated for it.
+ */
+import { FormatError } from '../errors.js';
+import { type StateDict, Tensor } from '../tensor.js';
+
+interface Entry {
+  name: string;
+  /** Byte offset of the tensor's name in the file, for errors. */
+  at: number;
+  dtype: string;
+  dims: number[];
+  /** Bytes from the beginning of the data. */
+  begin: number;
+  end: number;
+}
+
+interface ElementArray {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBuffer): Float32Array | ArrayLike<number> | ArrayLike<bigint>;
+}
+
+/** The longest header that the reference implementation takes. */
+const MAX_HEADER_BYTES = 100_000_000;
+const MAX_RANK = 32;
+/** The header, a tensor in it, and the tensor's shape. */
+const MAX_DEPTH = 3;
+
+const METADATA = '__metadata__';
+
+const ELEMENTS = new Map<unknown, ElementArray>([
+  ['F32', Float32Array],
+  ['F64', Float64Array],
+  ['F16', Uint16Array],
+  ['BF16', Uint16Array],
+  ['I64', BigInt64Array],
+  ['I32', Int32Array],
+  ['I16', Int16Array],
+  ['I8', Int8Array],
+  ['U8', Uint8Array],
+  ['BOOL', Uint8Array],
+]);
+
+/**
+ * Reads a safetensors file. Elements of type F32, F64, F16, BF16, I64, I32, I16, I8, U8 and BOOL all become float32,
+ * rounded to the nearest where float32 cannot hold them. The tensors own their data and never alias `bytes`.
+ *
+ * @param bytes The whole file.
+ * @returns The tensors in the order of the header, and the header's `__metadata__` ({} where there is none).
+ * @throws {FormatError} if the file is truncated, contradicts itself or holds other element types
+ * @example
+ * const { tensors, metadata } = readSafetensors(await readFile('model.safetensors'));
+ */
+export function readSafetensors(bytes: Uint8Array | ArrayBuffer): {
+  tensors: StateDict;
+  metadata: Record<string, string>;
+} {
+  const file = byteView(bytes);
+  if (file.length < 8) throw broken(file.length, `the file has ${file.length} bytes, expected at least 8`);
+  const view = new DataView(file.buffer, file.byteOffset);
+  const headerBytes = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  const limit = Math.min(MAX_HEADER_BYTES, file.length - 8);
+  if (headerBytes > limit) {
+    throw broken(0, `the header has ${headerBytes} bytes, expected at most ${limit} in a file of ${file.length}`);
+  }
+  const dataStart = 8 + headerBytes;
+  const dataBytes = file.length - dataStart;
+
+  const header = parseHeader(file, dataStart);
+  const entries: Entry[] = [];
+  let metadata: Record<string, string> = {};
+  for (const [name, at] of keyOffsets(file, dataStart)) {
+    if (name === METADATA) metadata = checkMetadata(header[name], at);
+    else entries.push(checkEntry(header[name], name, at, dataBytes));
+  }
+  checkCoverage(entries, dataStart, dataBytes);
+
+  const tensors = entries.map(({ name, dtype, dims, begin, end }): [string, Tensor] => {
+    // Not subarray: the copy makes the tensor own its data, and aligns it.
+    const data = toFloat32(dtype, file.slice(dataStart + begin, dataStart + end).buffer);
+    return [name, new Tensor('float32', data, dims)];
+  });
+  // fromEntries defines properties, so that a tensor named __proto__ is one like any other.
+  return { tensors: Object.fromEntries(tensors), metadata };
+}
+
+/**
+ * Writes tensors as F32, in the order of their keys. The same arguments give the same bytes.
+ *
+ * @param metadata Strings to store beside them.
+ * @throws {TypeError} if a value is not a Tensor, or one of the metadata not a string
+ * @throws {RangeError} if a tensor is named `__metadata__`, or the header would be longer than 100 MB
+ * @example
+ * await writeFile('model.safetensors', writeSafetensors(block.stateDict(), { format: 'pt' }));
+ */
+export function writeSafetensors(tensors: StateDict, metadata: Record<string, string> = {}): Uint8Array<ArrayBuffer> {
+  const header: [string, unknown][] = [];
+  const strings = entriesOf('metadata', metadata, (value) => typeof value === 'string', 'a string');
+  if (strings.length > 0) header.push([METADATA, Object.fromEntries(strings)]);
+  const sources = entriesOf('tensors', tensors, (value) => value instanceof Tensor, 'a Tensor');
+  let dataBytes = 0;
+  for (const [name, { dims, size }] of sources) {
+    if (name === METADATA) throw new RangeError(`writeSafetensors: tensors has the key ${METADATA}, which is reserved`);
+    const begin = dataBytes;
+    dataBytes += size * 4;
+    header.push([name, { dtype: 'F32', shape: dims, data_offsets: [begin, dataBytes] }]);
+  }
+
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  // The data begins at a multiple of 8, for readers that map the file.
+  const headerBytes = Math.ceil(text.length / 8) * 8;
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new RangeError(`writeSafetensors: the header has ${headerBytes} bytes, expected at most ${MAX_HEADER_BYTES}`);
+  }
+  const file = new Uint8Array(8 + headerBytes + dataBytes);
+  new DataView(file.buffer).setUint32(0, headerBytes, true);
+  file.set(text, 8);
+  file.fill(0x20, 8 + text.length, 8 + headerBytes);
+  let offset = 8 + headerBytes;
+  for (const [, { data }] of sources) {
+    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  return file;
+}
+
+function broken(offset: number, message: string): FormatError {
+  return new FormatError(`readSafetensors: ${message}`, offset);
+}
+
+/** A value of the file for a message: it may be as long as the file. */
+function show(value: unknown): string {
+  return `${JSON.stringify(value)}`.slice(0, 80);
+}
+
+/** A view of the bytes; not the object itself, as a Node Buffer's slice would alias. */
+function byteView(bytes: Uint8Array | ArrayBuffer): Uint8Array {
+  // By tag, not instanceof: test runners give modules a realm of their own.
+  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
+  if (tag !== 'Uint8Array' && tag !== 'ArrayBuffer') {
+    throw new TypeError(`readSafetensors: bytes is ${tag}, expected a Uint8Array or an ArrayBuffer`);
+  }
+  return ArrayBuffer.isView(bytes)
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
+}
+
+function parseHeader(file: Uint8Array, end: number): Record<string, unknown> {
+  if (file[8] !== 0x7b) throw broken(8, 'the header does not begin with {');
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.slice(8, end)));
+  } catch (error) {
+    throw broken(8, `the header is not JSON in UTF-8: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Where each key of the header stands in the file. JSON.parse, which has found the header to be valid, would have kept
+ * the last of two equal keys without a word.
+ */
+function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
+  const decoder = new TextDecoder();
+  const scopes: Map<string, number>[] = []; // by depth; the header is at depth 1
+  let depth = 0;
+  let quoted = false;
+  let start = 8;
+  for (let i = 8; i < end; i++) {
+    const byte = file[i]!;
+    if (byte === 0x22) {
+      quoted = !quoted;
+      if (quoted) start = i;
+    } else if (quoted) {
+      if (byte === 0x5c) i++; // a backslash: the byte after it ends no string
+    } else if (byte === 0x7b || byte === 0x5b) {
+      if (++depth > MAX_DEPTH) throw broken(i, `the header is nested deeper than ${MAX_DEPTH}`);
+      if (byte === 0x7b) scopes[depth] = new Map();
+    } else if (byte === 0x7d || byte === 0x5d) {
+      depth--;
+    } else if (byte === 0x3a) {
+      const key: string = JSON.parse(decoder.decode(file.slice(start, i)));
+      const keys = scopes[depth]!;
+      if (keys.has(key)) throw broken(start, `the header has the key ${show(key)} twice`);
+      keys.set(key, start);
+    }
+  }
+  return scopes[1]!;
+}
+
+function checkMetadata(value: unknown, at: number): Record<string, string> {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isObject || !Object.values(value).every((text) => typeof text === 'string')) {
+    throw broken(at, `${METADATA} is ${show(value)}, expected an object of strings`);
+  }
+  return value as Record<string, string>;
+}
+
+function checkEntry(value: unknown, name: string, at: number, dataBytes: number): Entry {
+  const fail = (field: string, got: unknown, expected: string) =>
+    broken(at, `tensor ${show(name)} has ${field} ${show(got)}, expected ${expected}`);
+  const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
+  const elements = ELEMENTS.get(dtype);
+  if (!elements) throw fail('dtype', dtype, `one of ${[...ELEMENTS.keys()].join(', ')}`);
+  if (!areSizes(shape) || shape.length > MAX_RANK) throw fail('shape', shape, `at most ${MAX_RANK} integers from 0`);
+  if (!areSizes(offsets) || offsets.length !== 2) throw fail('data_offsets', offsets, '[begin, end]');
+  const [begin, end] = offsets as [number, number];
+  if (begin > end || end > dataBytes) throw fail('data_offsets', offsets, `a range within ${dataBytes} bytes`);
+  const bytes = shape.reduce(safeProduct, elements.BYTES_PER_ELEMENT);
+  if (end - begin !== bytes) throw fail('data_offsets', offsets, `${bytes} bytes for ${dtype} ${show(shape)}`);
+  return { name, at, dtype: dtype as string, dims: shape, begin, end };
+}
+
+function areSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** Infinite from where a double no longer holds every integer; also of [2^40, 2^40, 0], as in the reference. */
+function safeProduct(a: number, b: number): number {
+  return a * b <= Number.MAX_SAFE_INTEGER ? a * b : Infinity;
+}
+
+/** Tensors that overlap or leave bytes out could smuggle something past other readers: the format forbids both. */
+function checkCoverage(entries: readonly Entry[], dataStart: number, dataBytes: number): void {
+  let covered = 0;
+  for (const { name, at, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== covered) throw broken(at, `tensor ${show(name)} begins at data byte ${begin}, expected ${covered}`);
+    covered = end;
+  }
+  if (covered < dataBytes) {
+    throw broken(dataStart + covered, `the tensors cover ${covered} bytes of data, expected all ${dataBytes}`);
+  }
+}
+
+function toFloat32(dtype: string, buffer: ArrayBuffer): Float32Array {
+  const elements = new (ELEMENTS.get(dtype)!)(buffer);
+  if (elements instanceof Float32Array) return elements;
+  if (elements instanceof BigInt64Array) return new Float32Array(Array.from(elements, Number));
+  if (dtype.endsWith('F16')) return halvesToFloat32(elements as ArrayLike<number>, dtype === 'BF16');
+  return new Float32Array(elements as ArrayLike<number>);
+}
+
+function halvesToFloat32(halves: ArrayLike<number>, brain: boolean): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  const floats = new Float32Array(bits.buffer);
+  for (let i = 0; i < bits.length; i++) {
+    const half = halves[i]!;
+    if (brain) {
+      bits[i] = half << 16; // BF16 is the upper half of a float32
+    } else {
+      // The exponent is biased by 15 here and by 127 in float32; an exponent of ones is infinity or NaN in both.
+      const special = (half & 0x7c00) === 0x7c00;
+      bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13) | (special ? 0x7f800000 : 0);
+      if (!special) floats[i]! *= 2 ** 112;
+    }
+  }
+  return floats;
+}
+
+function entriesOf<T>(
+  argument: string,
+  record: Record<string, T>,
+  isExpected: (value: T) => boolean,
+  expected: string,
+): [string, T][] {
+  if (record === null || typeof record !== 'object') {
+    throw new TypeError(`writeSafetensors: ${argument} is ${record}, expected an object`);
+  }
+  const entries = Object.entries(record);
+  for (const [key, value] of entries) {
+    if (!isExpected(value)) {
+      throw new TypeError(
+        `writeSafetensors: ${argument}[${show(key)}] is of type ${typeof value}, expected ${expected}`,
+      );
+    }
+  }
+  return entries;
+}

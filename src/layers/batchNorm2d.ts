@@ -1,0 +1,82 @@
+/** Batch normalisation, as torch.nn.BatchNorm2d. */
+import type { GraphBuilder, Norm } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { Layer } from './layer.js';
+import { checkNames, finiteNumber, flag, wholeNumber } from './options.js';
+import type { ParameterSpec, Parameters } from './parameters.js';
+
+export interface NormOptions {
+  /** Whether there are `weight` and `bias`; default true. */
+  affine?: boolean;
+  /** Added to the variance; default 1e-5. */
+  eps?: number;
+  /** Share of the batch's statistics in the next running ones; default 0.1. */
+  momentum?: number;
+}
+
+export interface BatchNorm2dOptions extends NormOptions {
+  numFeatures: number;
+}
+
+export interface CheckedNorm {
+  readonly affine: boolean;
+  readonly eps: number;
+  readonly momentum: number;
+}
+
+/** @throws TypeError, RangeError naming the option */
+export function checkNormOptions(owner: string, options: NormOptions): CheckedNorm {
+  return {
+    affine: flag(owner, 'affine', options.affine ?? true),
+    eps: finiteNumber(owner, 'eps', options.eps ?? 1e-5, 0),
+    momentum: finiteNumber(owner, 'momentum', options.momentum ?? 0.1, 0),
+  };
+}
+
+/** Parameters and statistics of a BatchNorm, their names behind `prefix`. */
+export function normSpecs(prefix: string, channels: number, affine: boolean): ParameterSpec[] {
+  const spec = (name: string, initial: number): ParameterSpec => ({ name: prefix + name, dims: [channels], initial });
+  const statistics = [spec('running_mean', 0), spec('running_var', 1)];
+  return affine ? [spec('weight', 1), spec('bias', 0), ...statistics] : statistics;
+}
+
+/** The same as a graph has them. */
+export function normOf(parameters: Parameters, prefix: string, eps: number): Norm {
+  return {
+    gamma: parameters.find(`${prefix}weight`),
+    beta: parameters.find(`${prefix}bias`),
+    mean: parameters.get(`${prefix}running_mean`),
+    variance: parameters.get(`${prefix}running_var`),
+    eps,
+  };
+}
+
+/**
+ * Input and output [N, numFeatures, H, W]. State: `weight`, `bias`, `running_mean`, `running_var`, [numFeatures] each.
+ * In training mode the biased variance of the batch normalises and the unbiased one moves `running_var`.
+ */
+export class BatchNorm2d extends Layer {
+  readonly #options: CheckedNorm;
+
+  /** @throws TypeError, RangeError naming the option */
+  constructor(runtime: Runtime, options: BatchNorm2dOptions) {
+    const owner = 'BatchNorm2d';
+    checkNames(owner, options, ['numFeatures', 'affine', 'eps', 'momentum']);
+    const channels = wholeNumber(owner, 'numFeatures', options.numFeatures, 1);
+    const checked = checkNormOptions(owner, options);
+    super(runtime, normSpecs('', channels, checked.affine));
+    this.#options = checked;
+  }
+
+  /** @internal */
+  override get kind(): string {
+    return 'BatchNorm2d';
+  }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    const norm = normOf(this.parameters, '', this.#options.eps);
+    const momentum = this.training ? this.#options.momentum : undefined;
+    return graph.add({ op: 'batchNorm', path, layer: this.kind, inputs, norm, momentum });
+  }
+}

@@ -1,0 +1,79 @@
+/** Convolution, as torch.nn.Conv2d. */
+import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { Layer } from './layer.js';
+import { checkGroups, checkNames, convWindow, flag, paddingMode, type Size, wholeNumber } from './options.js';
+import { uniformByFanIn } from './parameters.js';
+
+export interface Conv2dOptions {
+  inChannels: number;
+  outChannels: number;
+  /** A number, or [height, width], as are stride, padding and dilation. */
+  kernelSize: Size;
+  /** Default 1. */
+  stride?: Size;
+  /** Pixels on each side, `'same'` or `'valid'`; default 0. */
+  padding?: Size | 'same' | 'valid';
+  /** Default 1. */
+  dilation?: Size;
+  /** Default 1. */
+  groups?: number;
+  /** Default `'zeros'`. */
+  paddingMode?: PaddingMode;
+  /** Default true. */
+  bias?: boolean;
+}
+
+const NAMES = ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'dilation', 'groups', 'paddingMode'];
+
+/**
+ * Input [N, inChannels, H, W], output [N, outChannels, H', W']. State: `weight` [outChannels, inChannels / groups,
+ * height, width] and `bias` [outChannels].
+ */
+export class Conv2d extends Layer {
+  readonly #window: Window;
+  readonly #paddingMode: PaddingMode;
+  readonly #groups: number;
+
+  /** @throws TypeError, RangeError naming the option */
+  constructor(runtime: Runtime, options: Conv2dOptions) {
+    const owner = 'Conv2d';
+    checkNames(owner, options, [...NAMES, 'bias']);
+    const inChannels = wholeNumber(owner, 'inChannels', options.inChannels, 1);
+    const outChannels = wholeNumber(owner, 'outChannels', options.outChannels, 1);
+    const groups = wholeNumber(owner, 'groups', options.groups ?? 1, 1);
+    checkGroups(owner, inChannels, outChannels, groups);
+    const window = convWindow(owner, options);
+    const mode = paddingMode(owner, options.paddingMode ?? 'zeros');
+    const dims = [outChannels, inChannels / groups, ...window.kernel];
+    const initial = uniformByFanIn(dims[1]! * window.kernel[0] * window.kernel[1]);
+    const hasBias = flag(owner, 'bias', options.bias ?? true);
+    super(runtime, [
+      { name: 'weight', dims, initial },
+      ...(hasBias ? [{ name: 'bias', dims: [outChannels], initial }] : []),
+    ]);
+    this.#window = window;
+    this.#paddingMode = mode;
+    this.#groups = groups;
+  }
+
+  /** @internal */
+  override get kind(): string {
+    return 'Conv2d';
+  }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    return graph.add({
+      op: 'conv2d',
+      path,
+      layer: this.kind,
+      inputs,
+      weight: this.parameters.get('weight'),
+      bias: this.parameters.find('bias'),
+      window: this.#window,
+      paddingMode: this.#paddingMode,
+      groups: this.#groups,
+    });
+  }
+}

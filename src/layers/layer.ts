@@ -1,0 +1,253 @@
+/**
+ * What all layers have in common. A layer describes itself to a Graph; `forward` runs that graph through the one
+ * executor. State is loaded and read under PyTorch's names.
+ */
+import { GraphBuilder } from '../graph/graph.js';
+import { Executable } from '../plan/executable.js';
+import { Runtime } from '../runtime/runtime.js';
+import { format, runtimeOf, type StateDict, Tensor } from '../tensor.js';
+import { type ParameterSpec, Parameters } from './parameters.js';
+
+export abstract class Layer {
+  readonly runtime: Runtime;
+  /** Own parameters and statistics. @internal */
+  parameters: Parameters;
+  /** Counts every change of any layer, so that the later of two changes has the larger number. */
+  static #changes = 0;
+  #changed = 0;
+  #training = true;
+  #disposed = false;
+  /** What `forward` runs, and the change that it was made after. */
+  #executable: { executable: Executable; madeAfter: number } | undefined;
+
+  constructor(runtime: Runtime, specs: readonly ParameterSpec[] = []) {
+    if (!(runtime instanceof Runtime)) {
+      throw new TypeError(`${new.target.name}: runtime must come from createRuntime, got ${String(runtime)}`);
+    }
+    this.runtime = runtime;
+    this.parameters = new Parameters(runtime, specs);
+  }
+
+  /** Whether BatchNorms take batch statistics (and move the running ones) or running statistics. Starts as true. */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /** Class name, for messages. Written out, since minifiers rename classes. @internal */
+  abstract get kind(): string;
+
+  /** Fewest and most inputs that `forward` takes. @internal */
+  get inputCounts(): readonly [number, number] {
+    return [1, 1];
+  }
+
+  /** Adds this layer's nodes to a graph; returns the name of its output. @internal */
+  abstract describe(graph: GraphBuilder, inputs: readonly string[], path: string): string;
+
+  /** Inner layers by name. @internal */
+  children(): readonly (readonly [string, Layer])[] {
+    return [];
+  }
+
+  /**
+   * Computes the layer.
+   * @param inputs float32 [N, C, H, W] (or [N, features]), in JavaScript's memory or resident
+   * @returns a new resident tensor, which the caller disposes of
+   * @throws TypeError, RangeError when an input does not fit; OutOfMemoryError. The layer is unchanged then.
+   */
+  forward(...inputs: Tensor[]): Tensor {
+    this.assertUsable('forward');
+    this.#checkInputs(inputs);
+    const [output] = this.#currentExecutable(inputs.length).run(inputs);
+    if (this.#training) this.#statisticsMoved();
+    return output!;
+  }
+
+  /** Training mode, for this layer and those in it. */
+  train(): this {
+    return this.#setTraining(true, 'train');
+  }
+
+  /** Evaluation mode, for this layer and those in it. */
+  eval(): this {
+    return this.#setTraining(false, 'eval');
+  }
+
+  /** Parameters and statistics as new tensors, each name behind `prefix` (`'stem.conv1.'`, say). */
+  stateDict(prefix = ''): StateDict {
+    this.assertUsable('stateDict');
+    const state: StateDict = {};
+    for (const [name, tensor] of this.#allParameters()) {
+      state[prefix + name] = new Tensor('float32', tensor.data, tensor.dims);
+    }
+    return state;
+  }
+
+  /**
+   * Takes parameters and statistics from the entries whose names start with `prefix`. PyTorch's `num_batches_tracked`
+   * is ignored.
+   * @throws RangeError naming missing and surplus keys, or the key whose shape is wrong; nothing is loaded then
+   */
+  loadStateDict(state: StateDict, prefix = ''): this {
+    this.assertUsable('loadStateDict');
+    if (typeof state !== 'object' || state === null) {
+      throw new TypeError(`${this.kind}.loadStateDict: state must be an object of tensors, got ${String(state)}`);
+    }
+    const targets = new Map(this.#allParameters().map(([name, tensor]) => [prefix + name, tensor]));
+    this.#checkKeys(
+      targets,
+      Object.keys(state).filter((key) => key.startsWith(prefix)),
+    );
+    const values = [...targets].map(([key, target]) => [target, this.#checkEntry(key, state[key], target)] as const);
+    for (const [target, data] of values) writeParameter(this.runtime, target, data);
+    this.#touchAll();
+    return this;
+  }
+
+  /** Merges every Asymmetric Convolution Block in this layer into one convolution, exactly. */
+  switchToDeploy(): this {
+    this.assertUsable('switchToDeploy');
+    for (const [, child] of this.children()) child.switchToDeploy();
+    return this;
+  }
+
+  /** Gives the memory back, also of the layers inside; the layer cannot be used any more. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.runtime.isDisposed) return;
+    this.#dropExecutable();
+    this.parameters.dispose();
+    for (const [, child] of this.children()) child.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** @internal */
+  protected assertUsable(method: string): void {
+    if (this.#disposed) throw new TypeError(`${this.kind}.${method}: this layer is disposed`);
+    if (this.runtime.isDisposed) throw new TypeError(`${this.kind}.${method}: the layer's runtime is disposed`);
+  }
+
+  /** Parameters or mode have changed: what was made from them is out of date. @internal */
+  protected touch(): void {
+    this.#changed = ++Layer.#changes;
+  }
+
+  /** Puts other parameters in the place of the present ones. @internal */
+  protected replaceParameters(parameters: Parameters): void {
+    this.parameters.dispose();
+    this.parameters = parameters;
+    this.touch();
+  }
+
+  #setTraining(training: boolean, method: string): this {
+    this.assertUsable(method);
+    if (this.#training !== training) this.touch();
+    this.#training = training;
+    for (const [, child] of this.children()) child.#setTraining(training, method);
+    return this;
+  }
+
+  #checkInputs(inputs: readonly Tensor[]): void {
+    const [least, most] = this.inputCounts;
+    if (inputs.length < least || inputs.length > most) {
+      const expected = least === most ? `${least} input` : `at least ${least} inputs`;
+      throw new TypeError(`${this.kind}.forward: expected ${expected}, got ${inputs.length}`);
+    }
+    for (const input of inputs) {
+      if (!(input instanceof Tensor)) {
+        throw new TypeError(`${this.kind}.forward: input must be a Tensor, got ${String(input)}`);
+      }
+      if (Tensor.isDisposed(input)) throw new TypeError(`${this.kind}.forward: input is a disposed tensor`);
+      const home = runtimeOf(input);
+      if (home !== undefined && home !== this.runtime) {
+        throw new RangeError(`${this.kind}.forward: input is resident in another runtime than this layer's`);
+      }
+    }
+  }
+
+  #currentExecutable(inputCount: number): Executable {
+    const lastChange = this.#lastChange();
+    const current = this.#executable;
+    if (current !== undefined && current.madeAfter === lastChange && current.executable.inputCount === inputCount) {
+      return current.executable;
+    }
+    this.#dropExecutable();
+    const graph = new GraphBuilder();
+    const inputs = Array.from({ length: inputCount }, (_, i) => `input${i}`);
+    const output = this.describe(graph, inputs, '');
+    const executable = new Executable(this.runtime, graph.finish(inputs, [output]));
+    this.#executable = { executable, madeAfter: lastChange };
+    return executable;
+  }
+
+  /** The last change of this layer or of one in it. */
+  #lastChange(): number {
+    return this.children().reduce((last, [, child]) => Math.max(last, child.#lastChange()), this.#changed);
+  }
+
+  /**
+   * A forward in training mode has moved running statistics. The executable that ran reads them in place and stays;
+   * those of other layers over the same ones, or for evaluation mode, are out of date.
+   */
+  #statisticsMoved(): void {
+    this.#touchAll();
+    if (this.#executable !== undefined) this.#executable.madeAfter = this.#lastChange();
+  }
+
+  #touchAll(): void {
+    this.touch();
+    for (const [, child] of this.children()) child.#touchAll();
+  }
+
+  #dropExecutable(): void {
+    this.#executable?.executable.dispose();
+    this.#executable = undefined;
+  }
+
+  #allParameters(): (readonly [string, Tensor])[] {
+    const own = this.parameters.names().map((name) => [name, this.parameters.get(name)] as const);
+    const inner = this.children().flatMap(([name, child]) =>
+      child.#allParameters().map(([key, tensor]) => [`${name}.${key}`, tensor] as const),
+    );
+    return [...own, ...inner];
+  }
+
+  #checkKeys(targets: ReadonlyMap<string, Tensor>, keys: readonly string[]): void {
+    const present = new Set(keys);
+    const missing = [...targets.keys()].filter((key) => !present.has(key));
+    const surplus = keys.filter((key) => !targets.has(key) && !key.endsWith('num_batches_tracked'));
+    if (missing.length === 0 && surplus.length === 0) return;
+    const hint = missing.some((key) => key.includes('fused_conv'))
+      ? '; fuseStateDict turns a train-form state into this one'
+      : '';
+    throw new RangeError(
+      `${this.kind}.loadStateDict: expected the keys of this layer; missing: ${list(missing)}; surplus: ${list(surplus)}${hint}`,
+    );
+  }
+
+  #checkEntry(key: string, value: Tensor | undefined, target: Tensor): Float32Array {
+    if (!(value instanceof Tensor)) {
+      throw new TypeError(`${this.kind}.loadStateDict: ${key} must be a Tensor, got ${String(value)}`);
+    }
+    if (format(value.dims) !== format(target.dims)) {
+      throw new RangeError(
+        `${this.kind}.loadStateDict: ${key} must have dims ${format(target.dims)}, got ${format(value.dims)}`,
+      );
+    }
+    return value.data;
+  }
+}
+
+/** Overwrites a parameter where it lives. */
+export function writeParameter(runtime: Runtime, target: Tensor, data: Float32Array): void {
+  runtime.heap.floats(Tensor.residenceOf(target)!.ptr, target.size).set(data);
+}
+
+function list(keys: readonly string[]): string {
+  if (keys.length === 0) return 'none';
+  return keys.length <= 6 ? keys.join(', ') : `${keys.slice(0, 6).join(', ')} and ${keys.length - 6} more`;
+}

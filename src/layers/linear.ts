@@ -1,0 +1,42 @@
+/** Fully connected layer, as torch.nn.Linear. */
+import type { GraphBuilder } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { Layer } from './layer.js';
+import { checkNames, flag, wholeNumber } from './options.js';
+import { uniformByFanIn } from './parameters.js';
+
+export interface LinearOptions {
+  inFeatures: number;
+  outFeatures: number;
+  /** Default true. */
+  bias?: boolean;
+}
+
+/** Input [N, inFeatures], output [N, outFeatures]. State: `weight` [outFeatures, inFeatures] and `bias` [outFeatures]. */
+export class Linear extends Layer {
+  /** @throws TypeError, RangeError naming the option */
+  constructor(runtime: Runtime, options: LinearOptions) {
+    const owner = 'Linear';
+    checkNames(owner, options, ['inFeatures', 'outFeatures', 'bias']);
+    const inFeatures = wholeNumber(owner, 'inFeatures', options.inFeatures, 1);
+    const outFeatures = wholeNumber(owner, 'outFeatures', options.outFeatures, 1);
+    const initial = uniformByFanIn(inFeatures);
+    const hasBias = flag(owner, 'bias', options.bias ?? true);
+    super(runtime, [
+      { name: 'weight', dims: [outFeatures, inFeatures], initial },
+      ...(hasBias ? [{ name: 'bias', dims: [outFeatures], initial }] : []),
+    ]);
+  }
+
+  /** @internal */
+  override get kind(): string {
+    return 'Linear';
+  }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    const weight = this.parameters.get('weight');
+    const bias = this.parameters.find('bias');
+    return graph.add({ op: 'linear', path, layer: this.kind, inputs, weight, bias });
+  }
+}

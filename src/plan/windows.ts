@@ -1,0 +1,63 @@
+/**
+ * The tables by which kernels find what a window sees, one per axis: for every output position and kernel position the
+ * byte distance of the input position, or -1 in zero padding (assembly/conv/descriptor.ts).
+ */
+import type { PaddingMode, Window } from '../graph/graph.js';
+
+/** @param distance bytes from one input position to the next along the axis */
+export function windowTable(
+  window: Window,
+  axis: 0 | 1,
+  paddingMode: PaddingMode,
+  inSize: number,
+  outSize: number,
+  distance: number,
+): Int32Array {
+  const kernel = window.kernel[axis];
+  const table = new Int32Array(outSize * kernel);
+  for (let out = 0; out < outSize; out++) {
+    for (let k = 0; k < kernel; k++) {
+      const seen = mapPosition(
+        out * window.stride[axis] + k * window.dilation[axis] - window.pads[axis],
+        inSize,
+        paddingMode,
+      );
+      table[out * kernel + k] = seen < 0 ? -1 : seen * distance;
+    }
+  }
+  return table;
+}
+
+/** How many positions of each window count for an average: inside the image, or inside the padding too. */
+export function windowDivisors(
+  window: Window,
+  axis: 0 | 1,
+  countIncludePad: boolean,
+  inSize: number,
+  outSize: number,
+): Float32Array {
+  const [before, after] = countIncludePad ? [window.pads[axis], window.pads[axis + 2]!] : [0, 0];
+  return Float32Array.from({ length: outSize }, (_, out) => {
+    const start = out * window.stride[axis] - window.pads[axis];
+    let count = 0;
+    for (let k = 0; k < window.kernel[axis]; k++) {
+      const at = start + k * window.dilation[axis];
+      if (at >= -before && at < inSize + after) count++;
+    }
+    return count;
+  });
+}
+
+function mapPosition(at: number, size: number, paddingMode: PaddingMode): number {
+  if (at >= 0 && at < size) return at;
+  switch (paddingMode) {
+    case 'zeros':
+      return -1;
+    case 'replicate':
+      return at < 0 ? 0 : size - 1;
+    case 'circular':
+      return ((at % size) + size) % size;
+    case 'reflect':
+      return at < 0 ? -at : 2 * (size - 1) - at;
+  }
+}

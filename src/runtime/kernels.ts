@@ -1,0 +1,62 @@
+/** The ABI of assembly/index.ts as TypeScript sees it. Pointers and counts are 32-bit numbers, sizes in bytes. */
+
+type Kernel = (...args: number[]) => void;
+
+export interface Kernels {
+  heapBase(): number;
+  scratchBytes(): number;
+  readonly TILE_ROWS: WebAssembly.Global | { valueOf(): number };
+  readonly TILE_COLUMNS: WebAssembly.Global | { valueOf(): number };
+  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  conv2d: Kernel;
+  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  depthwiseConv2d: Kernel;
+  /** (m, n, padTo, a, depth, panel, firstDepth, fullDepth, c, cStride, start, startStride, bias, low) */
+  gemmBlock: Kernel;
+  /** (m, n, padTo, a, b, depth, c, cStride, start, startStride, bias, low) */
+  gemmTile: Kernel;
+  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
+  packWeights: Kernel;
+  /** (weight, scale, packed, channels, taps) */
+  packDepthwiseWeights: Kernel;
+  /** (a, b, out, count, low) */
+  add: Kernel;
+  /** (in, out, count) */
+  relu: Kernel;
+  /** (ptr, bytes) */
+  clear: Kernel;
+  /** (in, out, pixels, channels, fromLanes, toLanes, firstLane) */
+  copyChannels: Kernel;
+  /** (in, out, batch, channels, pixels) */
+  toChannelsLast: Kernel;
+  /** (in, out, batch, channels, pixels) */
+  toPlanar: Kernel;
+  /** (steps, factor, addend) */
+  multiplyAddPeak(steps: number, factor: number, addend: number): number;
+  /** (in, out, rows, columns, rowDivisors, columnDivisors, batch, outHeight, outWidth, kernelHeight, kernelWidth, inImageStride, lanes) */
+  avgPool2d: Kernel;
+  /** (in, out, batch, pixels, lanes) */
+  globalAvgPool2d: Kernel;
+  /** (in, out, rows, columns, batch, outHeight, outWidth, kernelHeight, kernelWidth, inImageStride, lanes) */
+  maxPool2d: Kernel;
+  /** (in, out, pixels, channels, lanes) */
+  softmax: Kernel;
+  /** (in, pixels, lanes, mean, variance) */
+  batchStatistics: Kernel;
+  /** (in, out, residual, coefficients, pixels, lanes, low) */
+  normalize: Kernel;
+  /** (gamma, beta, mean, variance, eps, channels, lanes, coefficients) */
+  prepareNormalize: Kernel;
+  /** (running, batch, channels, momentum, factor) */
+  updateRunning: Kernel;
+  /** (from, to, count) */
+  widenFloats: Kernel;
+  /** (branch, scale, kernel, outChannels, inChannels, height, width, fullHeight, fullWidth, row, column) */
+  addBranch: Kernel;
+  /** (from, to, count) */
+  addDoubles: Kernel;
+  /** (gamma, beta, mean, variance, eps, channels, scale, shift) */
+  foldBatchNorm: Kernel;
+  /** (from, to, count) */
+  roundDoubles: Kernel;
+}

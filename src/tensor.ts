@@ -1,0 +1,205 @@
+/**
+ * Tensors: float32 values with dims, in JavaScript's memory or resident in a runtime's.
+ *
+ * A resident tensor has one of two layouts:
+ *   planar         row-major in the order of its dims (parameters)
+ *   channelsLast   [dims[0]][the other dims][dims[1] rounded up to 4, the rest zero] (activations)
+ */
+import type { Allocation } from './runtime/heap.js';
+import type { Runtime } from './runtime/runtime.js';
+
+export type Layout = 'planar' | 'channelsLast';
+
+/** Parameters and statistics by name. */
+export type StateDict = Record<string, Tensor>;
+
+/** Where a resident tensor's values are. `dispose` of the tensor frees the allocation. */
+class Residence {
+  readonly runtime: Runtime;
+  readonly allocation: Allocation;
+  readonly layout: Layout;
+  readonly ptr: number;
+
+  constructor(runtime: Runtime, allocation: Allocation, layout: Layout, ptr: number) {
+    this.runtime = runtime;
+    this.allocation = allocation;
+    this.layout = layout;
+    this.ptr = ptr;
+  }
+}
+
+/** dims as batch x channels x pixels: how kernels see a tensor of any rank. */
+export interface Extent {
+  readonly batch: number;
+  readonly channels: number;
+  readonly pixels: number;
+  /** Channels rounded up to a multiple of 4. */
+  readonly lanes: number;
+  /** Bytes in the channelsLast layout. */
+  readonly bytes: number;
+}
+
+export class Tensor {
+  readonly type = 'float32';
+  /** Outermost first: N, C, H, W for images. */
+  readonly dims: readonly number[];
+  /** Number of values. */
+  readonly size: number;
+  #host: Float32Array | undefined;
+  #residence: Residence | undefined;
+
+  /**
+   * @param data values in row-major order; a Float32Array is kept, not copied
+   * @throws TypeError, RangeError when the arguments do not fit each other
+   * @example
+   * const image = new Tensor('float32', new Float32Array(3 * 32 * 32), [1, 3, 32, 32]);
+   */
+  constructor(type: 'float32', data: Float32Array | readonly number[], dims: readonly number[]);
+  /** @internal */
+  constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]);
+  constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]) {
+    if (type !== 'float32') throw new TypeError(`Tensor: type must be 'float32', got ${describe(type)}`);
+    this.dims = checkDims(dims);
+    this.size = sizeOf(this.dims);
+    if (data instanceof Residence) this.#residence = data;
+    else this.#host = checkData(data, this.size, this.dims);
+  }
+
+  /** The values in row-major order; of a resident tensor a new copy each time. */
+  get data(): Float32Array {
+    if (this.#host !== undefined) return this.#host;
+    return copyOut(this, this.#resident());
+  }
+
+  /**
+   * The same values resident in a runtime's memory, where layers take them without a copy. A tensor that is there
+   * already is returned as it is.
+   * @throws OutOfMemoryError
+   */
+  to(runtime: Runtime): Tensor {
+    if (this.#residence?.runtime === runtime && this.#residence.layout === 'channelsLast') return this;
+    return copyIn(runtime, this.data, this.dims);
+  }
+
+  /** Gives the memory back; the tensor cannot be used any more. A second call does nothing. */
+  dispose(): void {
+    this.#residence?.allocation.free();
+    this.#residence = undefined;
+    this.#host = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #resident(): Residence {
+    if (this.#residence === undefined) throw new TypeError('Tensor: this tensor is disposed');
+    return this.#residence;
+  }
+
+  /** @internal */
+  static residenceOf(tensor: Tensor): Residence | undefined {
+    return tensor.#residence;
+  }
+
+  /** @internal */
+  static isDisposed(tensor: Tensor): boolean {
+    return tensor.#host === undefined && tensor.#residence === undefined;
+  }
+}
+
+/** A tensor over memory of a runtime, at `ptr` in the allocation. */
+export function residentTensor(
+  runtime: Runtime,
+  allocation: Allocation,
+  dims: readonly number[],
+  layout: Layout,
+  ptr: number = allocation.ptr,
+): Tensor {
+  return new Tensor('float32', new Residence(runtime, allocation, layout, ptr), dims);
+}
+
+/** Uninitialised channels-last memory for a tensor. */
+export function allocateTensor(runtime: Runtime, dims: readonly number[]): Tensor {
+  return residentTensor(runtime, runtime.heap.allocate(extentOf(dims).bytes), dims, 'channelsLast');
+}
+
+/** Address of a tensor that lives in the runtime in that layout; undefined where it does not. */
+export function residentPtr(tensor: Tensor, runtime: Runtime, layout: Layout): number | undefined {
+  const residence = Tensor.residenceOf(tensor);
+  return residence?.runtime === runtime && residence.layout === layout ? residence.ptr : undefined;
+}
+
+export function runtimeOf(tensor: Tensor): Runtime | undefined {
+  return Tensor.residenceOf(tensor)?.runtime;
+}
+
+export function sizeOf(dims: readonly number[]): number {
+  return dims.reduce((product, dim) => product * dim, 1);
+}
+
+export function extentOf(dims: readonly number[]): Extent {
+  const [batch, channels] = dims.length >= 2 ? [dims[0]!, dims[1]!] : [1, dims[0] ?? 1];
+  const pixels = sizeOf(dims.slice(2));
+  const lanes = (channels + 3) & ~3;
+  return { batch, channels, pixels, lanes, bytes: batch * pixels * lanes * 4 };
+}
+
+/** dims as people write them: `[1, 3, 32, 32]`. */
+export function format(dims: readonly number[]): string {
+  return `[${dims.join(', ')}]`;
+}
+
+function copyIn(runtime: Runtime, data: Float32Array, dims: readonly number[]): Tensor {
+  const { batch, channels, pixels } = extentOf(dims);
+  const { heap, kernels } = runtime;
+  const staging = heap.allocate(data.byteLength);
+  try {
+    const tensor = allocateTensor(runtime, dims);
+    heap.floats(staging.ptr, data.length).set(data);
+    kernels.toChannelsLast(staging.ptr, Tensor.residenceOf(tensor)!.ptr, batch, channels, pixels);
+    return tensor;
+  } finally {
+    staging.free();
+  }
+}
+
+function copyOut(tensor: Tensor, { runtime, layout, ptr }: Residence): Float32Array {
+  const { heap, kernels } = runtime;
+  if (layout === 'planar') return heap.floats(ptr, tensor.size).slice();
+  const { batch, channels, pixels } = extentOf(tensor.dims);
+  const staging = heap.allocate(tensor.size * 4);
+  try {
+    kernels.toPlanar(ptr, staging.ptr, batch, channels, pixels);
+    return heap.floats(staging.ptr, tensor.size).slice();
+  } finally {
+    staging.free();
+  }
+}
+
+function checkDims(dims: readonly number[]): readonly number[] {
+  if (!Array.isArray(dims))
+    throw new TypeError(`Tensor: dims must be an array of whole numbers, got ${describe(dims)}`);
+  if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    throw new RangeError(`Tensor: dims must be whole numbers of at least 0, got ${format(dims)}`);
+  }
+  return Object.freeze([...dims]);
+}
+
+function checkData(data: Float32Array | readonly number[], size: number, dims: readonly number[]): Float32Array {
+  if (!(data instanceof Float32Array) && !Array.isArray(data)) {
+    throw new TypeError(`Tensor: data must be a Float32Array or an array of numbers, got ${describe(data)}`);
+  }
+  if (data.length !== size) {
+    throw new RangeError(`Tensor: dims ${format(dims)} hold ${size} values, data has ${data.length}`);
+  }
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}
+
+function describe(value: unknown): string {
+  return value === null
+    ? 'null'
+    : typeof value === 'object'
+      ? (value.constructor?.name ?? 'object')
+      : (JSON.stringify(value) ?? typeof value);
+}

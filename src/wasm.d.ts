@@ -1,0 +1,5 @@
+/** The bundler embeds .wasm files as bytes. */
+declare module '*.wasm' {
+  const bytes: Uint8Array<ArrayBuffer>;
+  export default bytes;
+}
