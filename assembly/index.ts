@@ -1,8 +1,8 @@
 /** The whole ABI: every function that TypeScript may call. Pointers in, nothing allocated. */
-export { conv2d, scratchBytes } from './conv/conv2d';
+export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
-export { gemmBlock, gemmTile } from './gemm/gemm';
-export { packDepthwiseWeights, packWeights } from './gemm/pack';
+export { gemmTileDouble, gemmTileFloat } from './gemm/gemm';
+export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
 export { add, relu } from './nn/elementwise';
 export { clear, copyChannels, toChannelsLast, toPlanar } from './nn/layout';
 export { multiplyAddPeak } from './nn/peak';
@@ -10,7 +10,7 @@ export { avgPool2d, globalAvgPool2d, maxPool2d } from './nn/pool';
 export { softmax } from './nn/softmax';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';
 export { addBranch, addDoubles, foldBatchNorm, roundDoubles } from './norm/fold';
-export { TILE_COLUMNS, TILE_ROWS } from './tuning';
+export { TILE_ROWS } from './tuning';
 
 /** First byte that the module's own data does not use. */
 export function heapBase(): usize {

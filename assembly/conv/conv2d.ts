@@ -1,15 +1,19 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
-import { paddedColumns } from '../gemm/pack';
-import { BLOCK_DEPTH, BLOCK_PIXELS } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import { packPixels } from './im2col';
 
 const NO_LOWER_BOUND: f32 = -Infinity;
 
-/** Bytes of working memory that conv2d needs at `scratchPtr`. */
+/** Bytes of working memory that convolutions need at `scratchPtr`. */
 export function scratchBytes(): i32 {
-  return BLOCK_PIXELS * BLOCK_DEPTH * 4;
+  return BLOCK_PIXELS * max(BLOCK_DEPTH * 4, EXACT_DEPTH * 8);
+}
+
+/** Whether a product of this depth is summed in float64: it then takes conv2dDouble and packWeightsDouble. */
+export function sumsInDouble(depth: i32): bool {
+  return depth <= EXACT_DEPTH;
 }
 
 /**
@@ -24,33 +28,57 @@ export function conv2d(
   firstPixel: i32,
   lastPixel: i32,
 ): void {
-  const d = changetype<ConvDescriptor>(descriptorPtr);
+  convolve<f32>(changetype<ConvDescriptor>(descriptorPtr), inPtr, outPtr, residualPtr, firstPixel, lastPixel);
+}
+
+/** conv2d for shallow products: summed in float64, rounded once. */
+export function conv2dDouble(
+  descriptorPtr: usize,
+  inPtr: usize,
+  outPtr: usize,
+  residualPtr: usize,
+  firstPixel: i32,
+  lastPixel: i32,
+): void {
+  convolve<f64>(changetype<ConvDescriptor>(descriptorPtr), inPtr, outPtr, residualPtr, firstPixel, lastPixel);
+}
+
+function convolve<T>(
+  d: ConvDescriptor,
+  inPtr: usize,
+  outPtr: usize,
+  residualPtr: usize,
+  firstPixel: i32,
+  lastPixel: i32,
+): void {
   const fullDepth = d.kernelHeight * d.kernelWidth * d.inChannels;
-  const panelsBytes = (<usize>(fullDepth * paddedColumns(d.outChannels))) << 2;
-  const groupBiasBytes = (<usize>((d.outChannels + 7) & ~7)) << 2;
+  const lanes = (d.outChannels + 3) & ~3;
+  const groupWeights = <usize>(fullDepth * lanes) * sizeof<T>();
+  const groupBias = <usize>lanes * sizeof<T>();
+  const lastPadTo = ((d.groups * d.outChannels + 3) & ~3) - (d.groups - 1) * d.outChannels;
   for (let first = firstPixel; first < lastPixel; first += BLOCK_PIXELS) {
     const m = min(lastPixel - first, BLOCK_PIXELS);
     const distance = <usize>first * d.outPixelStride;
     for (let g = 0; g < d.groups; ++g) {
-      const channel = (<usize>(g * d.outChannels)) << 2;
-      convBlock(
+      const channel = distance + ((<usize>(g * d.outChannels)) << 2);
+      convolveBlock<T>(
         d,
         inPtr + ((<usize>(g * d.inChannels)) << 2),
         first,
         m,
         fullDepth,
-        d.weightsPtr + <usize>g * panelsBytes,
-        d.biasPtr + <usize>g * groupBiasBytes,
-        outPtr + distance + channel,
-        residualPtr === 0 ? 0 : residualPtr + distance + channel,
-        g === d.groups - 1 ? paddedColumns(d.groups * d.outChannels) - g * d.outChannels : d.outChannels,
+        d.weightsPtr + <usize>g * groupWeights,
+        d.biasPtr + <usize>g * groupBias,
+        outPtr + channel,
+        residualPtr === 0 ? 0 : residualPtr + channel,
+        g === d.groups - 1 ? lastPadTo : d.outChannels,
       );
     }
   }
 }
 
 /** One block of pixels of one group. Partial sums of a deep product are kept in the output. */
-function convBlock(
+function convolveBlock<T>(
   d: ConvDescriptor,
   inPtr: usize,
   firstPixel: i32,
@@ -65,15 +93,8 @@ function convBlock(
   for (let depth0 = 0; depth0 < fullDepth; depth0 += BLOCK_DEPTH) {
     const depth = min(fullDepth - depth0, BLOCK_DEPTH);
     const isLast = depth0 + depth === fullDepth;
-    packPixels(d, inPtr, firstPixel, m, depth0, depth, d.scratchPtr);
-    // The sum starts at the residual or, where there is none, at the bias; a residual gets its bias at the end.
-    let startPtr = outPtr;
-    let startStride = d.outPixelStride;
-    if (depth0 === 0) {
-      startPtr = residualPtr === 0 ? biasPtr : residualPtr;
-      startStride = residualPtr === 0 ? 0 : d.outPixelStride;
-    }
-    gemmBlock(
+    packPixels<T>(d, inPtr, firstPixel, m, depth0, depth, d.scratchPtr);
+    gemmBlock<T>(
       m,
       d.outChannels,
       padTo,
@@ -84,9 +105,8 @@ function convBlock(
       fullDepth,
       outPtr,
       d.outPixelStride,
-      startPtr,
-      startStride,
-      isLast && residualPtr !== 0 ? biasPtr : 0,
+      isLast ? biasPtr : 0,
+      depth0 === 0 ? residualPtr : outPtr,
       isLast ? d.low : NO_LOWER_BOUND,
     );
   }

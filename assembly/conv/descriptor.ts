@@ -14,7 +14,7 @@
 export class ConvDescriptor {
   /** Packed weights. */
   weightsPtr: usize;
-  /** Bias [groups][output channels per group rounded up to 8], zeros where there is none. */
+  /** Bias [groups][output channels per group rounded up to 4], of the weights' type, zeros where there is none. */
   biasPtr: usize;
   rowsPtr: usize;
   columnsPtr: usize;

@@ -1,7 +1,7 @@
 /**
  * im2col for one block of output pixels: gathers what each pixel's window sees and packs it for the micro-kernels.
  *
- *   [tiles of TILE_ROWS pixels, the last of fewer][depth][pixels]     depth = taps x channels, tap outermost
+ *   [tiles of TILE_ROWS pixels, the last of fewer][depth][pixels]     of T; depth = taps x channels, tap outermost
  *
  * A run of channels of one tap is contiguous in a channels-last image, so the work is to transpose a few such runs.
  */
@@ -18,7 +18,7 @@ const runPtrs: usize = memory.data(6 * 4, 4);
  * Packs `pixelCount` output pixels from `firstPixel` (counted over the batch) on, depth `firstDepth` to
  * `firstDepth + depth`, of the group whose first input channel is at `inPtr`.
  */
-export function packPixels(
+export function packPixels<T>(
   d: ConvDescriptor,
   inPtr: usize,
   firstPixel: i32,
@@ -30,8 +30,8 @@ export function packPixels(
   for (let i = 0; i < pixelCount; i += TILE_ROWS) {
     const m = min(pixelCount - i, TILE_ROWS);
     locatePixels(d, inPtr, firstPixel + i, m);
-    packTile(d, m, firstDepth, depth, packedPtr);
-    packedPtr += (<usize>(depth * TILE_ROWS)) << 2;
+    packTile<T>(d, m, firstDepth, depth, packedPtr);
+    packedPtr += <usize>(depth * TILE_ROWS) * sizeof<T>();
   }
 }
 
@@ -55,7 +55,7 @@ function locatePixels(d: ConvDescriptor, inPtr: usize, firstPixel: i32, m: i32):
   }
 }
 
-function packTile(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, packedPtr: usize): void {
+function packTile<T>(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, packedPtr: usize): void {
   const tap = firstDepth / d.inChannels;
   let channel = firstDepth - tap * d.inChannels;
   let kernelRow = tap / d.kernelWidth;
@@ -69,8 +69,8 @@ function packTile(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, packed
       const seenPtr = load<usize>(pixelImages + slot) + <usize>(row + column);
       store<usize>(runPtrs + slot, ((row | column) < 0 ? d.zerosPtr : seenPtr) + ((<usize>channel) << 2));
     }
-    packRuns(m, run, packedPtr);
-    packedPtr += (<usize>(run * m)) << 2;
+    packRuns<T>(m, run, packedPtr);
+    packedPtr += <usize>(run * m) * sizeof<T>();
     depth -= run;
     channel = 0;
     if (++kernelColumn === d.kernelWidth) {
@@ -80,12 +80,16 @@ function packTile(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, packed
   }
 }
 
-/** Transposes m runs of `run` floats each, at runPtrs, to [run][m]. */
-function packRuns(m: i32, run: i32, packedPtr: usize): void {
-  const stride = (<usize>m) << 2;
+/** Transposes m runs of `run` floats each, at runPtrs, to T [run][m]. */
+function packRuns<T>(m: i32, run: i32, packedPtr: usize): void {
+  const stride = <usize>m * sizeof<T>();
   let r = 0;
-  for (; r + 4 <= m; r += 4) packFourRuns(runPtrs + ((<usize>r) << 2), run, packedPtr + ((<usize>r) << 2), stride);
-  for (; r < m; ++r) packOneRun(load<usize>(runPtrs + ((<usize>r) << 2)), run, packedPtr + ((<usize>r) << 2), stride);
+  if (sizeof<T>() === 4) {
+    for (; r + 4 <= m; r += 4) packFourRuns(runPtrs + ((<usize>r) << 2), run, packedPtr + ((<usize>r) << 2), stride);
+  }
+  for (; r < m; ++r) {
+    packOneRun<T>(load<usize>(runPtrs + ((<usize>r) << 2)), run, packedPtr + <usize>r * sizeof<T>(), stride);
+  }
 }
 
 function packFourRuns(ptrs: usize, run: i32, packedPtr: usize, stride: usize): void {
@@ -128,19 +132,9 @@ function packFourRuns(ptrs: usize, run: i32, packedPtr: usize, stride: usize): v
   }
 }
 
-function packOneRun(runPtr: usize, run: i32, packedPtr: usize, stride: usize): void {
-  const stride2 = stride << 1;
-  for (; run >= 4; run -= 4) {
-    store<f32>(packedPtr, load<f32>(runPtr));
-    store<f32>(packedPtr + stride, load<f32>(runPtr, 4));
-    packedPtr += stride2;
-    store<f32>(packedPtr, load<f32>(runPtr, 8));
-    store<f32>(packedPtr + stride, load<f32>(runPtr, 12));
-    packedPtr += stride2;
-    runPtr += 16;
-  }
+function packOneRun<T>(runPtr: usize, run: i32, packedPtr: usize, stride: usize): void {
   for (; run > 0; --run) {
-    store<f32>(packedPtr, load<f32>(runPtr));
+    store<T>(packedPtr, <T>load<f32>(runPtr));
     packedPtr += stride;
     runPtr += 4;
   }

@@ -97,7 +97,7 @@ export function normalize(
       const mean = v128.load(coefficientsPtr + at);
       const scale = v128.load(coefficientsPtr + stride + at);
       let y = v128.load(coefficientsPtr + stride * 2 + at);
-      y = multiplyAdd(f32x4.sub(v128.load(inPtr + at), mean), scale, y);
+      y = multiplyAdd<f32>(f32x4.sub(v128.load(inPtr + at), mean), scale, y);
       if (residualPtr !== 0) y = f32x4.add(y, v128.load(residualPtr + at));
       v128.store(outPtr + at, clampLow(y, lows));
     }

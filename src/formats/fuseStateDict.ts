@@ -61,8 +61,10 @@ function fuseBlock(tensors: Map<string, Tensor>, prefix: string, eps: number): {
   for (const name of FOREIGN) {
     if (tensors.has(prefix + name)) throw new RangeError(`fuseStateDict: ${prefix}${name} does not belong to a block`);
   }
-  const { dims, size } = get(tensors, `${prefix}square_conv.weight`);
-  const [outChannels = 0, inChannels = 0, height = 0, width = 0] = dims;
+  const squareKey = `${prefix}square_conv.weight`;
+  const { dims, size } = get(tensors, squareKey);
+  if (dims.length !== 4) throw wrongDims(squareKey, dims, '[O, C/g, Kh, Kw]');
+  const [outChannels, inChannels, height, width] = dims as [number, number, number, number];
   const weight = new Float64Array(size);
   const shifts: Float64Array[] = [];
   const branches: [name: string, maxHeight: number, maxWidth: number][] = [

@@ -65,7 +65,7 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): {
 } {
   const file = byteView(bytes);
   if (file.length < 8) throw broken(file.length, `the file has ${file.length} bytes, expected at least 8`);
-  const view = new DataView(file.buffer, file.byteOffset);
+  const view = new DataView(file.buffer, file.byteOffset, 8);
   const headerBytes = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   const limit = Math.min(MAX_HEADER_BYTES, file.length - 8);
   if (headerBytes > limit) {
@@ -74,10 +74,10 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): {
   const dataStart = 8 + headerBytes;
   const dataBytes = file.length - dataStart;
 
-  const header = parseHeader(file, dataStart);
+  const { header, offsets } = readHeader(file, dataStart);
   const entries: Entry[] = [];
   let metadata: Record<string, string> = {};
-  for (const [name, at] of keyOffsets(file, dataStart)) {
+  for (const [name, at] of offsets) {
     if (name === METADATA) metadata = checkMetadata(header[name], at);
     else entries.push(checkEntry(header[name], name, at, dataBytes));
   }
@@ -153,18 +153,23 @@ function byteView(bytes: Uint8Array | ArrayBuffer): Uint8Array {
     : new Uint8Array(bytes);
 }
 
-function parseHeader(file: Uint8Array, end: number): Record<string, unknown> {
+/** The header, and where each of its keys stands in the file. */
+function readHeader(file: Uint8Array, end: number) {
   if (file[8] !== 0x7b) throw broken(8, 'the header does not begin with {');
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.slice(8, end)));
+    // A slice, as TextDecoder takes no shared memory in browsers.
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(file.slice(8, end));
+    const offsets = keyOffsets(file, end);
+    return { header: JSON.parse(text) as Record<string, unknown>, offsets };
   } catch (error) {
+    if (error instanceof FormatError) throw error;
     throw broken(8, `the header is not JSON in UTF-8: ${(error as Error).message}`);
   }
 }
 
 /**
- * Where each key of the header stands in the file. JSON.parse, which has found the header to be valid, would have kept
- * the last of two equal keys without a word.
+ * Scans the header before JSON.parse does: that takes long over endless brackets, and keeps the last of two equal keys
+ * without a word. What is not JSON may pass here.
  */
 function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
   const decoder = new TextDecoder();
@@ -186,9 +191,8 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
       depth--;
     } else if (byte === 0x3a) {
       const key: string = JSON.parse(decoder.decode(file.slice(start, i)));
-      const keys = scopes[depth]!;
-      if (keys.has(key)) throw broken(start, `the header has the key ${show(key)} twice`);
-      keys.set(key, start);
+      if (scopes[depth]?.has(key)) throw broken(start, `the header has the key ${show(key)} twice`);
+      scopes[depth]?.set(key, start);
     }
   }
   return scopes[1]!;
@@ -257,7 +261,7 @@ function halvesToFloat32(halves: ArrayLike<number>, brain: boolean): Float32Arra
       // The exponent is biased by 15 here and by 127 in float32; an exponent of ones is infinity or NaN in both.
       const special = (half & 0x7c00) === 0x7c00;
       bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13) | (special ? 0x7f800000 : 0);
-      if (!special) floats[i]! *= 2 ** 112;
+      floats[i]! *= 2 ** 112;
     }
   }
   return floats;

@@ -5,7 +5,7 @@
 import type { AddNode, BatchNormNode, Conv2dNode, LinearNode, Node, PoolNode, Window } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { type Extent, extentOf, residentPtr } from '../tensor.js';
-import { isDepthwise, type PackedWeights, withStaging } from './weights.js';
+import { type Algorithm, type PackedWeights, withStaging } from './weights.js';
 import { windowDivisors, windowTable } from './windows.js';
 
 export type Addresses = readonly number[];
@@ -22,6 +22,12 @@ export interface StepContext {
 }
 
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
+
+const CONVOLUTION_KERNELS = {
+  gemm: 'conv2d',
+  gemmDouble: 'conv2dDouble',
+  depthwise: 'depthwiseConv2d',
+} as const satisfies Record<Algorithm, string>;
 
 export function makeStep(node: Node, context: StepContext): Step {
   switch (node.op) {
@@ -65,7 +71,7 @@ function input(node: Node, context: StepContext): Extent {
 function convolution(node: Conv2dNode | LinearNode, context: StepContext, window: Window): Step {
   const { kernels } = context.runtime;
   const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
-  const kernel = node.op === 'conv2d' && isDepthwise(node) ? kernels.depthwiseConv2d : kernels.conv2d;
+  const kernel = kernels[CONVOLUTION_KERNELS[context.packed(node).algorithm]];
   const descriptor = writeDescriptor(node, context, window, outHeight, outWidth);
   const find = ports(node, context);
   const pixels = batch * outHeight * outWidth;

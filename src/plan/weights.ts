@@ -7,9 +7,13 @@ import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, type Tensor } from '../tensor.js';
 
+/** Which kernels compute a convolution: over GEMM in float32 or float64, or channel by channel. */
+export type Algorithm = 'gemm' | 'gemmDouble' | 'depthwise';
+
 /** A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. */
 export interface PackedWeights {
   readonly allocation: Allocation;
+  readonly algorithm: Algorithm;
   readonly weightsPtr: number;
   readonly biasPtr: number;
 }
@@ -22,42 +26,59 @@ export interface Filters {
   readonly groups: number;
 }
 
-export function isDepthwise({ weight, groups }: Pick<Filters, 'weight' | 'groups'>): boolean {
-  return groups > 1 && weight.dims[0] === groups && weight.dims[1] === 1;
+function chooseAlgorithm({ kernels }: Runtime, { weight, groups }: Filters): Algorithm {
+  const [outChannels, inPerGroup] = weight.dims as [number, number];
+  if (groups > 1 && outChannels === groups && inPerGroup === 1) return 'depthwise';
+  return kernels.sumsInDouble(weight.size / outChannels) ? 'gemmDouble' : 'gemm';
 }
 
 /** @throws OutOfMemoryError, with nothing left allocated */
 export function packFilters(runtime: Runtime, filters: Filters): PackedWeights {
+  const { kernels, heap } = runtime;
   const { weight, groups } = filters;
+  const algorithm = chooseAlgorithm(runtime, filters);
   const channels = weight.dims[0]!;
-  const perGroup = channels / groups;
-  const depthwise = isDepthwise(filters);
-  const lanes = depthwise ? roundUp(channels, 4) : groups * roundUp(perGroup, 4);
-  const weightsBytes = (weight.size / channels) * lanes * 4;
-  const biasCount = depthwise ? lanes : groups * roundUp(perGroup, 8);
+  const depth = weight.size / channels;
+  // A depthwise convolution's channels are packed as one group.
+  const packedGroups = algorithm === 'depthwise' ? 1 : groups;
+  const perGroup = channels / packedGroups;
+  const biasCount = packedGroups * roundUp(perGroup, 4);
+  const valueBytes = algorithm === 'gemmDouble' ? 8 : 4;
+  const weightsBytes = depth * biasCount * valueBytes;
   return withStaging(runtime, (stage) => {
     const folded = filters.norm && foldNorm(runtime, filters.norm, channels, stage);
+    const scalePtr = folded?.scalePtr ?? 0;
     const sourcePtr = stage.parameter(weight);
     const bias = folded ? stage.doubles(folded.shiftPtr, channels) : filters.bias?.data;
-    const allocation = runtime.heap.allocate(weightsBytes + biasCount * 4);
-    const biasPtr = allocation.ptr + weightsBytes;
-    writeBias(runtime.heap.floats(biasPtr, biasCount), bias, depthwise ? channels : perGroup);
+    const allocation = heap.allocate(weightsBytes + biasCount * valueBytes);
+    const weightsPtr = allocation.ptr;
+    const biasPtr = weightsPtr + weightsBytes;
+    const view = algorithm === 'gemmDouble' ? heap.doubles(biasPtr, biasCount) : heap.floats(biasPtr, biasCount);
+    writeBias(view, bias, packedGroups);
     const inPerGroup = weight.dims[1]!;
-    const taps = weight.size / channels / inPerGroup;
-    const scalePtr = folded?.scalePtr ?? 0;
-    if (depthwise) runtime.kernels.packDepthwiseWeights(sourcePtr, scalePtr, allocation.ptr, channels, taps);
-    else runtime.kernels.packWeights(sourcePtr, scalePtr, allocation.ptr, groups, perGroup, inPerGroup, taps);
-    return { allocation, weightsPtr: allocation.ptr, biasPtr };
+    const taps = depth / inPerGroup;
+    if (algorithm === 'depthwise') {
+      kernels.packDepthwiseWeights(sourcePtr, scalePtr, weightsPtr, channels, taps);
+    } else {
+      const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
+      pack(sourcePtr, scalePtr, weightsPtr, groups, perGroup, inPerGroup, taps);
+    }
+    return { allocation, algorithm, weightsPtr, biasPtr };
   });
 }
 
 /** Writes a bias group by group, each padded with zeros to the width that `target` has for it. */
-function writeBias(target: Float32Array, bias: ArrayLike<number> | undefined, perGroup: number): void {
+function writeBias(
+  target: Float32Array | Float64Array,
+  bias: Float32Array | Float64Array | undefined,
+  groups: number,
+): void {
   target.fill(0);
   if (bias === undefined) return;
-  const groups = bias.length / perGroup;
-  const padded = target.length / groups;
-  for (let i = 0; i < bias.length; i++) target[Math.floor(i / perGroup) * padded + (i % perGroup)] = bias[i]!;
+  const perGroup = bias.length / groups;
+  for (let g = 0; g < groups; g++) {
+    target.set(bias.subarray(g * perGroup, (g + 1) * perGroup), (g * target.length) / groups);
+  }
 }
 
 /** Temporary memory for a while: parameters copied in, float64 work. All of it is freed at the end. */

@@ -5,18 +5,23 @@ type Kernel = (...args: number[]) => void;
 export interface Kernels {
   heapBase(): number;
   scratchBytes(): number;
-  readonly TILE_ROWS: WebAssembly.Global | { valueOf(): number };
-  readonly TILE_COLUMNS: WebAssembly.Global | { valueOf(): number };
+  readonly TILE_ROWS: WebAssembly.Global;
+  /** Whether a product of this depth takes the Double kernels; 0 or 1. */
+  sumsInDouble(depth: number): number;
   /** (descriptor, in, out, residual, firstPixel, lastPixel) */
   conv2d: Kernel;
   /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  conv2dDouble: Kernel;
+  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
-  /** (m, n, padTo, a, depth, panel, firstDepth, fullDepth, c, cStride, start, startStride, bias, low) */
-  gemmBlock: Kernel;
-  /** (m, n, padTo, a, b, depth, c, cStride, start, startStride, bias, low) */
-  gemmTile: Kernel;
+  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low) */
+  gemmTileFloat: Kernel;
+  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low) */
+  gemmTileDouble: Kernel;
   /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
   packWeights: Kernel;
+  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
+  packWeightsDouble: Kernel;
   /** (weight, scale, packed, channels, taps) */
   packDepthwiseWeights: Kernel;
   /** (a, b, out, count, low) */

@@ -1,0 +1,78 @@
+// Runs test/*.test.ts: bundles each file (the package itself stays an import of the built one), runs each in a Node
+// process of its own, and sums up. Names given as arguments pick files: node scripts/test.mjs memory fixtures
+// Ends with a line `N passed, N failed`.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+const picked = process.argv.slice(2);
+const names = readdirSync('test')
+  .filter((file) => file.endsWith('.test.ts'))
+  .map((file) => file.slice(0, -'.test.ts'.length))
+  .filter((name) => picked.length === 0 || picked.includes(name));
+
+rmSync('build/test', { recursive: true, force: true });
+mkdirSync('build/test', { recursive: true });
+await build({
+  entryPoints: names.map((name) => `test/${name}.test.ts`),
+  outdir: 'build/test',
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'inline',
+  loader: { '.wasm': 'binary' },
+  logLevel: 'warning',
+});
+
+let passed = 0;
+let failed = 0;
+for (const name of names) {
+  const start = performance.now();
+  const { code, output } = await run(`build/test/${name}.test.mjs`);
+  const counts = summarise(output);
+  // A file that counts no test, or that stops before its end, has failed as a whole.
+  const broken = counts === undefined || (code !== 0 && counts.failed === 0);
+  passed += counts?.passed ?? 0;
+  failed += broken ? 1 : counts.failed;
+  const ok = !broken && counts.failed === 0;
+  const figures = counts === undefined ? 'ran no test' : `${counts.passed} passed, ${counts.failed} failed`;
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(20)} ${figures}, ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  if (!ok) console.log(output);
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+
+function run(file) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...relaxedFlag(), '--expose-gc', '--enable-source-maps', file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, FORCE_COLOR: '0' },
+    });
+    let output = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+/** Node 20 has relaxed SIMD behind a flag, later ones have it on. */
+function relaxedFlag() {
+  return process.versions.node.startsWith('20.') ? ['--experimental-wasm-relaxed-simd'] : [];
+}
+
+/** uvu prints Total, Passed and Skipped once per file. */
+function summarise(output) {
+  const total = /^\s*Total:\s+(\d+)/m.exec(output);
+  const ok = /^\s*Passed:\s+(\d+)/m.exec(output);
+  if (total === null || ok === null || Number(total[1]) === 0) return undefined;
+  return { passed: Number(ok[1]), failed: Number(total[1]) - Number(ok[1]) };
+}
