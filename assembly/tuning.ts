@@ -11,6 +11,9 @@
  */
 export const TILE_ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
 
+/** Bytes from one row of a tile to the next, in memory: two vectors. */
+export const TILE_STRIDE: usize = 32;
+
 /**
  * Products no deeper than this are summed in float64 and rounded once. They are the first layers of networks, a few
  * input channels, where half speed costs little, and where rounding shows: the three branches of a block with 2 input

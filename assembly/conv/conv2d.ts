@@ -1,14 +1,14 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
 import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH } from '../tuning';
-import { ConvDescriptor } from './descriptor';
+import { ConvDescriptor, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
 import { packPixels } from './im2col';
 
 const NO_LOWER_BOUND: f32 = -Infinity;
 
 /** Bytes of working memory that convolutions need at `scratchPtr`. */
 export function scratchBytes(): i32 {
-  return BLOCK_PIXELS * max(BLOCK_DEPTH * 4, EXACT_DEPTH * 8);
+  return <i32>PANEL_OFFSET + BLOCK_PIXELS * max(BLOCK_DEPTH * 4, EXACT_DEPTH * 8);
 }
 
 /** Whether a product of this depth is summed in float64: it then takes conv2dDouble and packWeightsDouble. */
@@ -93,12 +93,13 @@ function convolveBlock<T>(
   for (let depth0 = 0; depth0 < fullDepth; depth0 += BLOCK_DEPTH) {
     const depth = min(fullDepth - depth0, BLOCK_DEPTH);
     const isLast = depth0 + depth === fullDepth;
-    packPixels<T>(d, inPtr, firstPixel, m, depth0, depth, d.scratchPtr);
+    const panelPtr = d.scratchPtr + PANEL_OFFSET;
+    packPixels<T>(d, inPtr, firstPixel, m, depth0, depth, panelPtr);
     gemmBlock<T>(
       m,
       d.outChannels,
       padTo,
-      d.scratchPtr,
+      panelPtr,
       depth,
       weightsPtr,
       depth0,
@@ -108,6 +109,7 @@ function convolveBlock<T>(
       isLast ? biasPtr : 0,
       depth0 === 0 ? residualPtr : outPtr,
       isLast ? d.low : NO_LOWER_BOUND,
+      d.scratchPtr + TILE_OFFSET,
     );
   }
 }

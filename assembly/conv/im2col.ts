@@ -6,13 +6,7 @@
  * A run of channels of one tap is contiguous in a channels-last image, so the work is to transpose a few such runs.
  */
 import { TILE_ROWS } from '../tuning';
-import { ConvDescriptor } from './descriptor';
-
-/** Per pixel of a tile: the input image, its row of the rows table, its row of the columns table, the run's address. */
-const pixelImages: usize = memory.data(6 * 4, 4);
-const pixelRows: usize = memory.data(6 * 4, 4);
-const pixelColumns: usize = memory.data(6 * 4, 4);
-const runPtrs: usize = memory.data(6 * 4, 4);
+import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, ROWS_OFFSET, RUNS_OFFSET } from './descriptor';
 
 /**
  * Packs `pixelCount` output pixels from `firstPixel` (counted over the batch) on, depth `firstDepth` to
@@ -41,10 +35,10 @@ function locatePixels(d: ConvDescriptor, inPtr: usize, firstPixel: i32, m: i32):
   let y = (firstPixel - image * pixelsPerImage) / d.outWidth;
   let x = firstPixel - image * pixelsPerImage - y * d.outWidth;
   for (let r = 0; r < m; ++r) {
-    const slot = (<usize>r) << 2;
-    store<usize>(pixelImages + slot, inPtr + <usize>image * d.inImageStride);
-    store<usize>(pixelRows + slot, d.rowsPtr + ((<usize>(y * d.kernelHeight)) << 2));
-    store<usize>(pixelColumns + slot, d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2));
+    const slot = d.scratchPtr + ((<usize>r) << 2);
+    store<usize>(slot + IMAGES_OFFSET, inPtr + <usize>image * d.inImageStride);
+    store<usize>(slot + ROWS_OFFSET, d.rowsPtr + ((<usize>(y * d.kernelHeight)) << 2));
+    store<usize>(slot + COLUMNS_OFFSET, d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2));
     if (++x === d.outWidth) {
       x = 0;
       if (++y === d.outHeight) {
@@ -63,13 +57,13 @@ function packTile<T>(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, pac
   while (depth > 0) {
     const run = min(d.inChannels - channel, depth);
     for (let r = 0; r < m; ++r) {
-      const slot = (<usize>r) << 2;
-      const row = load<i32>(load<usize>(pixelRows + slot) + ((<usize>kernelRow) << 2));
-      const column = load<i32>(load<usize>(pixelColumns + slot) + ((<usize>kernelColumn) << 2));
-      const seenPtr = load<usize>(pixelImages + slot) + <usize>(row + column);
-      store<usize>(runPtrs + slot, ((row | column) < 0 ? d.zerosPtr : seenPtr) + ((<usize>channel) << 2));
+      const slot = d.scratchPtr + ((<usize>r) << 2);
+      const row = load<i32>(load<usize>(slot + ROWS_OFFSET) + ((<usize>kernelRow) << 2));
+      const column = load<i32>(load<usize>(slot + COLUMNS_OFFSET) + ((<usize>kernelColumn) << 2));
+      const seenPtr = load<usize>(slot + IMAGES_OFFSET) + <usize>(row + column);
+      store<usize>(slot + RUNS_OFFSET, ((row | column) < 0 ? d.zerosPtr : seenPtr) + ((<usize>channel) << 2));
     }
-    packRuns<T>(m, run, packedPtr);
+    packRuns<T>(d.scratchPtr + RUNS_OFFSET, m, run, packedPtr);
     packedPtr += <usize>(run * m) * sizeof<T>();
     depth -= run;
     channel = 0;
@@ -80,8 +74,8 @@ function packTile<T>(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, pac
   }
 }
 
-/** Transposes m runs of `run` floats each, at runPtrs, to T [run][m]. */
-function packRuns<T>(m: i32, run: i32, packedPtr: usize): void {
+/** Transposes m runs of `run` floats each, whose addresses are at `runPtrs`, to T [run][m]. */
+function packRuns<T>(runPtrs: usize, m: i32, run: i32, packedPtr: usize): void {
   const stride = <usize>m * sizeof<T>();
   let r = 0;
   if (sizeof<T>() === 4) {

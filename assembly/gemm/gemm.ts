@@ -8,19 +8,20 @@
  * A weight panel stays in L1 while the rows of the block stream past it from L2.
  */
 import { TILE_ROWS } from '../tuning';
+import { finishEdge, finishWide } from './finish';
 import { gemmMicroNarrow, gemmMicroTile, gemmMicroWide } from './micro';
 import { panelColumns, tileColumns } from './pack';
 
-/** Room for one tile on its way to C: the largest, 6 rows of 8 columns. */
-const edgeTilePtr: usize = memory.data(6 * 8 * 4, 16);
+/** A bias or addend where there is none. */
+const zeroRowPtr: usize = memory.data(8 * 4, 16);
 
 /**
  * C = max(low, A * B + bias + addend) for m rows and n columns, B being rows `firstDepth` to `firstDepth + depth` of
  * panels that are `fullDepth` deep.
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
- * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. Its rows must be
- * readable for a whole tile at any column below n.
+ * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
+ * one tile.
  */
 export function gemmBlock<T>(
   m: i32,
@@ -36,53 +37,55 @@ export function gemmBlock<T>(
   biasPtr: usize,
   addendPtr: usize,
   low: f32,
+  tilePtr: usize,
 ): void {
   const addendStride: usize = addendPtr === 0 ? 0 : cStride;
-  const tileBytes = <usize>(depth * TILE_ROWS) * sizeof<T>();
+  const packedTileBytes = <usize>(depth * TILE_ROWS) * sizeof<T>();
   for (let j = 0; j < n; j += tileColumns<T>()) {
     const columns = min(n - j, tileColumns<T>());
     const panelWidth = panelColumns<T>(n - j);
     const bPtr = panelPtr + <usize>(firstDepth * panelWidth) * sizeof<T>();
-    let tilePtr = aPtr;
-    let rowPtr = cPtr;
-    let fromPtr = addendPtr;
+    const tileBiasPtr = biasPtr === 0 ? zeroRowPtr : biasPtr + <usize>j * sizeof<T>();
+    let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
+    let packedPtr = aPtr;
+    let rowPtr = cPtr + ((<usize>j) << 2);
     for (let i = 0; i < m; i += TILE_ROWS) {
       const rows = min(m - i, TILE_ROWS);
       if (columns === tileColumns<T>() && rows === TILE_ROWS) {
-        gemmMicroTile<T>(tilePtr, bPtr, depth, rowPtr, cStride, biasPtr, fromPtr, addendStride, low);
+        gemmMicroTile<T>(packedPtr, bPtr, depth, tilePtr);
+        finishWide<T>(TILE_ROWS, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       } else {
+        const pad = padTo - j;
         gemmTile<T>(
           rows,
           columns,
-          padTo - j,
-          tilePtr,
+          pad,
+          packedPtr,
           bPtr,
           depth,
           rowPtr,
           cStride,
-          biasPtr,
+          tileBiasPtr,
           fromPtr,
           addendStride,
           low,
+          tilePtr,
         );
       }
-      tilePtr += tileBytes;
+      packedPtr += packedTileBytes;
       rowPtr += <usize>TILE_ROWS * cStride;
       fromPtr += <usize>TILE_ROWS * addendStride;
     }
     panelPtr += <usize>(fullDepth * panelWidth) * sizeof<T>();
-    cPtr += (<usize>tileColumns<T>()) << 2;
-    if (addendPtr !== 0) addendPtr += (<usize>tileColumns<T>()) << 2;
-    if (biasPtr !== 0) biasPtr += <usize>tileColumns<T>() * sizeof<T>();
   }
 }
 
-/** One tile of m <= TILE_ROWS rows and n <= tileColumns columns; see gemmBlock. */
+/** One tile of m <= TILE_ROWS rows and n <= tileColumns columns; bias and addend must be there. See gemmBlock. */
 export function gemmTile<T>(
   m: i32,
   n: i32,
   padTo: i32,
-  aPtr: usize,
+  packedPtr: usize,
   bPtr: usize,
   depth: i32,
   cPtr: usize,
@@ -91,25 +94,12 @@ export function gemmTile<T>(
   addendPtr: usize,
   addendStride: usize,
   low: f32,
+  tilePtr: usize,
 ): void {
-  const isWide = panelColumns<T>(n) === tileColumns<T>();
-  const isWhole = n === panelColumns<T>(n);
-  const toPtr = isWhole ? cPtr : edgeTilePtr;
-  const toStride = isWhole ? cStride : 32;
-  if (isWide) gemmMicroWide<T>(m, aPtr, bPtr, depth, toPtr, toStride, biasPtr, addendPtr, addendStride, low);
-  else if (sizeof<T>() === 4) {
-    gemmMicroNarrow<T>(m, aPtr, bPtr, depth, toPtr, toStride, biasPtr, addendPtr, addendStride, low);
-  }
-  if (!isWhole) copyEdgeTile(m, n, min(padTo, panelColumns<T>(n)), cPtr, cStride);
-}
-
-function copyEdgeTile(m: i32, n: i32, padTo: i32, cPtr: usize, cStride: usize): void {
-  for (let i = 0; i < m; ++i) {
-    const rowPtr = edgeTilePtr + <usize>i * 32;
-    for (let j = 0; j < n; ++j) store<f32>(cPtr + ((<usize>j) << 2), load<f32>(rowPtr + ((<usize>j) << 2)));
-    for (let j = n; j < padTo; ++j) store<f32>(cPtr + ((<usize>j) << 2), 0);
-    cPtr += cStride;
-  }
+  if (panelColumns<T>(n) === tileColumns<T>()) gemmMicroWide<T>(m, packedPtr, bPtr, depth, tilePtr);
+  else if (sizeof<T>() === 4) gemmMicroNarrow<T>(m, packedPtr, bPtr, depth, tilePtr);
+  if (n === tileColumns<T>()) finishWide<T>(m, tilePtr, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
+  else finishEdge<T>(m, n, padTo, tilePtr, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
 }
 
 /** gemmTile for the tests of the micro-kernels. */
@@ -117,7 +107,7 @@ export function gemmTileFloat(
   m: i32,
   n: i32,
   padTo: i32,
-  aPtr: usize,
+  packedPtr: usize,
   bPtr: usize,
   depth: i32,
   cPtr: usize,
@@ -126,8 +116,9 @@ export function gemmTileFloat(
   addendPtr: usize,
   addendStride: usize,
   low: f32,
+  tilePtr: usize,
 ): void {
-  gemmTile<f32>(m, n, padTo, aPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
+  gemmTile<f32>(m, n, padTo, packedPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low, tilePtr);
 }
 
 /** gemmTile in float64 for the tests of the micro-kernels. */
@@ -135,7 +126,7 @@ export function gemmTileDouble(
   m: i32,
   n: i32,
   padTo: i32,
-  aPtr: usize,
+  packedPtr: usize,
   bPtr: usize,
   depth: i32,
   cPtr: usize,
@@ -144,6 +135,7 @@ export function gemmTileDouble(
   addendPtr: usize,
   addendStride: usize,
   low: f32,
+  tilePtr: usize,
 ): void {
-  gemmTile<f64>(m, n, padTo, aPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
+  gemmTile<f64>(m, n, padTo, packedPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low, tilePtr);
 }

@@ -14,9 +14,9 @@ export interface Kernels {
   conv2dDouble: Kernel;
   /** (descriptor, in, out, residual, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
-  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low) */
+  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
   gemmTileFloat: Kernel;
-  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low) */
+  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
   gemmTileDouble: Kernel;
   /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
   packWeights: Kernel;

@@ -1,0 +1,38 @@
+// Measuring in interleaved rounds, so that a noisy machine slows all contestants alike: in each round every task runs
+// for a while under tinybench, and what counts are the medians of the rounds and the ratios within a round.
+import { Bench } from 'tinybench';
+
+/**
+ * @param tasks record of functions
+ * @returns per task the median milliseconds of each round
+ */
+export async function measureRounds(tasks, { rounds, time }) {
+  const medians = Object.fromEntries(Object.keys(tasks).map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    const bench = new Bench({ time, iterations: 3, warmup: round === 0, warmupTime: time, warmupIterations: 3 });
+    for (const [name, task] of Object.entries(tasks)) bench.add(name, task);
+    await bench.run();
+    for (const { name, result } of bench.tasks) {
+      if (result.state !== 'completed') throw result.error ?? new Error(`${name}: ${result.state}`);
+      medians[name].push(result.latency.p50);
+    }
+  }
+  return medians;
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Half the distance of the quartiles over the median: how far a typical round is off. */
+export function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share) => sorted[Math.round((sorted.length - 1) * share)];
+  return (at(0.75) - at(0.25)) / 2 / median(values);
+}
+
+export function geometricMean(values) {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}

@@ -1,0 +1,65 @@
+/** What the package promises of itself: sizes, no calls in hot loops, a working tarball layout. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const WASM_LIMIT = 64 * 1024;
+const JAVASCRIPT_LIMIT = 25 * 1024;
+
+test('each .wasm is at most 64 kB', () => {
+  for (const name of ['baseline', 'relaxed']) {
+    const bytes = readFileSync(`dist/${name}.wasm`).length;
+    assert.ok(bytes > 0 && bytes <= WASM_LIMIT, `${name}.wasm has ${bytes} bytes, at most ${WASM_LIMIT} are allowed`);
+  }
+});
+
+test("a page's JavaScript is at most 25 kB gzip'd, binaries aside", () => {
+  const chunks = readdirSync('dist').filter((file) => file.endsWith('.js'));
+  assert.ok(chunks.some((file) => file.startsWith('baseline-')) && chunks.some((file) => file.startsWith('relaxed-')));
+  const scripts = chunks.filter((file) => !/^(baseline|relaxed)-/.test(file));
+  const bytes = scripts.reduce((sum, file) => sum + gzipSync(readFileSync(`dist/${file}`), { level: 9 }).length, 0);
+  assert.ok(
+    bytes <= JAVASCRIPT_LIMIT,
+    `${scripts.join(', ')}: ${bytes} bytes, at most ${JAVASCRIPT_LIMIT} are allowed`,
+  );
+});
+
+test('the loops of the micro-kernels hold no call', () => {
+  for (const build of ['baseline', 'relaxed']) {
+    const loops = innermostLoops(readFileSync(`build/${build}.wat`, 'utf8')).filter((loop) =>
+      loop.includes('load32_splat'),
+    );
+    assert.ok(loops.length >= 10, `${build}: ${loops.length} loops with a splat`);
+    for (const loop of loops) assert.not.match(loop, /\bcall(_indirect)?\b/);
+  }
+});
+
+test('the package imports nothing at run time', () => {
+  const { dependencies, sideEffects } = JSON.parse(readFileSync('package.json', 'utf8'));
+  assert.is(dependencies, undefined);
+  assert.is(sideEffects, false);
+});
+
+test('the lockfile holds no download addresses', () => {
+  for (const file of ['package-lock.json', 'test/engines/package-lock.json']) {
+    assert.not.match(readFileSync(file, 'utf8'), /"resolved"/);
+  }
+});
+
+/** Texts of the loops that hold no other loop, by indentation. */
+function innermostLoops(wat: string): string[] {
+  const loops: string[] = [];
+  const lines = wat.split('\n');
+  lines.forEach((line, start) => {
+    if (!/^\s*loop\b/.test(line)) return;
+    const indent = line.search(/\S/);
+    let end = start + 1;
+    while (lines[end]!.search(/\S/) > indent) end++;
+    const body = lines.slice(start + 1, end).join('\n');
+    if (!/^\s*loop\b/m.test(body)) loops.push(body);
+  });
+  return loops;
+}
+
+test.run();
