@@ -1,9 +1,11 @@
 /** The whole ABI: every function that TypeScript may call. Pointers in, nothing allocated. */
 export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
+export { winogradConv2d, winogradScratchBytes } from './conv/winograd';
+export { packWinogradWeights } from './conv/winogradWeights';
 export { gemmTileDouble, gemmTileFloat } from './gemm/gemm';
 export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
-export { add, relu } from './nn/elementwise';
+export { add, allBelow, relu } from './nn/elementwise';
 export { clear, copyChannels, toChannelsLast, toPlanar } from './nn/layout';
 export { multiplyAddPeak } from './nn/peak';
 export { avgPool2d, globalAvgPool2d, maxPool2d } from './nn/pool';

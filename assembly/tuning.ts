@@ -30,3 +30,6 @@ export const BLOCK_DEPTH: i32 = 576;
 
 /** Pixels packed at a time, a multiple of both tile heights: 60 x 576 floats are 135 KiB, a quarter of a 512 KiB L2. */
 export const BLOCK_PIXELS: i32 = 60;
+
+/** Working memory of one thread: Winograd takes as many tiles at a time as fit. */
+export const SCRATCH_BYTES: i32 = 640 * 1024;

@@ -1,7 +1,7 @@
 // Builds the package: AssemblyScript to two .wasm binaries, TypeScript to dist/. Does nothing when dist/ is newer
 // than every source. Options: --force builds in any case, --quiet prints only errors.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,15 +16,17 @@ if (process.argv.includes('--force') || !isFresh()) build();
 
 function build() {
   const start = performance.now();
-  rmSync('dist', { recursive: true, force: true });
-  rmSync('build', { recursive: true, force: true });
+  const fresh = `build/dist-${process.pid}`;
   mkdirSync('build', { recursive: true });
   const asc = path.join(path.dirname(require.resolve('assemblyscript/package.json')), 'bin', 'asc.js');
   for (const target of ['baseline', 'relaxed']) run(asc, ['--config', 'asconfig.json', '--target', target]);
-  run('scripts/bundle.mjs', []);
-  run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json']);
-  for (const name of ['baseline', 'relaxed']) copyFileSync(`build/${name}.wasm`, `dist/${name}.wasm`);
-  writeFileSync(stamp, '');
+  run('scripts/bundle.mjs', [fresh]);
+  run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json', '--outDir', `${fresh}/types`]);
+  for (const name of ['baseline', 'relaxed']) copyFileSync(`build/${name}.wasm`, `${fresh}/${name}.wasm`);
+  writeFileSync(path.join(fresh, '.built'), '');
+  // The old package stays in place until the new one is whole.
+  rmSync('dist', { recursive: true, force: true });
+  renameSync(fresh, 'dist');
   if (!quiet) console.log(`built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 

@@ -1,9 +1,9 @@
-// Bundles src/ into dist/ as ES modules. Each .wasm binary becomes a chunk of its own, loaded only when it is used.
+// Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded only when it is used.
 import { build } from 'esbuild';
 
 await build({
   entryPoints: ['src/index.ts'],
-  outdir: 'dist',
+  outdir: process.argv[2],
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -14,6 +14,6 @@ await build({
   sourcemap: 'linked',
   sourcesContent: true,
   chunkNames: '[name]-[hash]',
-  loader: { '.wasm': 'binary' },
+  loader: { '.wasm': 'base64' },
   logLevel: 'warning',
 });

@@ -25,7 +25,7 @@ await build({
   platform: 'node',
   target: 'node20',
   sourcemap: 'inline',
-  loader: { '.wasm': 'binary' },
+  loader: { '.wasm': 'base64' },
   logLevel: 'warning',
 });
 
@@ -41,7 +41,9 @@ for (const name of names) {
   failed += broken ? 1 : counts.failed;
   const ok = !broken && counts.failed === 0;
   const figures = counts === undefined ? 'ran no test' : `${counts.passed} passed, ${counts.failed} failed`;
-  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(20)} ${figures}, ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  console.log(
+    `${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(20)} ${figures}, ${((performance.now() - start) / 1000).toFixed(1)} s`,
+  );
   if (!ok) console.log(output);
 }
 console.log(`${passed} passed, ${failed} failed`);

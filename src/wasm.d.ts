@@ -1,5 +1,5 @@
-/** The bundler embeds .wasm files as bytes. */
+/** The bundler embeds .wasm files as base64. */
 declare module '*.wasm' {
-  const bytes: Uint8Array<ArrayBuffer>;
-  export default bytes;
+  const base64: string;
+  export default base64;
 }

@@ -1,6 +1,6 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
-import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, SCRATCH_BYTES } from '../tuning';
 import { ConvDescriptor, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
 import { packPixels } from './im2col';
 
@@ -8,7 +8,7 @@ const NO_LOWER_BOUND: f32 = -Infinity;
 
 /** Bytes of working memory that convolutions need at `scratchPtr`. */
 export function scratchBytes(): i32 {
-  return <i32>PANEL_OFFSET + BLOCK_PIXELS * max(BLOCK_DEPTH * 4, EXACT_DEPTH * 8);
+  return max(SCRATCH_BYTES, <i32>PANEL_OFFSET + BLOCK_PIXELS * max(BLOCK_DEPTH * 4, EXACT_DEPTH * 8));
 }
 
 /** Whether a product of this depth is summed in float64: it then takes conv2dDouble and packWeightsDouble. */

@@ -1,11 +1,11 @@
 /**
  * im2col for one block of output pixels: gathers what each pixel's window sees and packs it for the micro-kernels.
  *
- *   [tiles of TILE_ROWS pixels, the last of fewer][depth][pixels]     of T; depth = taps x channels, tap outermost
+ *   [panels of panelRows pixels, the last of fewer][depth][pixels]     of T; depth = taps x channels, tap outermost
  *
  * A run of channels of one tap is contiguous in a channels-last image, so the work is to transpose a few such runs.
  */
-import { TILE_ROWS } from '../tuning';
+import { panelRows } from '../gemm/gemm';
 import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, ROWS_OFFSET, RUNS_OFFSET } from './descriptor';
 
 /**
@@ -21,11 +21,12 @@ export function packPixels<T>(
   depth: i32,
   packedPtr: usize,
 ): void {
-  for (let i = 0; i < pixelCount; i += TILE_ROWS) {
-    const m = min(pixelCount - i, TILE_ROWS);
+  const height = panelRows(pixelCount);
+  for (let i = 0; i < pixelCount; i += height) {
+    const m = min(pixelCount - i, height);
     locatePixels(d, inPtr, firstPixel + i, m);
     packTile<T>(d, m, firstDepth, depth, packedPtr);
-    packedPtr += <usize>(depth * TILE_ROWS) * sizeof<T>();
+    packedPtr += <usize>(depth * height) * sizeof<T>();
   }
 }
 

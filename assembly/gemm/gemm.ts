@@ -1,7 +1,7 @@
 /**
  * The loops around the micro-kernels: one block of packed rows against all packed columns.
  *
- *   A  [tiles of TILE_ROWS rows, the last of fewer][depth][rows]          of T, packed by conv/im2col.ts
+ *   A  [panels of panelRows rows, the last of fewer][depth][rows]          of T, packed by conv/im2col.ts
  *   B  [panels, see gemm/pack.ts][fullDepth][columns]                     of T
  *   C  [m][cStride bytes]                                                 f32
  *
@@ -11,6 +11,15 @@ import { TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
 import { gemmMicroNarrow, gemmMicroTile, gemmMicroWide } from './micro';
 import { panelColumns, tileColumns } from './pack';
+
+/**
+ * Height of the panels into which m rows are packed: as few as the tile allows, of about equal height, since a low last
+ * panel would not fill the registers.
+ */
+export function panelRows(m: i32): i32 {
+  const panels = (m + TILE_ROWS - 1) / TILE_ROWS;
+  return (m + panels - 1) / panels;
+}
 
 /** A bias or addend where there is none. */
 const zeroRowPtr: usize = memory.data(8 * 4, 16);
@@ -40,7 +49,8 @@ export function gemmBlock<T>(
   tilePtr: usize,
 ): void {
   const addendStride: usize = addendPtr === 0 ? 0 : cStride;
-  const packedTileBytes = <usize>(depth * TILE_ROWS) * sizeof<T>();
+  const height = panelRows(m);
+  const packedTileBytes = <usize>(depth * height) * sizeof<T>();
   for (let j = 0; j < n; j += tileColumns<T>()) {
     const columns = min(n - j, tileColumns<T>());
     const panelWidth = panelColumns<T>(n - j);
@@ -49,8 +59,8 @@ export function gemmBlock<T>(
     let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
     let packedPtr = aPtr;
     let rowPtr = cPtr + ((<usize>j) << 2);
-    for (let i = 0; i < m; i += TILE_ROWS) {
-      const rows = min(m - i, TILE_ROWS);
+    for (let i = 0; i < m; i += height) {
+      const rows = min(m - i, height);
       if (columns === tileColumns<T>() && rows === TILE_ROWS) {
         gemmMicroTile<T>(packedPtr, bPtr, depth, tilePtr);
         finishWide<T>(TILE_ROWS, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
@@ -73,8 +83,8 @@ export function gemmBlock<T>(
         );
       }
       packedPtr += packedTileBytes;
-      rowPtr += <usize>TILE_ROWS * cStride;
-      fromPtr += <usize>TILE_ROWS * addendStride;
+      rowPtr += <usize>height * cStride;
+      fromPtr += <usize>height * addendStride;
     }
     panelPtr += <usize>(fullDepth * panelWidth) * sizeof<T>();
   }

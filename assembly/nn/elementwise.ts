@@ -18,3 +18,12 @@ export function relu(inPtr: usize, outPtr: usize, count: i32): void {
     v128.store(outPtr + at, clampLow(v128.load(inPtr + at), zeros));
   }
 }
+
+/** Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count` as above. */
+export function allBelow(ptr: usize, count: i32, limit: f32): bool {
+  const limits = f32x4.splat(limit);
+  const endPtr = ptr + ((<usize>count) << 2);
+  let largest = f32x4.splat(0);
+  for (; ptr < endPtr; ptr += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(ptr)));
+  return i32x4.all_true(f32x4.lt(largest, limits));
+}

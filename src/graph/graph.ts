@@ -2,6 +2,7 @@
  * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run; values
  * have names; parameters are Tensors in the node that uses them. Layouts are N, C, H, W.
  */
+import type { Algorithm } from '../plan/algorithm.js';
 import type { Tensor } from '../tensor.js';
 
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
@@ -54,6 +55,8 @@ export interface Conv2dNode extends NodeBase {
   readonly paddingMode: PaddingMode;
   readonly groups: number;
   readonly relu?: boolean;
+  /** Forced; undefined: the fastest. */
+  readonly algorithm?: Algorithm | undefined;
 }
 
 /** Inputs: image, and a residual to add where there is a second one. */

@@ -5,6 +5,7 @@
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
 import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf, Tensor } from '../tensor.js';
@@ -12,6 +13,7 @@ import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs
 import type { Conv2dOptions } from './conv2d.js';
 import { Layer, writeParameter } from './layer.js';
 import {
+  checkAlgorithm,
   checkGroups,
   checkNames,
   convWindow,
@@ -51,6 +53,7 @@ const NAMES: readonly string[] = [
   'eps',
   'momentum',
   'form',
+  'algorithm',
   'gammaInit',
   'reduceGamma',
 ];
@@ -74,6 +77,7 @@ interface Settings {
   readonly paddingMode: PaddingMode;
   readonly branches: readonly Branch[];
   readonly norm: CheckedNorm;
+  readonly algorithm: Algorithm | undefined;
 }
 
 /**
@@ -112,12 +116,12 @@ export class ACBlock extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    const { window, groups, norm } = this.#settings;
+    const { window, groups, norm, algorithm } = this.#settings;
     const common = { path, layer: this.kind };
     if (this.#form === 'deploy') {
       const [weight, bias] = [this.parameters.get('fused_conv.weight'), this.parameters.get('fused_conv.bias')];
       const { paddingMode } = this.#settings;
-      return graph.add({ op: 'conv2d', ...common, inputs, weight, bias, window, paddingMode, groups });
+      return graph.add({ op: 'conv2d', ...common, inputs, weight, bias, window, paddingMode, groups, algorithm });
     }
     const momentum = this.training ? norm.momentum : undefined;
     const outputs = this.#settings.branches.map((branch) => {
@@ -130,6 +134,7 @@ export class ACBlock extends Layer {
         window: branchWindow(window, branch),
         paddingMode: this.#settings.paddingMode,
         groups,
+        algorithm: branch.name === 'square' ? algorithm : undefined,
       });
       const branchNorm = normOf(this.parameters, `${branch.name}_bn.`, norm.eps);
       return graph.add({ op: 'batchNorm', ...common, inputs: [product], norm: branchNorm, momentum });
@@ -148,17 +153,18 @@ export class ACBlock extends Layer {
     return { weight: weight!, bias: bias! };
   }
 
-  /** Replaces the three branches by the equivalent convolution. A second call changes nothing. */
-  override switchToDeploy(): this {
-    this.assertUsable('switchToDeploy');
-    if (this.#form === 'deploy') return this;
+  /** @internal */
+  protected override prepareDeploy(): (() => void)[] {
+    if (this.#form === 'deploy') return [];
     const { weight, bias } = this.equivalentKernelBias();
     const fused = new Parameters(this.runtime, deploySpecs(this.#settings));
     writeParameter(this.runtime, fused.get('fused_conv.weight'), weight.data);
     writeParameter(this.runtime, fused.get('fused_conv.bias'), bias.data);
-    this.replaceParameters(fused);
-    this.#form = 'deploy';
-    return this;
+    const merge = (): void => {
+      this.replaceParameters(fused);
+      this.#form = 'deploy';
+    };
+    return [merge];
   }
 
   /** Sets the gammas of all three BatchNorms. */
@@ -203,6 +209,7 @@ function checkOptions(options: ACBlockOptions): Settings {
     paddingMode: paddingMode(owner, options.paddingMode ?? 'zeros'),
     branches: placeBranches(window.kernel, options.branchSize),
     norm: checkNormOptions(owner, options),
+    algorithm: checkAlgorithm(owner, options.algorithm),
   };
 }
 

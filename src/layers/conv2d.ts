@@ -1,8 +1,18 @@
 /** Convolution, as torch.nn.Conv2d. */
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import type { Algorithm } from '../plan/algorithm.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import { checkGroups, checkNames, convWindow, flag, paddingMode, type Size, wholeNumber } from './options.js';
+import {
+  checkAlgorithm,
+  checkGroups,
+  checkNames,
+  convWindow,
+  flag,
+  paddingMode,
+  type Size,
+  wholeNumber,
+} from './options.js';
 import { uniformByFanIn } from './parameters.js';
 
 export interface Conv2dOptions {
@@ -22,9 +32,21 @@ export interface Conv2dOptions {
   paddingMode?: PaddingMode;
   /** Default true. */
   bias?: boolean;
+  /** Forces the kernels, for tests and measurements; by default the fastest are chosen for each input shape. */
+  algorithm?: Algorithm;
 }
 
-const NAMES = ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'dilation', 'groups', 'paddingMode'];
+const NAMES = [
+  'inChannels',
+  'outChannels',
+  'kernelSize',
+  'stride',
+  'padding',
+  'dilation',
+  'groups',
+  'paddingMode',
+  'algorithm',
+];
 
 /**
  * Input [N, inChannels, H, W], output [N, outChannels, H', W']. State: `weight` [outChannels, inChannels / groups,
@@ -34,6 +56,7 @@ export class Conv2d extends Layer {
   readonly #window: Window;
   readonly #paddingMode: PaddingMode;
   readonly #groups: number;
+  readonly #algorithm: Algorithm | undefined;
 
   /** @throws TypeError, RangeError naming the option */
   constructor(runtime: Runtime, options: Conv2dOptions) {
@@ -45,6 +68,7 @@ export class Conv2d extends Layer {
     checkGroups(owner, inChannels, outChannels, groups);
     const window = convWindow(owner, options);
     const mode = paddingMode(owner, options.paddingMode ?? 'zeros');
+    const algorithm = checkAlgorithm(owner, options.algorithm);
     const dims = [outChannels, inChannels / groups, ...window.kernel];
     const initial = uniformByFanIn(dims[1]! * window.kernel[0] * window.kernel[1]);
     const hasBias = flag(owner, 'bias', options.bias ?? true);
@@ -55,6 +79,7 @@ export class Conv2d extends Layer {
     this.#window = window;
     this.#paddingMode = mode;
     this.#groups = groups;
+    this.#algorithm = algorithm;
   }
 
   /** @internal */
@@ -74,6 +99,7 @@ export class Conv2d extends Layer {
       window: this.#window,
       paddingMode: this.#paddingMode,
       groups: this.#groups,
+      algorithm: this.#algorithm,
     });
   }
 }

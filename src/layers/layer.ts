@@ -22,7 +22,7 @@ export abstract class Layer {
 
   constructor(runtime: Runtime, specs: readonly ParameterSpec[] = []) {
     if (!(runtime instanceof Runtime)) {
-      throw new TypeError(`${new.target.name}: runtime must come from createRuntime, got ${String(runtime)}`);
+      throw new TypeError(`${this.kind}: runtime must come from createRuntime, got ${String(runtime)}`);
     }
     this.runtime = runtime;
     this.parameters = new Parameters(runtime, specs);
@@ -34,7 +34,9 @@ export abstract class Layer {
   }
 
   /** Class name, for messages. Written out, since minifiers rename classes. @internal */
-  abstract get kind(): string;
+  get kind(): string {
+    return 'Layer';
+  }
 
   /** Fewest and most inputs that `forward` takes. @internal */
   get inputCounts(): readonly [number, number] {
@@ -43,6 +45,18 @@ export abstract class Layer {
 
   /** Adds this layer's nodes to a graph; returns the name of its output. @internal */
   abstract describe(graph: GraphBuilder, inputs: readonly string[], path: string): string;
+
+  /** `describe`, checked. @internal */
+  addTo(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    this.assertUsable('forward');
+    const [least, most] = this.inputCounts;
+    if (inputs.length < least || inputs.length > most) {
+      const expected = least === most ? `${least} input` : `at least ${least} inputs`;
+      const where = path === '' ? '' : ` (${path})`;
+      throw new TypeError(`${this.kind}.forward${where}: expected ${expected}, got ${inputs.length}`);
+    }
+    return this.describe(graph, inputs, path);
+  }
 
   /** Inner layers by name. @internal */
   children(): readonly (readonly [string, Layer])[] {
@@ -75,9 +89,8 @@ export abstract class Layer {
 
   /** Parameters and statistics as new tensors, each name behind `prefix` (`'stem.conv1.'`, say). */
   stateDict(prefix = ''): StateDict {
-    this.assertUsable('stateDict');
     const state: StateDict = {};
-    for (const [name, tensor] of this.#allParameters()) {
+    for (const [name, tensor] of this.#allParameters('stateDict')) {
       state[prefix + name] = new Tensor('float32', tensor.data, tensor.dims);
     }
     return state;
@@ -89,11 +102,10 @@ export abstract class Layer {
    * @throws RangeError naming missing and surplus keys, or the key whose shape is wrong; nothing is loaded then
    */
   loadStateDict(state: StateDict, prefix = ''): this {
-    this.assertUsable('loadStateDict');
     if (typeof state !== 'object' || state === null) {
       throw new TypeError(`${this.kind}.loadStateDict: state must be an object of tensors, got ${String(state)}`);
     }
-    const targets = new Map(this.#allParameters().map(([name, tensor]) => [prefix + name, tensor]));
+    const targets = new Map(this.#allParameters('loadStateDict').map(([name, tensor]) => [prefix + name, tensor]));
     this.#checkKeys(
       targets,
       Object.keys(state).filter((key) => key.startsWith(prefix)),
@@ -104,17 +116,27 @@ export abstract class Layer {
     return this;
   }
 
-  /** Merges every Asymmetric Convolution Block in this layer into one convolution, exactly. */
+  /**
+   * Merges every Asymmetric Convolution Block in this layer into one convolution, exactly. A second call changes nothing.
+   * @throws OutOfMemoryError; no block is merged then
+   */
   switchToDeploy(): this {
     this.assertUsable('switchToDeploy');
-    for (const [, child] of this.children()) child.switchToDeploy();
+    const merges = this.runtime.heap.undoOnError(() => this.prepareDeploy());
+    for (const merge of merges) merge();
     return this;
+  }
+
+  /** Does all of `switchToDeploy` that can fail; returns what is left to do. @internal */
+  protected prepareDeploy(): (() => void)[] {
+    return this.children().flatMap(([, child]) => child.prepareDeploy());
   }
 
   /** Gives the memory back, also of the layers inside; the layer cannot be used any more. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.touch();
     if (this.runtime.isDisposed) return;
     this.#dropExecutable();
     this.parameters.dispose();
@@ -152,11 +174,6 @@ export abstract class Layer {
   }
 
   #checkInputs(inputs: readonly Tensor[]): void {
-    const [least, most] = this.inputCounts;
-    if (inputs.length < least || inputs.length > most) {
-      const expected = least === most ? `${least} input` : `at least ${least} inputs`;
-      throw new TypeError(`${this.kind}.forward: expected ${expected}, got ${inputs.length}`);
-    }
     for (const input of inputs) {
       if (!(input instanceof Tensor)) {
         throw new TypeError(`${this.kind}.forward: input must be a Tensor, got ${String(input)}`);
@@ -175,10 +192,10 @@ export abstract class Layer {
     if (current !== undefined && current.madeAfter === lastChange && current.executable.inputCount === inputCount) {
       return current.executable;
     }
-    this.#dropExecutable();
     const graph = new GraphBuilder();
     const inputs = Array.from({ length: inputCount }, (_, i) => `input${i}`);
-    const output = this.describe(graph, inputs, '');
+    const output = this.addTo(graph, inputs, '');
+    this.#dropExecutable();
     const executable = new Executable(this.runtime, graph.finish(inputs, [output]));
     this.#executable = { executable, madeAfter: lastChange };
     return executable;
@@ -208,10 +225,11 @@ export abstract class Layer {
     this.#executable = undefined;
   }
 
-  #allParameters(): (readonly [string, Tensor])[] {
+  #allParameters(method: string): (readonly [string, Tensor])[] {
+    this.assertUsable(method);
     const own = this.parameters.names().map((name) => [name, this.parameters.get(name)] as const);
     const inner = this.children().flatMap(([name, child]) =>
-      child.#allParameters().map(([key, tensor]) => [`${name}.${key}`, tensor] as const),
+      child.#allParameters(method).map(([key, tensor]) => [`${name}.${key}`, tensor] as const),
     );
     return [...own, ...inner];
   }

@@ -1,5 +1,6 @@
 /** Checks of layer options, once, at the public door. Every message names the option, what was expected and what came. */
 import type { PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import { ALGORITHMS, type Algorithm } from '../plan/algorithm.js';
 
 /** One number for both axes, or [height, width]. */
 export type Size = number | readonly [number, number];
@@ -58,6 +59,10 @@ export function pair(owner: string, name: string, value: unknown, least: number)
 
 export function paddingMode(owner: string, value: unknown): PaddingMode {
   return oneOf(owner, 'paddingMode', value, PADDING_MODES);
+}
+
+export function checkAlgorithm(owner: string, value: unknown): Algorithm | undefined {
+  return value === undefined ? undefined : oneOf(owner, 'algorithm', value, ALGORITHMS);
 }
 
 /** The window of a convolution; 'same' keeps the size, with the odd pixel at the end, as in PyTorch. */

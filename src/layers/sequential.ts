@@ -42,7 +42,7 @@ export class Sequential extends Layer {
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     let values = inputs;
     for (const [name, layer] of this.#layers) {
-      values = [layer.describe(graph, values, path === '' ? name : `${path}.${name}`)];
+      values = [layer.addTo(graph, values, path === '' ? name : `${path}.${name}`)];
     }
     return values[0]!;
   }

@@ -6,7 +6,7 @@ import { MaxPool2d } from '../layers/pool2d.js';
 import { Sequential } from '../layers/sequential.js';
 import { Flatten, ReLU } from '../layers/simple.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { checkForm, convBnRelu, type Form } from './units.js';
+import { buildModel, checkForm, convBnRelu, type Form } from './units.js';
 
 export interface ModelOptions {
   /** `'train'`, `'base'` (plain convolution and BatchNorm) or `'deploy'`; default `'train'`. */
@@ -41,16 +41,21 @@ export function lenet5bn(runtime: Runtime, options: ModelOptions = {}): Layer {
     number,
     number,
   ];
-  return new Sequential(runtime, {
-    stem: new Sequential(runtime, {
-      conv1: convBnRelu(runtime, form, { inChannels, outChannels: first, kernelSize: 5 }),
-      maxpool1: new MaxPool2d(runtime, { kernelSize: 2 }),
-      conv2: convBnRelu(runtime, form, { inChannels: first, outChannels: second, kernelSize: 5 }),
-      maxpool2: new MaxPool2d(runtime, { kernelSize: 2 }),
-    }),
-    flatten: new Flatten(runtime),
-    linear1: new Linear(runtime, { inFeatures: second * 4 * 4, outFeatures: 500 }),
-    relu1: new ReLU(runtime),
-    linear2: new Linear(runtime, { inFeatures: 500, outFeatures: numClasses }),
-  });
+  return buildModel(
+    owner,
+    runtime,
+    () =>
+      new Sequential(runtime, {
+        stem: new Sequential(runtime, {
+          conv1: convBnRelu(runtime, form, { inChannels, outChannels: first, kernelSize: 5 }),
+          maxpool1: new MaxPool2d(runtime, { kernelSize: 2 }),
+          conv2: convBnRelu(runtime, form, { inChannels: first, outChannels: second, kernelSize: 5 }),
+          maxpool2: new MaxPool2d(runtime, { kernelSize: 2 }),
+        }),
+        flatten: new Flatten(runtime),
+        linear1: new Linear(runtime, { inFeatures: second * 4 * 4, outFeatures: 500 }),
+        relu1: new ReLU(runtime),
+        linear2: new Linear(runtime, { inFeatures: 500, outFeatures: numClasses }),
+      }),
+  );
 }

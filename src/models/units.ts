@@ -3,16 +3,24 @@ import { ACBlock } from '../layers/acBlock.js';
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { Conv2d, type Conv2dOptions } from '../layers/conv2d.js';
 import type { Layer } from '../layers/layer.js';
-import { oneOf } from '../layers/options.js';
+import { oneOf, show } from '../layers/options.js';
 import { Sequential } from '../layers/sequential.js';
 import { ReLU } from '../layers/simple.js';
-import type { Runtime } from '../runtime/runtime.js';
+import { Runtime } from '../runtime/runtime.js';
 
 /** `'train'`: ACBlocks of three branches; `'deploy'`: merged ones; `'base'`: plain convolution and BatchNorm. */
 export type Form = 'train' | 'base' | 'deploy';
 
 export function checkForm(owner: string, form: unknown): Form {
   return oneOf(owner, 'form', form, ['train', 'base', 'deploy'] as const);
+}
+
+/** Runs a builder; memory of the layers that it made before an error is given back. */
+export function buildModel(owner: string, runtime: Runtime, build: () => Layer): Layer {
+  if (!(runtime instanceof Runtime)) {
+    throw new TypeError(`${owner}: runtime must come from createRuntime, got ${show(runtime)}`);
+  }
+  return runtime.heap.undoOnError(build);
 }
 
 /** Keys: the block under `acb`, or `conv` and `bn` in base form. */

@@ -6,6 +6,7 @@ import type { Conv2dNode, Graph, LinearNode } from '../graph/graph.js';
 import { fuse } from '../passes/fuse.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { format, type Tensor } from '../tensor.js';
+import type { Algorithm } from './algorithm.js';
 import { Plan } from './plan.js';
 import { type PackedWeights, packFilters } from './weights.js';
 
@@ -16,7 +17,7 @@ export class Executable {
   readonly #runtime: Runtime;
   readonly #graph: Graph;
   readonly #plans = new Map<string, Plan>();
-  readonly #packed = new Map<Conv2dNode | LinearNode, PackedWeights>();
+  readonly #packed = new Map<Conv2dNode | LinearNode, Map<Algorithm, PackedWeights>>();
 
   constructor(runtime: Runtime, graph: Graph) {
     this.#runtime = runtime;
@@ -33,48 +34,63 @@ export class Executable {
    * @throws RangeError when shapes do not fit, OutOfMemoryError; nothing has changed then
    */
   run(inputs: readonly Tensor[]): Tensor[] {
-    const plan = this.#plan(inputs.map((tensor) => tensor.dims));
-    const resident: Tensor[] = [];
+    const { heap } = this.#runtime;
+    const key = inputs.map(({ dims }) => format(dims)).join();
+    let plan = this.#plans.get(key);
     try {
-      for (const tensor of inputs) resident.push(tensor.to(this.#runtime));
-      return plan.run(resident);
-    } finally {
-      resident.forEach((tensor, i) => {
-        if (tensor !== inputs[i]) tensor.dispose();
+      return heap.undoOnError(() => {
+        plan ??= this.#makePlan(inputs.map(({ dims }) => dims));
+        const resident = inputs.map((tensor) => tensor.to(this.#runtime));
+        const outputs = plan.run(resident);
+        resident.forEach((tensor, i) => {
+          if (tensor !== inputs[i]) tensor.dispose();
+        });
+        this.#keep(key, plan);
+        return outputs;
       });
+    } catch (error) {
+      this.#forgetFreed();
+      throw error;
     }
   }
 
   dispose(): void {
     for (const plan of this.#plans.values()) plan.dispose();
-    for (const { allocation } of this.#packed.values()) allocation.free();
+    for (const ofNode of this.#packed.values()) {
+      for (const { allocation } of ofNode.values()) allocation.free();
+    }
     this.#plans.clear();
     this.#packed.clear();
   }
 
-  #plan(inputDims: readonly (readonly number[])[]): Plan {
-    const key = inputDims.map(format).join();
-    let plan = this.#plans.get(key);
-    if (plan === undefined) {
-      plan = new Plan(this.#runtime, this.#graph, inputDims, (node) => this.#pack(node));
-      const [oldest] = this.#plans.keys();
-      if (this.#plans.size >= MOST_PLANS) {
-        this.#plans.get(oldest!)!.dispose();
-        this.#plans.delete(oldest!);
-      }
-    } else {
-      this.#plans.delete(key);
-    }
-    this.#plans.set(key, plan);
-    return plan;
+  #makePlan(inputDims: readonly (readonly number[])[]): Plan {
+    return new Plan(this.#runtime, this.#graph, inputDims, (node, algorithm) => this.#pack(node, algorithm));
   }
 
-  #pack(node: Conv2dNode | LinearNode): PackedWeights {
-    let packed = this.#packed.get(node);
+  /** Puts the plan at the end of the map, which is for what was used last, and lets go of the oldest. */
+  #keep(key: string, plan: Plan): void {
+    this.#plans.delete(key);
+    this.#plans.set(key, plan);
+    if (this.#plans.size <= MOST_PLANS) return;
+    const [oldest] = this.#plans.keys();
+    this.#plans.get(oldest!)!.dispose();
+    this.#plans.delete(oldest!);
+  }
+
+  #forgetFreed(): void {
+    for (const ofNode of this.#packed.values()) {
+      for (const [algorithm, { allocation }] of ofNode) if (allocation.isFree) ofNode.delete(algorithm);
+    }
+  }
+
+  #pack(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights {
+    const ofNode = this.#packed.get(node) ?? new Map<Algorithm, PackedWeights>();
+    this.#packed.set(node, ofNode);
+    let packed = ofNode.get(algorithm);
     if (packed === undefined) {
       const { norm, groups } = node.op === 'conv2d' ? node : { norm: undefined, groups: 1 };
-      packed = packFilters(this.#runtime, { weight: node.weight, bias: node.bias, norm, groups });
-      this.#packed.set(node, packed);
+      packed = packFilters(this.#runtime, { weight: node.weight, bias: node.bias, norm, groups }, algorithm);
+      ofNode.set(algorithm, packed);
     }
     return packed;
   }

@@ -23,7 +23,7 @@ export class Plan {
 
   /**
    * @param packed where a node's packed weights are; they outlive the plan
-   * @throws RangeError when the shapes do not fit, OutOfMemoryError; nothing is left allocated then
+   * @throws RangeError when the shapes do not fit, OutOfMemoryError; what is allocated then is the caller's to undo
    */
   constructor(runtime: Runtime, graph: Graph, inputDims: readonly Dims[], packed: StepContext['packed']) {
     this.#runtime = runtime;
@@ -32,15 +32,10 @@ export class Plan {
     const slot = (value: string): number => slots.get(value)!;
     this.#inputSlots = graph.inputs.map(slot);
     this.#outputs = graph.outputs.map((name) => ({ slot: slot(name), dims: shapes.get(name)! }));
-    try {
-      this.#addresses = this.#placeSlots(graph, shapes, slots);
-      const allocate = (bytes: number): number => this.#allocate(bytes);
-      const context: StepContext = { runtime, slot, dims: (value) => shapes.get(value)!, allocate, packed };
-      this.#steps = graph.nodes.map((node) => makeStep(node, context));
-    } catch (error) {
-      this.dispose();
-      throw error;
-    }
+    this.#addresses = this.#placeSlots(graph, shapes, slots);
+    const allocate = (bytes: number): number => this.#allocate(bytes);
+    const context: StepContext = { runtime, slot, dims: (value) => shapes.get(value)!, allocate, packed };
+    this.#steps = graph.nodes.map((node) => makeStep(node, context));
   }
 
   /** @param inputs resident, of the plan's shapes. Returns new resident tensors. */
@@ -69,14 +64,8 @@ export class Plan {
   }
 
   #allocateOutputs(): Tensor[] {
-    const outputs: Tensor[] = [];
-    try {
-      for (const { dims } of this.#outputs) outputs.push(allocateTensor(this.#runtime, dims));
-      return outputs;
-    } catch (error) {
-      for (const tensor of outputs) tensor.dispose();
-      throw error;
-    }
+    const { heap } = this.#runtime;
+    return heap.undoOnError(() => this.#outputs.map(({ dims }) => allocateTensor(this.#runtime, dims)));
   }
 
   /** Puts every slot that is neither input nor output into one arena. */

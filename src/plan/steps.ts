@@ -5,7 +5,14 @@
 import type { AddNode, BatchNormNode, Conv2dNode, LinearNode, Node, PoolNode, Window } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { type Extent, extentOf, residentPtr } from '../tensor.js';
-import { type Algorithm, type PackedWeights, withStaging } from './weights.js';
+import {
+  type Algorithm,
+  chooseAlgorithm,
+  type DirectAlgorithm,
+  WINOGRAD,
+  type WinogradAlgorithm,
+} from './algorithm.js';
+import { type PackedWeights, withStaging } from './weights.js';
 import { windowDivisors, windowTable } from './windows.js';
 
 export type Addresses = readonly number[];
@@ -18,16 +25,13 @@ export interface StepContext {
   dims(value: string): readonly number[];
   /** Memory that lives as long as the plan. */
   allocate(bytes: number): number;
-  packed(node: Conv2dNode | LinearNode): PackedWeights;
+  packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
 }
 
+const MOST_TILES = 60;
+/** Far below the largest float32, far above any activation. */
+const LARGEST_TRANSFORMED = 1e30;
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
-
-const CONVOLUTION_KERNELS = {
-  gemm: 'conv2d',
-  gemmDouble: 'conv2dDouble',
-  depthwise: 'depthwiseConv2d',
-} as const satisfies Record<Algorithm, string>;
 
 export function makeStep(node: Node, context: StepContext): Step {
   switch (node.op) {
@@ -69,10 +73,27 @@ function input(node: Node, context: StepContext): Extent {
 
 /** A linear layer is a convolution of one-pixel images. */
 function convolution(node: Conv2dNode | LinearNode, context: StepContext, window: Window): Step {
-  const { kernels } = context.runtime;
+  const algorithm = chooseAlgorithm(node, context.runtime, context.dims(node.output));
+  return algorithm in WINOGRAD
+    ? winograd(node, context, window, algorithm as WinogradAlgorithm)
+    : directConvolution(node, context, window, algorithm as DirectAlgorithm);
+}
+
+const DIRECT_KERNELS = {
+  gemm: 'conv2d',
+  gemmDouble: 'conv2dDouble',
+  depthwise: 'depthwiseConv2d',
+} as const satisfies Record<DirectAlgorithm, string>;
+
+function directConvolution(
+  node: Conv2dNode | LinearNode,
+  context: StepContext,
+  window: Window,
+  algorithm: DirectAlgorithm,
+): Step {
   const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
-  const kernel = kernels[CONVOLUTION_KERNELS[context.packed(node).algorithm]];
-  const descriptor = writeDescriptor(node, context, window, outHeight, outWidth);
+  const descriptor = writeDescriptor(node, context, window, algorithm);
+  const kernel = context.runtime.kernels[DIRECT_KERNELS[algorithm]];
   const find = ports(node, context);
   const pixels = batch * outHeight * outWidth;
   return (at) => {
@@ -81,20 +102,58 @@ function convolution(node: Conv2dNode | LinearNode, context: StepContext, window
   };
 }
 
+/**
+ * A tile with an infinity or NaN in it, or so large a value that its transform overflows, would come out as NaN where a
+ * direct sum does not: such an input is convolved by GEMM.
+ */
+function winograd(
+  node: Conv2dNode | LinearNode,
+  context: StepContext,
+  window: Window,
+  algorithm: WinogradAlgorithm,
+): Step {
+  const { kernels } = context.runtime;
+  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
+  const { m, r } = WINOGRAD[algorithm];
+  const { bytes, lanes } = input(node, context);
+  const descriptor = writeDescriptor(node, context, window, algorithm);
+  const find = ports(node, context);
+  const tiles = batch * Math.ceil(outHeight / m) * Math.ceil(outWidth / m);
+  const blockTiles = winogradBlockTiles(context.runtime, (m + r - 1) ** 2, tiles, lanes);
+  let direct: Step | undefined;
+  return (at) => {
+    const [inPtr, residualPtr, outPtr] = find(at);
+    if (kernels.allBelow(inPtr, bytes / 4, LARGEST_TRANSFORMED)) {
+      kernels.winogradConv2d(descriptor, inPtr, outPtr, residualPtr, 0, tiles, m, blockTiles);
+    } else {
+      direct ??= directConvolution(node, context, window, 'gemm');
+      direct(at);
+    }
+  };
+}
+
+/** As many tiles at a time as working memory holds, in blocks of about equal size. */
+function winogradBlockTiles({ kernels }: Runtime, points: number, tiles: number, lanes: number): number {
+  const available = kernels.scratchBytes() - kernels.winogradScratchBytes(points, 0, lanes);
+  const perTile = kernels.winogradScratchBytes(points, 1, lanes) - kernels.winogradScratchBytes(points, 0, lanes);
+  const most = Math.max(1, Math.min(Math.floor(available / perTile), MOST_TILES));
+  return Math.ceil(tiles / Math.ceil(tiles / most));
+}
+
 /** The fields of assembly/conv/descriptor.ts, in their order. */
 function writeDescriptor(
   node: Conv2dNode | LinearNode,
   context: StepContext,
   window: Window,
-  outHeight: number,
-  outWidth: number,
+  algorithm: Algorithm,
 ): number {
   const { runtime } = context;
+  const [, , outHeight = 1, outWidth = 1] = context.dims(node.output);
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const mode = node.op === 'conv2d' ? node.paddingMode : 'zeros';
   const { pixels, lanes } = input(node, context);
   const [, , inHeight = 1, inWidth = 1] = context.dims(node.inputs[0]!);
-  const { weightsPtr, biasPtr } = context.packed(node);
+  const { weightsPtr, biasPtr } = context.packed(node, algorithm);
   const outChannels = node.weight.dims[0]!;
   const rowsPtr = writeTable(context, windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4));
   const columnsPtr = writeTable(context, windowTable(window, 1, mode, inWidth, outWidth, lanes * 4));

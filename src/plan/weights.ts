@@ -6,14 +6,11 @@ import type { Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, type Tensor } from '../tensor.js';
-
-/** Which kernels compute a convolution: over GEMM in float32 or float64, or channel by channel. */
-export type Algorithm = 'gemm' | 'gemmDouble' | 'depthwise';
+import { type Algorithm, winogradScheme } from './algorithm.js';
 
 /** A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. */
 export interface PackedWeights {
   readonly allocation: Allocation;
-  readonly algorithm: Algorithm;
   readonly weightsPtr: number;
   readonly biasPtr: number;
 }
@@ -26,45 +23,58 @@ export interface Filters {
   readonly groups: number;
 }
 
-function chooseAlgorithm({ kernels }: Runtime, { weight, groups }: Filters): Algorithm {
-  const [outChannels, inPerGroup] = weight.dims as [number, number];
-  if (groups > 1 && outChannels === groups && inPerGroup === 1) return 'depthwise';
-  return kernels.sumsInDouble(weight.size / outChannels) ? 'gemmDouble' : 'gemm';
-}
-
 /** @throws OutOfMemoryError, with nothing left allocated */
-export function packFilters(runtime: Runtime, filters: Filters): PackedWeights {
-  const { kernels, heap } = runtime;
+export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algorithm): PackedWeights {
+  const { heap } = runtime;
   const { weight, groups } = filters;
-  const algorithm = chooseAlgorithm(runtime, filters);
   const channels = weight.dims[0]!;
-  const depth = weight.size / channels;
   // A depthwise convolution's channels are packed as one group.
   const packedGroups = algorithm === 'depthwise' ? 1 : groups;
-  const perGroup = channels / packedGroups;
-  const biasCount = packedGroups * roundUp(perGroup, 4);
-  const valueBytes = algorithm === 'gemmDouble' ? 8 : 4;
-  const weightsBytes = depth * biasCount * valueBytes;
+  const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
+  const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
+  const weightsBytes = packedDepth(weight, algorithm) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = filters.norm && foldNorm(runtime, filters.norm, channels, stage);
-    const scalePtr = folded?.scalePtr ?? 0;
     const sourcePtr = stage.parameter(weight);
     const bias = folded ? stage.doubles(folded.shiftPtr, channels) : filters.bias?.data;
-    const allocation = heap.allocate(weightsBytes + biasCount * valueBytes);
-    const weightsPtr = allocation.ptr;
-    const biasPtr = weightsPtr + weightsBytes;
+    const allocation = heap.allocate(weightsBytes + biasBytes);
+    const biasPtr = allocation.ptr + weightsBytes;
     const view = algorithm === 'gemmDouble' ? heap.doubles(biasPtr, biasCount) : heap.floats(biasPtr, biasCount);
     writeBias(view, bias, packedGroups);
-    const inPerGroup = weight.dims[1]!;
-    const taps = depth / inPerGroup;
-    if (algorithm === 'depthwise') {
-      kernels.packDepthwiseWeights(sourcePtr, scalePtr, weightsPtr, channels, taps);
-    } else {
-      const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-      pack(sourcePtr, scalePtr, weightsPtr, groups, perGroup, inPerGroup, taps);
-    }
-    return { allocation, algorithm, weightsPtr, biasPtr };
+    packInto(runtime, algorithm, weight, groups, sourcePtr, folded?.scalePtr ?? 0, allocation.ptr);
+    return { allocation, weightsPtr: allocation.ptr, biasPtr };
   });
+}
+
+/** Packed values per output channel. */
+function packedDepth(weight: Tensor, algorithm: Algorithm): number {
+  const scheme = winogradScheme(algorithm);
+  if (scheme === undefined) return weight.size / weight.dims[0]!;
+  return (scheme.m + scheme.r - 1) ** 2 * roundUp(weight.dims[1]!, 4);
+}
+
+function packInto(
+  runtime: Runtime,
+  algorithm: Algorithm,
+  weight: Tensor,
+  groups: number,
+  sourcePtr: number,
+  scalePtr: number,
+  toPtr: number,
+): void {
+  const { kernels, scratchPtr } = runtime;
+  const [outChannels, inPerGroup] = weight.dims as [number, number];
+  const taps = weight.size / outChannels / inPerGroup;
+  const scheme = winogradScheme(algorithm);
+  if (scheme !== undefined) {
+    const { m, r } = scheme;
+    kernels.packWinogradWeights(sourcePtr, scalePtr, toPtr, outChannels, inPerGroup, r, m + r - 1, scratchPtr);
+  } else if (algorithm === 'depthwise') {
+    kernels.packDepthwiseWeights(sourcePtr, scalePtr, toPtr, outChannels, taps);
+  } else {
+    const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
+    pack(sourcePtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, taps);
+  }
 }
 
 /** Writes a bias group by group, each padded with zeros to the width that `target` has for it. */

@@ -29,6 +29,10 @@ export class Allocation {
     this.bytes = block.bytes;
   }
 
+  get isFree(): boolean {
+    return this.#heap === undefined;
+  }
+
   /** Gives the memory back; a second call does nothing. */
   free(): void {
     this.#heap?.release(this);
@@ -42,6 +46,8 @@ export class Heap {
   /** Free blocks in address order, no two of them neighbours. */
   readonly #free: Block[] = [];
   readonly #abandoned = new FinalizationRegistry<Block>((block) => this.#giveBack(block));
+  /** What the innermost `undoOnError` has to free. */
+  #recorded: Allocation[] | undefined;
   #end: number;
   #used = 0;
   #peak = 0;
@@ -78,7 +84,25 @@ export class Heap {
     this.#peak = Math.max(this.#peak, this.#used);
     const allocation = new Allocation(this, block);
     this.#abandoned.register(allocation, block, allocation);
+    this.#recorded?.push(allocation);
     return allocation;
+  }
+
+  /** Runs `work`; if it throws, everything that it allocated is free again. */
+  undoOnError<T>(work: () => T): T {
+    const outer = this.#recorded;
+    const recorded: Allocation[] = [];
+    this.#recorded = recorded;
+    try {
+      const result = work();
+      outer?.push(...recorded);
+      return result;
+    } catch (error) {
+      for (const allocation of recorded) allocation.free();
+      throw error;
+    } finally {
+      this.#recorded = outer;
+    }
   }
 
   release(allocation: Allocation): void {

@@ -14,6 +14,12 @@ export interface Kernels {
   conv2dDouble: Kernel;
   /** (descriptor, in, out, residual, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
+  /** (descriptor, in, out, residual, firstTile, lastTile, outTile, blockTiles) */
+  winogradConv2d: Kernel;
+  /** (points, tiles, lanes) */
+  winogradScratchBytes(points: number, tiles: number, lanes: number): number;
+  /** (weight, scale, packed, outChannels, inChannels, r, n, work) */
+  packWinogradWeights: Kernel;
   /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
   gemmTileFloat: Kernel;
   /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
@@ -28,6 +34,8 @@ export interface Kernels {
   add: Kernel;
   /** (in, out, count) */
   relu: Kernel;
+  /** (ptr, count, limit), 0 or 1 */
+  allBelow(ptr: number, count: number, limit: number): number;
   /** (ptr, bytes) */
   clear: Kernel;
   /** (in, out, pixels, channels, fromLanes, toLanes, firstLane) */

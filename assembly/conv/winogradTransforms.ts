@@ -1,0 +1,151 @@
+/**
+ * The one-dimensional transforms of Winograd convolution on vectors in memory. Each function does as many as the tile
+ * has columns (or rows): the first at `fromPtr`, the next `fromNext` bytes on; within one, values are `fromStep` apart.
+ * The matrices are derived in winograd.ts.
+ */
+
+const S: f32 = <f32>Math.SQRT1_2;
+const T: f32 = <f32>Math.SQRT2;
+
+/** v = B' d, six times. With s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s. */
+export function inputTransform6(
+  fromPtr: usize,
+  fromStep: usize,
+  fromNext: usize,
+  toPtr: usize,
+  toStep: usize,
+  toNext: usize,
+): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  const twoAndHalf = f32x4.splat(2.5);
+  for (let i = 0; i < 6; ++i) {
+    const d0 = v128.load(fromPtr);
+    const d1 = v128.load(fromPtr + fromStep);
+    const d2 = v128.load(fromPtr + fromStep * 2);
+    const d3 = v128.load(fromPtr + fromStep * 3);
+    const d4 = v128.load(fromPtr + fromStep * 4);
+    const d5 = v128.load(fromPtr + fromStep * 5);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
+    const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
+    const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
+    v128.store(toPtr + toStep, f32x4.add(even1, odd1));
+    v128.store(toPtr + toStep * 2, f32x4.sub(even1, odd1));
+    const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
+    const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
+    v128.store(toPtr + toStep * 3, f32x4.add(even2, odd2));
+    v128.store(toPtr + toStep * 4, f32x4.sub(even2, odd2));
+    v128.store(toPtr + toStep * 5, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5));
+    fromPtr += fromNext;
+    toPtr += toNext;
+  }
+}
+
+/** v = B' d on the points 0, 1, -1, infinity, row 0 with its sign changed, four times. */
+export function inputTransform4(
+  fromPtr: usize,
+  fromStep: usize,
+  fromNext: usize,
+  toPtr: usize,
+  toStep: usize,
+  toNext: usize,
+): void {
+  for (let i = 0; i < 4; ++i) {
+    const d0 = v128.load(fromPtr);
+    const d1 = v128.load(fromPtr + fromStep);
+    const d2 = v128.load(fromPtr + fromStep * 2);
+    const d3 = v128.load(fromPtr + fromStep * 3);
+    v128.store(toPtr, f32x4.sub(d0, d2));
+    v128.store(toPtr + toStep, f32x4.add(d1, d2));
+    v128.store(toPtr + toStep * 2, f32x4.sub(d2, d1));
+    v128.store(toPtr + toStep * 3, f32x4.sub(d3, d1));
+    fromPtr += fromNext;
+    toPtr += toNext;
+  }
+}
+
+/** y = A' m of F(4, 3), `count` times. */
+export function inverseTransform4of6(
+  fromPtr: usize,
+  fromStep: usize,
+  fromNext: usize,
+  toPtr: usize,
+  toStep: usize,
+  toNext: usize,
+  count: i32,
+): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  for (let i = 0; i < count; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + fromStep);
+    const m2 = v128.load(fromPtr + fromStep * 2);
+    const m3 = v128.load(fromPtr + fromStep * 3);
+    const m4 = v128.load(fromPtr + fromStep * 4);
+    const m5 = v128.load(fromPtr + fromStep * 5);
+    const even1 = f32x4.add(m1, m2);
+    const even2 = f32x4.add(m3, m4);
+    const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
+    const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
+    v128.store(toPtr, f32x4.add(f32x4.add(m0, even1), even2));
+    v128.store(toPtr + toStep, f32x4.add(odd1, odd2));
+    v128.store(toPtr + toStep * 2, f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2)));
+    v128.store(toPtr + toStep * 3, f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5));
+    fromPtr += fromNext;
+    toPtr += toNext;
+  }
+}
+
+/** y = A' m of F(2, 5), `count` times. */
+export function inverseTransform2of6(
+  fromPtr: usize,
+  fromStep: usize,
+  fromNext: usize,
+  toPtr: usize,
+  toStep: usize,
+  toNext: usize,
+  count: i32,
+): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  for (let i = 0; i < count; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + fromStep);
+    const m2 = v128.load(fromPtr + fromStep * 2);
+    const m3 = v128.load(fromPtr + fromStep * 3);
+    const m4 = v128.load(fromPtr + fromStep * 4);
+    const m5 = v128.load(fromPtr + fromStep * 5);
+    v128.store(toPtr, f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4)));
+    const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
+    const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
+    v128.store(toPtr + toStep, f32x4.add(f32x4.add(odd1, odd2), m5));
+    fromPtr += fromNext;
+    toPtr += toNext;
+  }
+}
+
+/** y = A' m of F(2, 3), `count` times. */
+export function inverseTransform2of4(
+  fromPtr: usize,
+  fromStep: usize,
+  fromNext: usize,
+  toPtr: usize,
+  toStep: usize,
+  toNext: usize,
+  count: i32,
+): void {
+  for (let i = 0; i < count; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + fromStep);
+    const m2 = v128.load(fromPtr + fromStep * 2);
+    const m3 = v128.load(fromPtr + fromStep * 3);
+    v128.store(toPtr, f32x4.add(f32x4.add(m0, m1), m2));
+    v128.store(toPtr + toStep, f32x4.add(f32x4.sub(m1, m2), m3));
+    fromPtr += fromNext;
+    toPtr += toNext;
+  }
+}

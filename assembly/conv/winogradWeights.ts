@@ -1,0 +1,71 @@
+/**
+ * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as B panels
+ *
+ *   [panels of 8 output channels, the last of 4 or 8][n * n][lanes][columns]
+ */
+import { panelColumns } from '../gemm/pack';
+
+/** sqrt(1/2) and sqrt(2), the finite points with 0. */
+const S: f64 = Math.SQRT1_2;
+const T: f64 = Math.SQRT2;
+
+/** G[point][k] of the scheme with n = 6 (r = 3 or 5) or n = 4 (r = 3, row 0 with its sign changed); see winograd.ts. */
+function kernelMatrix(n: i32, r: i32, point: i32, k: i32): f64 {
+  if (point === n - 1) return k === r - 1 ? 1 : 0;
+  if (point === 0) return k === 0 ? 1 : 0;
+  const root: f64 = n === 4 ? 1 : point <= 2 ? S : T;
+  const divisor: f64 = n === 4 ? 2 : point <= 2 ? -1.5 : 6;
+  let power: f64 = 1;
+  for (let i = 0; i < k; ++i) power *= (point & 1) === 1 ? root : -root;
+  return power / divisor;
+}
+
+/** From [outChannels][inChannels][r * r]; `scalePtr`: f64 per output channel to multiply with, or 0. `workPtr`: 36 f64. */
+export function packWinogradWeights(
+  weightPtr: usize,
+  scalePtr: usize,
+  packedPtr: usize,
+  outChannels: i32,
+  inChannels: i32,
+  r: i32,
+  n: i32,
+  workPtr: usize,
+): void {
+  const lanes = (inChannels + 3) & ~3;
+  for (let j = 0; j < outChannels; j += 8) {
+    const width = panelColumns<f32>(outChannels - j);
+    for (let c = 0; c < lanes; ++c) {
+      for (let column = 0; column < width; ++column) {
+        const o = j + column;
+        const isReal = o < outChannels && c < inChannels;
+        if (isReal) {
+          const scale: f64 = scalePtr === 0 ? 1 : load<f64>(scalePtr + ((<usize>o) << 3));
+          transformKernel(weightPtr + ((<usize>((o * inChannels + c) * r * r)) << 2), scale, r, n, workPtr);
+        }
+        for (let p = 0; p < n * n; ++p) {
+          const at = (p * lanes + c) * width + column;
+          const value: f32 = isReal ? <f32>load<f64>(workPtr + ((<usize>p) << 3)) : 0;
+          store<f32>(packedPtr + ((<usize>at) << 2), value);
+        }
+      }
+    }
+    packedPtr += (<usize>(n * n * lanes * width)) << 2;
+  }
+}
+
+/** One kernel: f64[n * n] = G g G' * scale. */
+function transformKernel(kernelPtr: usize, scale: f64, r: i32, n: i32, toPtr: usize): void {
+  for (let p = 0; p < n; ++p) {
+    for (let q = 0; q < n; ++q) {
+      let sum: f64 = 0;
+      for (let i = 0; i < r; ++i) {
+        let row: f64 = 0;
+        for (let k = 0; k < r; ++k) {
+          row += <f64>load<f32>(kernelPtr + ((<usize>(i * r + k)) << 2)) * kernelMatrix(n, r, q, k);
+        }
+        sum += kernelMatrix(n, r, p, i) * row;
+      }
+      store<f64>(toPtr + ((<usize>(p * n + q)) << 3), sum * scale);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** Which kernels compute a convolution, and the cost model that chooses. */
+import type { Conv2dNode, LinearNode } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+
+/**
+ * `gemm`: im2col and GEMM, in float64 for shallow products (`gemmDouble`); `depthwise`: channel by channel;
+ * `winograd4x3`, `winograd2x3`, `winograd2x5`: F(4x4, 3x3), F(2x2, 3x3), F(2x2, 5x5).
+ */
+export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
+export type DirectAlgorithm = 'gemm' | 'gemmDouble' | 'depthwise';
+export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x5';
+
+/** m and r of the Winograd schemes: m x m outputs from an r x r kernel. */
+export const WINOGRAD: Readonly<Record<WinogradAlgorithm, { readonly m: number; readonly r: number }>> = {
+  winograd4x3: { m: 4, r: 3 },
+  winograd2x3: { m: 2, r: 3 },
+  winograd2x5: { m: 2, r: 5 },
+};
+
+export const ALGORITHMS: readonly Algorithm[] = [
+  'gemm',
+  'gemmDouble',
+  'depthwise',
+  ...(Object.keys(WINOGRAD) as WinogradAlgorithm[]),
+];
+
+export function winogradScheme(algorithm: Algorithm): { readonly m: number; readonly r: number } | undefined {
+  return (WINOGRAD as Partial<Record<Algorithm, { readonly m: number; readonly r: number }>>)[algorithm];
+}
+
+/** The algorithms that can compute a node. */
+export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }: Runtime): Algorithm[] {
+  const [outChannels, inPerGroup] = node.weight.dims as [number, number];
+  const gemm = kernels.sumsInDouble(node.weight.size / outChannels) ? 'gemmDouble' : 'gemm';
+  if (node.op === 'linear') return [gemm];
+  const { groups, window } = node;
+  if (groups > 1) return outChannels === groups && inPerGroup === 1 ? ['depthwise', gemm] : [gemm];
+  const isPlain = [...window.stride, ...window.dilation].every((step) => step === 1);
+  const schemes = Object.entries(WINOGRAD).filter(([, { r }]) => window.kernel.every((size) => size === r));
+  return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
+}
+
+/** The forced algorithm, or the one that the model holds to be fastest. */
+export function chooseAlgorithm(
+  node: Conv2dNode | LinearNode,
+  runtime: Runtime,
+  outDims: readonly number[],
+): Algorithm {
+  const applicable = applicableAlgorithms(node, runtime);
+  if (node.op === 'conv2d' && node.algorithm !== undefined) {
+    if (!applicable.includes(node.algorithm)) {
+      throw new RangeError(
+        `${node.layer}: algorithm '${node.algorithm}' cannot compute this convolution, only ${applicable.join(', ')} can`,
+      );
+    }
+    return node.algorithm;
+  }
+  if (applicable[0] !== 'gemm') return applicable[0]!;
+  const costs = applicable.map((algorithm) => cost(algorithm, node, outDims));
+  return applicable[costs.indexOf(Math.min(...costs))]!;
+}
+
+/** Relative time of an algorithm. */
+function cost(algorithm: Algorithm, node: Conv2dNode | LinearNode, outDims: readonly number[]): number {
+  const [outChannels, inChannels] = node.weight.dims as [number, number];
+  const [batch, , height = 1, width = 1] = outDims as [number, number, number?, number?];
+  const scheme = winogradScheme(algorithm);
+  if (scheme === undefined) return batch * height * width * node.weight.size;
+  const tiles = batch * Math.ceil(height / scheme.m) * Math.ceil(width / scheme.m);
+  const points = (scheme.m + scheme.r - 1) ** 2;
+  return (
+    tiles * points * (inChannels * outChannels * 1.1 + 12 * (inChannels + outChannels)) +
+    points * inChannels * outChannels * 2
+  );
+}

@@ -1,0 +1,38 @@
+/**
+ * Entry for browsers, run by a page under the content security policy: runs the suite on files fetched from the
+ * server and posts the report back to it.
+ */
+import * as bundled from 'acnet-wasm';
+import { type Package, runSuite } from './suite.js';
+
+// This file is served as /build/engines/page.mjs.
+const root = new URL('../../', import.meta.url);
+// Not a literal, so that the bundler leaves the import alone.
+const plainUrl = new URL('dist/index.js', root).href;
+
+async function main(): Promise<object> {
+  const plain: Package = await import(plainUrl);
+  const report = await runSuite(bundled, plain, load);
+  return { ...report, evalBlocked: evalBlocked(), crossOriginIsolated };
+}
+
+async function load(path: string): Promise<Uint8Array> {
+  const response = await fetch(new URL(path, root));
+  if (!response.ok) throw new Error(`GET ${path}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether the policy is in force at all: without it, text becomes code. */
+function evalBlocked(): boolean {
+  try {
+    new Function('return 1')();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const answer = await main().catch((error: unknown) => ({
+  error: error instanceof Error ? error.stack : String(error),
+}));
+await fetch('/report', { method: 'POST', body: JSON.stringify(answer) });
