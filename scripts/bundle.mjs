@@ -2,7 +2,7 @@
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['src/index.ts'],
+  entryPoints: { index: 'src/index.ts', worker: 'src/runtime/worker.ts' },
   outdir: process.argv[2],
   bundle: true,
   splitting: true,

@@ -17,18 +17,24 @@ export function sumsInDouble(depth: i32): bool {
 }
 
 /**
- * Output pixels `firstPixel` to `lastPixel` (counted over the batch, the last excluded) of a convolution.
+ * Output pixels `firstPixel` to `lastPixel` (counted over the batch) and output channels `firstChannel` to `lastChannel`
+ * of a convolution, the last ones excluded. Channel ranges start at multiples of 8; with groups they are all channels.
  * `residualPtr`: an image laid out like the output to add before the lower bound is applied, or 0; it may be `outPtr`.
+ * `scratchPtr`: scratchBytes() of working memory.
  */
 export function conv2d(
   descriptorPtr: usize,
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   lastPixel: i32,
+  firstChannel: i32,
+  lastChannel: i32,
 ): void {
-  convolve<f32>(changetype<ConvDescriptor>(descriptorPtr), inPtr, outPtr, residualPtr, firstPixel, lastPixel);
+  const d = changetype<ConvDescriptor>(descriptorPtr);
+  convolve<f32>(d, inPtr, outPtr, residualPtr, scratchPtr, firstPixel, lastPixel, firstChannel, lastChannel);
 }
 
 /** conv2d for shallow products: summed in float64, rounded once. */
@@ -37,10 +43,14 @@ export function conv2dDouble(
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   lastPixel: i32,
+  firstChannel: i32,
+  lastChannel: i32,
 ): void {
-  convolve<f64>(changetype<ConvDescriptor>(descriptorPtr), inPtr, outPtr, residualPtr, firstPixel, lastPixel);
+  const d = changetype<ConvDescriptor>(descriptorPtr);
+  convolve<f64>(d, inPtr, outPtr, residualPtr, scratchPtr, firstPixel, lastPixel, firstChannel, lastChannel);
 }
 
 function convolve<T>(
@@ -48,30 +58,39 @@ function convolve<T>(
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   lastPixel: i32,
+  firstChannel: i32,
+  lastChannel: i32,
 ): void {
   const fullDepth = d.kernelHeight * d.kernelWidth * d.inChannels;
   const lanes = (d.outChannels + 3) & ~3;
   const groupWeights = <usize>(fullDepth * lanes) * sizeof<T>();
   const groupBias = <usize>lanes * sizeof<T>();
-  const lastPadTo = ((d.groups * d.outChannels + 3) & ~3) - (d.groups - 1) * d.outChannels;
+  // Panels of the first channels of a group hold whole tiles, so that their distance is as simple as this.
+  const skippedWeights = <usize>(fullDepth * firstChannel) * sizeof<T>();
+  const skippedBias = <usize>firstChannel * sizeof<T>();
+  const channels = d.groups > 1 ? d.outChannels : lastChannel - firstChannel;
+  const lastPadTo = ((d.groups * d.outChannels + 3) & ~3) - (d.groups - 1) * d.outChannels - firstChannel;
   for (let first = firstPixel; first < lastPixel; first += BLOCK_PIXELS) {
     const m = min(lastPixel - first, BLOCK_PIXELS);
     const distance = <usize>first * d.outPixelStride;
     for (let g = 0; g < d.groups; ++g) {
-      const channel = distance + ((<usize>(g * d.outChannels)) << 2);
+      const channel = distance + ((<usize>(g * d.outChannels + firstChannel)) << 2);
       convolveBlock<T>(
         d,
         inPtr + ((<usize>(g * d.inChannels)) << 2),
+        scratchPtr,
         first,
         m,
         fullDepth,
-        d.weightsPtr + <usize>g * groupWeights,
-        d.biasPtr + <usize>g * groupBias,
+        d.weightsPtr + <usize>g * groupWeights + skippedWeights,
+        d.biasPtr + <usize>g * groupBias + skippedBias,
         outPtr + channel,
         residualPtr === 0 ? 0 : residualPtr + channel,
-        g === d.groups - 1 ? lastPadTo : d.outChannels,
+        channels,
+        g === d.groups - 1 ? lastPadTo : channels,
       );
     }
   }
@@ -81,6 +100,7 @@ function convolve<T>(
 function convolveBlock<T>(
   d: ConvDescriptor,
   inPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   m: i32,
   fullDepth: i32,
@@ -88,16 +108,17 @@ function convolveBlock<T>(
   biasPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  channels: i32,
   padTo: i32,
 ): void {
   for (let depth0 = 0; depth0 < fullDepth; depth0 += BLOCK_DEPTH) {
     const depth = min(fullDepth - depth0, BLOCK_DEPTH);
     const isLast = depth0 + depth === fullDepth;
-    const panelPtr = d.scratchPtr + PANEL_OFFSET;
-    packPixels<T>(d, inPtr, firstPixel, m, depth0, depth, panelPtr);
+    const panelPtr = scratchPtr + PANEL_OFFSET;
+    packPixels<T>(d, inPtr, scratchPtr, firstPixel, m, depth0, depth, panelPtr);
     gemmBlock<T>(
       m,
-      d.outChannels,
+      channels,
       padTo,
       panelPtr,
       depth,
@@ -109,7 +130,7 @@ function convolveBlock<T>(
       isLast ? biasPtr : 0,
       depth0 === 0 ? residualPtr : outPtr,
       isLast ? d.low : NO_LOWER_BOUND,
-      d.scratchPtr + TILE_OFFSET,
+      scratchPtr + TILE_OFFSET,
     );
   }
 }

@@ -5,12 +5,13 @@
 import { clampLow, multiplyAdd } from '../simd';
 import { ConvDescriptor } from './descriptor';
 
-/** Like conv2d (conv/conv2d.ts); scratch holds one address per tap. */
+/** Like conv2d (conv/conv2d.ts), of all channels; scratch holds one address per tap. */
 export function depthwiseConv2d(
   descriptorPtr: usize,
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   lastPixel: i32,
 ): void {
@@ -20,14 +21,14 @@ export function depthwiseConv2d(
     const image = pixel / pixelsPerImage;
     const y = (pixel - image * pixelsPerImage) / d.outWidth;
     const x = pixel - image * pixelsPerImage - y * d.outWidth;
-    locateTaps(d, inPtr + <usize>image * d.inImageStride, y, x);
+    locateTaps(d, scratchPtr, inPtr + <usize>image * d.inImageStride, y, x);
     const distance = <usize>pixel * d.outPixelStride;
-    sumTaps(d, outPtr + distance, residualPtr === 0 ? 0 : residualPtr + distance);
+    sumTaps(d, scratchPtr, outPtr + distance, residualPtr === 0 ? 0 : residualPtr + distance);
   }
 }
 
-function locateTaps(d: ConvDescriptor, imagePtr: usize, y: i32, x: i32): void {
-  let tapPtr = d.scratchPtr;
+function locateTaps(d: ConvDescriptor, scratchPtr: usize, imagePtr: usize, y: i32, x: i32): void {
+  let tapPtr = scratchPtr;
   for (let ky = 0; ky < d.kernelHeight; ++ky) {
     const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + ky)) << 2));
     for (let kx = 0; kx < d.kernelWidth; ++kx) {
@@ -38,14 +39,14 @@ function locateTaps(d: ConvDescriptor, imagePtr: usize, y: i32, x: i32): void {
   }
 }
 
-function sumTaps(d: ConvDescriptor, outPtr: usize, residualPtr: usize): void {
+function sumTaps(d: ConvDescriptor, scratchPtr: usize, outPtr: usize, residualPtr: usize): void {
   const lows = f32x4.splat(d.low);
   const lanesBytes = d.outPixelStride;
-  const tapsEnd = d.scratchPtr + ((<usize>(d.kernelHeight * d.kernelWidth)) << 2);
+  const tapsEnd = scratchPtr + ((<usize>(d.kernelHeight * d.kernelWidth)) << 2);
   for (let channel: usize = 0; channel < lanesBytes; channel += 16) {
     let sum = v128.load(d.biasPtr + channel);
     let weightPtr = d.weightsPtr + channel;
-    for (let tapPtr = d.scratchPtr; tapPtr < tapsEnd; tapPtr += 4) {
+    for (let tapPtr = scratchPtr; tapPtr < tapsEnd; tapPtr += 4) {
       sum = multiplyAdd<f32>(v128.load(load<usize>(tapPtr) + channel), v128.load(weightPtr), sum);
       weightPtr += lanesBytes;
     }

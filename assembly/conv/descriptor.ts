@@ -20,8 +20,6 @@ export class ConvDescriptor {
   columnsPtr: usize;
   /** Zeros, as many as input channels per group: what a tap in the padding reads. */
   zerosPtr: usize;
-  /** Working memory, scratchBytes() long. */
-  scratchPtr: usize;
   outHeight: i32;
   outWidth: i32;
   kernelHeight: i32;
@@ -38,7 +36,7 @@ export class ConvDescriptor {
 }
 
 /**
- * Working memory of a GEMM convolution:
+ * Working memory of a GEMM convolution, one for each thread:
  *
  *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns, run | packed pixels ... |
  */

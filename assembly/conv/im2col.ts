@@ -15,6 +15,7 @@ import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, ROWS_OFFSET, RUNS_OFFSET
 export function packPixels<T>(
   d: ConvDescriptor,
   inPtr: usize,
+  scratchPtr: usize,
   firstPixel: i32,
   pixelCount: i32,
   firstDepth: i32,
@@ -24,19 +25,19 @@ export function packPixels<T>(
   const height = panelRows(pixelCount);
   for (let i = 0; i < pixelCount; i += height) {
     const m = min(pixelCount - i, height);
-    locatePixels(d, inPtr, firstPixel + i, m);
-    packTile<T>(d, m, firstDepth, depth, packedPtr);
+    locatePixels(d, inPtr, scratchPtr, firstPixel + i, m);
+    packTile<T>(d, scratchPtr, m, firstDepth, depth, packedPtr);
     packedPtr += <usize>(depth * height) * sizeof<T>();
   }
 }
 
-function locatePixels(d: ConvDescriptor, inPtr: usize, firstPixel: i32, m: i32): void {
+function locatePixels(d: ConvDescriptor, inPtr: usize, scratchPtr: usize, firstPixel: i32, m: i32): void {
   const pixelsPerImage = d.outHeight * d.outWidth;
   let image = firstPixel / pixelsPerImage;
   let y = (firstPixel - image * pixelsPerImage) / d.outWidth;
   let x = firstPixel - image * pixelsPerImage - y * d.outWidth;
   for (let r = 0; r < m; ++r) {
-    const slot = d.scratchPtr + ((<usize>r) << 2);
+    const slot = scratchPtr + ((<usize>r) << 2);
     store<usize>(slot + IMAGES_OFFSET, inPtr + <usize>image * d.inImageStride);
     store<usize>(slot + ROWS_OFFSET, d.rowsPtr + ((<usize>(y * d.kernelHeight)) << 2));
     store<usize>(slot + COLUMNS_OFFSET, d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2));
@@ -50,7 +51,14 @@ function locatePixels(d: ConvDescriptor, inPtr: usize, firstPixel: i32, m: i32):
   }
 }
 
-function packTile<T>(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, packedPtr: usize): void {
+function packTile<T>(
+  d: ConvDescriptor,
+  scratchPtr: usize,
+  m: i32,
+  firstDepth: i32,
+  depth: i32,
+  packedPtr: usize,
+): void {
   const tap = firstDepth / d.inChannels;
   let channel = firstDepth - tap * d.inChannels;
   let kernelRow = tap / d.kernelWidth;
@@ -58,13 +66,13 @@ function packTile<T>(d: ConvDescriptor, m: i32, firstDepth: i32, depth: i32, pac
   while (depth > 0) {
     const run = min(d.inChannels - channel, depth);
     for (let r = 0; r < m; ++r) {
-      const slot = d.scratchPtr + ((<usize>r) << 2);
+      const slot = scratchPtr + ((<usize>r) << 2);
       const row = load<i32>(load<usize>(slot + ROWS_OFFSET) + ((<usize>kernelRow) << 2));
       const column = load<i32>(load<usize>(slot + COLUMNS_OFFSET) + ((<usize>kernelColumn) << 2));
       const seenPtr = load<usize>(slot + IMAGES_OFFSET) + <usize>(row + column);
       store<usize>(slot + RUNS_OFFSET, ((row | column) < 0 ? d.zerosPtr : seenPtr) + ((<usize>channel) << 2));
     }
-    packRuns<T>(d.scratchPtr + RUNS_OFFSET, m, run, packedPtr);
+    packRuns<T>(scratchPtr + RUNS_OFFSET, m, run, packedPtr);
     packedPtr += <usize>(run * m) * sizeof<T>();
     depth -= run;
     channel = 0;

@@ -58,10 +58,10 @@ function workspaceBytes(): usize {
   return 64;
 }
 
-function layOut(d: ConvDescriptor, points: i32, tiles: i32): Workspace {
-  const w = changetype<Workspace>(d.scratchPtr);
+function layOut(d: ConvDescriptor, scratchPtr: usize, points: i32, tiles: i32): Workspace {
+  const w = changetype<Workspace>(scratchPtr);
   const count = <usize>(points * tiles);
-  w.tilePtr = d.scratchPtr + workspaceBytes();
+  w.tilePtr = scratchPtr + workspaceBytes();
   w.betweenPtr = w.tilePtr + WORK_BYTES;
   w.stagePtr = w.betweenPtr + WORK_BYTES;
   w.productPtr = w.stagePtr + count * 16;
@@ -72,21 +72,26 @@ function layOut(d: ConvDescriptor, points: i32, tiles: i32): Workspace {
 
 /**
  * Output tiles `firstTile` to `lastTile` (counted row by row over the batch, the last excluded) of a convolution with
- * m = `outTile`, r = d.kernelHeight = d.kernelWidth, groups = 1. `blockTiles` tiles are worked on at a time. `residualPtr` as for conv2d.
+ * m = `outTile`, r = d.kernelHeight = d.kernelWidth, groups = 1. `blockTiles` tiles are worked on at a time. The rest as
+ * for conv2d.
  */
 export function winogradConv2d(
   descriptorPtr: usize,
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstTile: i32,
   lastTile: i32,
+  firstChannel: i32,
+  lastChannel: i32,
   outTile: i32,
   blockTiles: i32,
 ): void {
   const d = changetype<ConvDescriptor>(descriptorPtr);
   for (let first = firstTile; first < lastTile; first += blockTiles) {
-    winogradBlock(d, inPtr, outPtr, residualPtr, first, min(blockTiles, lastTile - first), outTile);
+    const tiles = min(blockTiles, lastTile - first);
+    winogradBlock(d, inPtr, outPtr, residualPtr, scratchPtr, first, tiles, firstChannel, lastChannel, outTile);
   }
 }
 
@@ -95,20 +100,23 @@ function winogradBlock(
   inPtr: usize,
   outPtr: usize,
   residualPtr: usize,
+  scratchPtr: usize,
   firstTile: i32,
   tiles: i32,
+  firstChannel: i32,
+  lastChannel: i32,
   outTile: i32,
 ): void {
   const n = outTile + d.kernelHeight - 1;
-  const w = layOut(d, n * n, tiles);
+  const w = layOut(d, scratchPtr, n * n, tiles);
   const lanes = (d.inChannels + 3) & ~3;
   for (let t = 0; t < tiles; ++t) locateTile(d, w, inPtr, firstTile + t, t, outTile, n);
   for (let channel = 0; channel < lanes; channel += 4) {
     for (let t = 0; t < tiles; ++t) transformTile(w, channel, t, tiles, n);
     packStage(w, channel, tiles, lanes, n * n);
   }
-  let weightsPtr = d.weightsPtr;
-  for (let column = 0; column < d.outChannels; column += 8) {
+  let weightsPtr = d.weightsPtr + ((<usize>(n * n * lanes * firstChannel)) << 2);
+  for (let column = firstChannel; column < lastChannel; column += 8) {
     const width = panelColumns<f32>(d.outChannels - column);
     multiply(w, weightsPtr, tiles, lanes, n * n, width);
     for (let t = 0; t < tiles; ++t)

@@ -3,6 +3,7 @@
  * addresses of all values of the plan, by slot.
  */
 import type { AddNode, BatchNormNode, Conv2dNode, LinearNode, Node, PoolNode, Window } from '../graph/graph.js';
+import { PARALLEL_KERNELS, type ParallelKernel } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { type Extent, extentOf, residentPtr } from '../tensor.js';
 import {
@@ -29,6 +30,10 @@ export interface StepContext {
 }
 
 const MOST_TILES = 60;
+/** About what a thread computes while another wakes up. */
+const LEAST_CHUNK_FLOPS = 1e6;
+/** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
+const LEAST_CHUNK_UNITS = 20;
 /** Far below the largest float32, far above any activation. */
 const LARGEST_TRANSFORMED = 1e30;
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
@@ -79,11 +84,11 @@ function convolution(node: Conv2dNode | LinearNode, context: StepContext, window
     : directConvolution(node, context, window, algorithm as DirectAlgorithm);
 }
 
-const DIRECT_KERNELS = {
+const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
   gemm: 'conv2d',
   gemmDouble: 'conv2dDouble',
   depthwise: 'depthwiseConv2d',
-} as const satisfies Record<DirectAlgorithm, string>;
+};
 
 function directConvolution(
   node: Conv2dNode | LinearNode,
@@ -91,15 +96,25 @@ function directConvolution(
   window: Window,
   algorithm: DirectAlgorithm,
 ): Step {
-  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
-  const descriptor = writeDescriptor(node, context, window, algorithm);
-  const kernel = context.runtime.kernels[DIRECT_KERNELS[algorithm]];
-  const find = ports(node, context);
-  const pixels = batch * outHeight * outWidth;
-  return (at) => {
-    const [inPtr, residualPtr, outPtr] = find(at);
-    kernel(descriptor, inPtr, outPtr, residualPtr, 0, pixels);
+  const { runtime } = context;
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+    number,
+    number,
+    number?,
+    number?,
+  ];
+  const canSplitChannels = algorithm !== 'depthwise' && (node.op === 'linear' || node.groups === 1);
+  const job: Cut = {
+    kernel: DIRECT_KERNELS[algorithm],
+    descriptorPtr: writeDescriptor(node, context, window, algorithm),
+    units: batch * outHeight * outWidth,
+    channels,
+    canSplitChannels,
+    flops: 2 * batch * outHeight * outWidth * node.weight.size,
+    outTile: 0,
+    blockTiles: 0,
   };
+  return runCut(runtime, job, ports(node, context));
 }
 
 /**
@@ -112,23 +127,71 @@ function winograd(
   window: Window,
   algorithm: WinogradAlgorithm,
 ): Step {
-  const { kernels } = context.runtime;
-  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
+  const { runtime } = context;
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+    number,
+    number,
+    number?,
+    number?,
+  ];
   const { m, r } = WINOGRAD[algorithm];
   const { bytes, lanes } = input(node, context);
-  const descriptor = writeDescriptor(node, context, window, algorithm);
-  const find = ports(node, context);
+  const points = (m + r - 1) ** 2;
   const tiles = batch * Math.ceil(outHeight / m) * Math.ceil(outWidth / m);
-  const blockTiles = winogradBlockTiles(context.runtime, (m + r - 1) ** 2, tiles, lanes);
+  const transformed = runCut(
+    runtime,
+    {
+      kernel: 'winogradConv2d',
+      descriptorPtr: writeDescriptor(node, context, window, algorithm),
+      units: tiles,
+      channels,
+      canSplitChannels: true,
+      flops: 2 * tiles * points * lanes * channels,
+      outTile: m,
+      blockTiles: winogradBlockTiles(runtime, points, tiles, lanes),
+    },
+    ports(node, context),
+  );
+  const inSlot = context.slot(node.inputs[0]!);
   let direct: Step | undefined;
   return (at) => {
-    const [inPtr, residualPtr, outPtr] = find(at);
-    if (kernels.allBelow(inPtr, bytes / 4, LARGEST_TRANSFORMED)) {
-      kernels.winogradConv2d(descriptor, inPtr, outPtr, residualPtr, 0, tiles, m, blockTiles);
+    if (runtime.kernels.allBelow(at[inSlot]!, bytes / 4, LARGEST_TRANSFORMED) !== 0) {
+      transformed(at);
     } else {
       direct ??= directConvolution(node, context, window, 'gemm');
       direct(at);
     }
+  };
+}
+
+/** What is known of a job before its addresses are. */
+interface Cut {
+  readonly kernel: ParallelKernel;
+  readonly descriptorPtr: number;
+  readonly units: number;
+  readonly channels: number;
+  readonly canSplitChannels: boolean;
+  readonly flops: number;
+  readonly outTile: number;
+  readonly blockTiles: number;
+}
+
+/**
+ * Cuts a job for the runtime's threads: two chunks for each, so that a thread that is held up does not hold up all, but
+ * none below what is worth waking somebody for. Few tiles with many channels are cut by channels, since every chunk of
+ * tiles would read all of the weights.
+ */
+function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, number, number]): Step {
+  const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
+  const chunks = runtime.threads === 1 ? 1 : Math.min(runtime.threads * 2, Math.floor(cut.flops / LEAST_CHUNK_FLOPS));
+  const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
+  const unitStep = byChannels || chunks < 2 ? units : Math.ceil(units / chunks);
+  const channelStep = byChannels && chunks >= 2 ? Math.ceil(channels / chunks / 8) * 8 : channels;
+  const kernel = PARALLEL_KERNELS.indexOf(cut.kernel);
+  const fixed = { kernel, descriptorPtr, units, unitStep, channels, channelStep, outTile, blockTiles };
+  return (at) => {
+    const [inPtr, residualPtr, outPtr] = find(at);
+    runtime.run({ ...fixed, inPtr, residualPtr, outPtr });
   };
 }
 
@@ -166,7 +229,6 @@ function writeDescriptor(
     rowsPtr,
     columnsPtr,
     zerosPtr,
-    runtime.scratchPtr,
     outHeight,
     outWidth,
     window.kernel[0],

@@ -1,6 +1,7 @@
 /** Loading of the kernels: the binary that is needed, embedded in a chunk of its own, over a memory made here. */
 import { instantiate } from '@assemblyscript/loader';
 import { UnsupportedError } from '../errors.js';
+import { hasSimd } from './features.js';
 import type { Kernels } from './kernels.js';
 
 /** Where the kernels come from when not from the embedded binaries. */
@@ -11,18 +12,26 @@ export type WasmSource =
   | Response
   | PromiseLike<WebAssembly.Module | ArrayBuffer | Uint8Array<ArrayBuffer> | Response>;
 
+/** The kernels of one build, to be instantiated by every thread. */
+export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer> | Response;
+
+/** The given source, or the embedded binary of the build. */
+export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSource | undefined): Promise<Binary> {
+  if (source === undefined) return embedded(simd);
+  const given = await source;
+  return given instanceof ArrayBuffer ? new Uint8Array(given) : given;
+}
+
 /** @throws UnsupportedError where a page's policy forbids WebAssembly */
-export async function instantiateKernels(
-  simd: 'baseline' | 'relaxed',
-  memory: WebAssembly.Memory,
-  source: WasmSource | undefined,
-): Promise<Kernels> {
+export async function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): Promise<Kernels> {
   try {
-    const imports = { env: { memory } };
-    const { exports } = await instantiate<Kernels & Record<string, unknown>>(source ?? (await embedded(simd)), imports);
+    const { exports } = await instantiate<Kernels & Record<string, unknown>>(binary, { env: { memory } });
     return exports;
   } catch (error) {
-    if (source === undefined && error instanceof WebAssembly.CompileError) {
+    if (error instanceof WebAssembly.CompileError && !hasSimd()) {
+      throw new UnsupportedError('createRuntime: this engine cannot compile WebAssembly with SIMD', { cause: error });
+    }
+    if (binary instanceof Uint8Array && error instanceof WebAssembly.CompileError && WebAssembly.validate(binary)) {
       throw new UnsupportedError(
         "createRuntime: this engine refuses to compile WebAssembly; in a page, its Content-Security-Policy must hold script-src 'wasm-unsafe-eval'",
         { cause: error },
@@ -30,6 +39,24 @@ export async function instantiateKernels(
     }
     throw error;
   }
+}
+
+/** env.memory, imported with flags 1: limits with a maximum. */
+const MEMORY_IMPORT = [3, 101, 110, 118, 6, 109, 101, 109, 111, 114, 121, 2, 1];
+const SHARED_WITH_MAXIMUM = 3;
+
+/**
+ * The same kernels for a shared memory. A module says in one byte whether the memory it imports is shared, and must say
+ * it rightly; kernels use no atomics, so nothing else differs.
+ * @throws Error where the binary is not at hand as bytes
+ */
+export async function shareable(binary: Binary): Promise<Uint8Array<ArrayBuffer>> {
+  if (binary instanceof WebAssembly.Module) throw new Error('threads need the kernels as bytes, not as a module');
+  const bytes = binary instanceof Uint8Array ? binary.slice() : new Uint8Array(await binary.clone().arrayBuffer());
+  const at = bytes.findIndex((_, i) => MEMORY_IMPORT.every((byte, j) => bytes[i + j] === byte));
+  if (at < 0) throw new Error('these kernels do not import their memory');
+  bytes[at + MEMORY_IMPORT.length - 1] = SHARED_WITH_MAXIMUM;
+  return bytes;
 }
 
 async function embedded(simd: 'baseline' | 'relaxed'): Promise<Uint8Array<ArrayBuffer>> {

@@ -8,13 +8,13 @@ export interface Kernels {
   readonly TILE_ROWS: WebAssembly.Global;
   /** Whether a product of this depth takes the Double kernels; 0 or 1. */
   sumsInDouble(depth: number): number;
-  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
   conv2d: Kernel;
-  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
   conv2dDouble: Kernel;
-  /** (descriptor, in, out, residual, firstPixel, lastPixel) */
+  /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
-  /** (descriptor, in, out, residual, firstTile, lastTile, outTile, blockTiles) */
+  /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, outTile, blockTiles) */
   winogradConv2d: Kernel;
   /** (points, tiles, lanes) */
   winogradScratchBytes(points: number, tiles: number, lanes: number): number;

@@ -1,13 +1,16 @@
 /** The runtime: one instance of the kernels, its memory, and what this engine can do. */
-import { UnsupportedError } from '../errors.js';
+import { OutOfMemoryError, UnsupportedError } from '../errors.js';
 import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
-import { instantiateKernels, type WasmSource } from './instantiate.js';
+import { type Binary, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
 import type { Kernels } from './kernels.js';
+import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
+import { chunkCount, type Job, runChunk } from './protocol.js';
 
 const PAGE = 65536;
 /** A 32-bit memory has 65,536 pages. */
 const LARGEST_MEMORY = 65536 * PAGE;
+const MOST_THREADS = 64;
 
 export interface RuntimeOptions {
   /**
@@ -15,7 +18,10 @@ export interface RuntimeOptions {
    * relaxed where the engine has it.
    */
   simd?: 'auto' | 'baseline' | 'relaxed';
-  /** Threads to compute with. This version computes with one, see `capabilities.threads`. */
+  /**
+   * Threads to compute with, default 1. Where there can be no more than one, `capabilities.threads` says why and the
+   * runtime goes on with one. Results do not depend on it.
+   */
   threads?: number;
   /** Bytes that the runtime's memory may grow to; by default all that 32 bits can address (4 GiB). */
   maximumMemory?: number;
@@ -48,22 +54,21 @@ export interface MemoryUse {
 /** Made by {@link createRuntime}. */
 export class Runtime {
   readonly simd: 'baseline' | 'relaxed';
-  readonly threads: number = 1;
   readonly capabilities: Capabilities;
-  #core: { heap: Heap; kernels: Kernels } | undefined;
+  #core: Core | undefined;
 
   /** @internal */
-  constructor(
-    simd: 'baseline' | 'relaxed',
-    capabilities: Capabilities,
-    heap: Heap,
-    kernels: Kernels,
-    scratchPtr: number,
-  ) {
-    this.scratchPtr = scratchPtr;
+  constructor(simd: 'baseline' | 'relaxed', capabilities: Capabilities, core: Core) {
     this.simd = simd;
     this.capabilities = capabilities;
-    this.#core = { heap, kernels };
+    this.#core = core;
+    this.scratchPtr = core.scratchPtr;
+  }
+
+  /** Threads that compute. */
+  get threads(): number {
+    const core = this.#core;
+    return core === undefined || core.pool === undefined || core.pool.isBroken ? 1 : core.threads;
   }
 
   /** Bytes used now, at most, and taken from the system. All zero after `dispose`. */
@@ -74,6 +79,7 @@ export class Runtime {
 
   /** Lets go of the memory. Whatever lives in it cannot be used any more. A second call does nothing. */
   dispose(): void {
+    this.#core?.pool?.terminate();
     this.#core = undefined;
   }
 
@@ -102,10 +108,32 @@ export class Runtime {
    */
   readonly scratchPtr: number;
 
-  #alive(): { heap: Heap; kernels: Kernels } {
+  /**
+   * Runs a job's kernel, by all threads where it was cut for them.
+   * @internal
+   */
+  run(job: Job): void {
+    const { pool, kernels } = this.#alive();
+    if (pool === undefined || pool.isBroken || chunkCount(job) === 1) {
+      runChunk(kernels, { ...job, unitStep: job.units, channelStep: job.channels }, 0, this.scratchPtr);
+    } else {
+      pool.run(job);
+    }
+  }
+
+  #alive(): Core {
     if (this.#core === undefined) throw new TypeError('Runtime: this runtime is disposed');
     return this.#core;
   }
+}
+
+interface Core {
+  readonly heap: Heap;
+  readonly kernels: Kernels;
+  /** Working memory of the main thread. */
+  readonly scratchPtr: number;
+  readonly threads: number;
+  readonly pool: Pool | undefined;
 }
 
 /**
@@ -120,22 +148,71 @@ export class Runtime {
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const { simd = 'auto', threads = 1, maximumMemory = LARGEST_MEMORY, wasm } = options;
   checkOptions(simd, threads, maximumMemory);
-  const capabilities = probe(simd, threads);
-  const build = chooseBuild(simd, capabilities);
+  const features = probe(simd);
+  const build = chooseBuild(simd, features);
   const maximum = Math.floor(maximumMemory / PAGE);
+  const binary = await loadBinary(build, wasm);
+  if (threads > 1) {
+    try {
+      const core = await startThreads(threads, binary, maximum);
+      return new Runtime(build, { ...features, threads: { available: true } }, core);
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      return new Runtime(
+        build,
+        { ...features, threads: { available: false, reason } },
+        await startAlone(binary, maximum),
+      );
+    }
+  }
+  const alone: Capability = { available: false, reason: 'one thread was asked for' };
+  return new Runtime(build, { ...features, threads: alone }, await startAlone(binary, maximum));
+}
+
+async function startAlone(binary: Binary, maximum: number): Promise<Core> {
   const memory = new WebAssembly.Memory({ initial: 1, maximum });
-  const kernels = await instantiateKernels(build, memory, wasm);
-  const scratchPtr = Math.ceil(kernels.heapBase() / 64) * 64;
-  const heap = new Heap(memory, scratchPtr + kernels.scratchBytes(), maximum * PAGE);
-  return new Runtime(build, capabilities, heap, kernels, scratchPtr);
+  const kernels = await instantiateKernels(binary, memory);
+  const { heap, scratchPtrs } = layOut(memory, kernels, maximum, 1);
+  return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads: 1, pool: undefined };
+}
+
+/** @throws Error that says why there can be no threads */
+async function startThreads(threads: number, binary: Binary, maximum: number): Promise<Core> {
+  if (typeof SharedArrayBuffer === 'undefined') {
+    throw new Error('there is no SharedArrayBuffer here; a page must be cross-origin isolated');
+  }
+  const bytes = await shareable(binary);
+  const memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+  const kernels = await instantiateKernels(bytes, memory);
+  const { heap, scratchPtrs, controlPtr } = layOut(memory, kernels, maximum, threads);
+  const pool = await startPool(threads, kernels, { bytes, memory, controlPtr }, scratchPtrs);
+  return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads, pool };
+}
+
+/** | module data | control block | working memory of each thread ... | heap ... */
+function layOut(
+  memory: WebAssembly.Memory,
+  kernels: Kernels,
+  maximum: number,
+  threads: number,
+): { heap: Heap; scratchPtrs: number[]; controlPtr: number } {
+  const align = (ptr: number): number => Math.ceil(ptr / CONTROL_BYTES) * CONTROL_BYTES;
+  const controlPtr = align(kernels.heapBase());
+  const scratchBytes = align(kernels.scratchBytes());
+  const firstScratch = controlPtr + CONTROL_BYTES;
+  const scratchPtrs = Array.from({ length: threads }, (_, i) => firstScratch + i * scratchBytes);
+  return { heap: new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE), scratchPtrs, controlPtr };
 }
 
 function checkOptions(simd: string, threads: number, maximumMemory: number): void {
   if (simd !== 'auto' && simd !== 'baseline' && simd !== 'relaxed') {
     throw new RangeError(`createRuntime: simd must be 'auto', 'baseline' or 'relaxed', got ${JSON.stringify(simd)}`);
   }
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new RangeError(`createRuntime: threads must be a whole number of at least 1, got ${String(threads)}`);
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+    throw new RangeError(
+      `createRuntime: threads must be a whole number from 1 to ${MOST_THREADS}, got ${String(threads)}`,
+    );
   }
   if (!(maximumMemory >= PAGE && maximumMemory <= LARGEST_MEMORY)) {
     throw new RangeError(
@@ -144,17 +221,12 @@ function checkOptions(simd: string, threads: number, maximumMemory: number): voi
   }
 }
 
-function probe(simd: string, threads: number): Capabilities {
+type Features = Omit<Capabilities, 'threads'>;
+
+function probe(simd: string): Features {
   return {
     simd: hasSimd() ? { available: true } : { available: false, reason: 'this engine has no WebAssembly SIMD' },
     relaxedSimd: probeRelaxed(simd),
-    threads: {
-      available: false,
-      reason:
-        threads > 1
-          ? `${threads} threads were asked for, this version computes with one`
-          : 'this version computes with one thread',
-    },
   };
 }
 
@@ -163,11 +235,11 @@ function probeRelaxed(simd: string): Capability {
   return simd === 'baseline' ? { available: false, reason: "off, since simd is 'baseline'" } : { available: true };
 }
 
-function chooseBuild(simd: string, capabilities: Capabilities): 'baseline' | 'relaxed' {
-  if (!capabilities.simd.available) throw new UnsupportedError(`createRuntime: ${capabilities.simd.reason}`);
-  if (capabilities.relaxedSimd.available) return 'relaxed';
+function chooseBuild(simd: string, features: Features): 'baseline' | 'relaxed' {
+  if (!features.simd.available) throw new UnsupportedError(`createRuntime: ${features.simd.reason}`);
+  if (features.relaxedSimd.available) return 'relaxed';
   if (simd === 'relaxed') {
-    throw new UnsupportedError(`createRuntime: simd is 'relaxed', but ${capabilities.relaxedSimd.reason}`);
+    throw new UnsupportedError(`createRuntime: simd is 'relaxed', but ${features.relaxedSimd.reason}`);
   }
   return 'baseline';
 }

@@ -1,0 +1,149 @@
+/** The worker threads of a runtime, from the main thread's side. */
+import type { Kernels } from './kernels.js';
+import { CONTROL_BYTES, Control, chunkCount, type Job, runChunk } from './protocol.js';
+import type { WorkerSetup } from './worker.js';
+
+export { CONTROL_BYTES };
+
+/** How long workers may take to start, and a chunk to be computed, before they count as dead. */
+const START_MILLISECONDS = 10_000;
+const CHUNK_MILLISECONDS = 30_000;
+
+/** The little of a worker that browsers, Deno, Bun and Node have in common. */
+interface Thread {
+  readonly terminate: () => void;
+  readonly ready: Promise<void>;
+}
+
+/** What is used of a worker of node:worker_threads, whose types a web page's compiler does not have. */
+interface NodeWorker {
+  once(event: 'message' | 'error', listener: (value: never) => void): void;
+  postMessage(message: unknown): void;
+  unref(): void;
+  terminate(): unknown;
+}
+
+export class Pool {
+  readonly #kernels: Kernels;
+  readonly #control: Control;
+  readonly #scratchPtr: number;
+  readonly #threads: readonly Thread[];
+  #isBroken = false;
+
+  constructor(kernels: Kernels, control: Control, scratchPtr: number, threads: readonly Thread[]) {
+    this.#kernels = kernels;
+    this.#control = control;
+    this.#scratchPtr = scratchPtr;
+    this.#threads = threads;
+  }
+
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
+  /** Computes a job with all threads, this one too. @throws Error when a worker has failed or died */
+  run(job: Job): void {
+    const control = this.#control;
+    const chunks = chunkCount(job);
+    control.post(job);
+    const number = control.current();
+    for (let chunk = control.take(number, chunks); chunk >= 0; chunk = control.take(number, chunks)) {
+      runChunk(this.#kernels, job, chunk, this.#scratchPtr);
+      control.finish(false);
+    }
+    this.#awaitOthers(chunks);
+    if (control.failed()) this.#giveUp('a worker thread failed while computing');
+  }
+
+  terminate(): void {
+    for (const thread of this.#threads) thread.terminate();
+  }
+
+  #awaitOthers(chunks: number): void {
+    const control = this.#control;
+    let seen = control.done();
+    let since = performance.now();
+    for (let polls = 0; seen < chunks; polls++) {
+      if (polls > 2000) control.awaitDone(seen, 100);
+      const done = control.done();
+      if (done !== seen) {
+        seen = done;
+        since = performance.now();
+      } else if ((polls & 1023) === 1023 || polls > 2000) {
+        if (performance.now() - since > CHUNK_MILLISECONDS) this.#giveUp('a worker thread died while computing');
+      }
+    }
+  }
+
+  #giveUp(why: string): never {
+    this.#isBroken = true;
+    this.terminate();
+    throw new Error(`Runtime: ${why}; this runtime goes on with one thread`);
+  }
+}
+
+/** Starts workers. @throws Error that says why there can be none; none is left running then */
+export async function startPool(
+  count: number,
+  kernels: Kernels,
+  setup: Omit<WorkerSetup, 'scratchPtr'>,
+  scratchPtrs: readonly number[],
+): Promise<Pool> {
+  const threads: Thread[] = [];
+  try {
+    for (let i = 1; i < count; i++) threads.push(await startThread({ ...setup, scratchPtr: scratchPtrs[i]! }));
+    await Promise.all(threads.map(({ ready }) => ready));
+    return new Pool(kernels, new Control(setup.memory, setup.controlPtr), scratchPtrs[0]!, threads);
+  } catch (error) {
+    for (const thread of threads) thread.terminate();
+    throw error;
+  }
+}
+
+async function startThread(setup: WorkerSetup): Promise<Thread> {
+  const url = new URL('./worker.js', import.meta.url);
+  const isNode = typeof Worker === 'undefined';
+  return isNode ? startNodeThread(url, setup) : startWebThread(url, setup);
+}
+
+function startWebThread(url: URL, setup: WorkerSetup): Thread {
+  const worker = new Worker(url, { type: 'module' });
+  const ready = settleReady((resolve, reject) => {
+    worker.onmessage = ({ data }) => (data === 'ready' ? resolve() : reject(new Error(String(data))));
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      reject(new Error(event.message || `the worker script ${url} cannot be loaded`));
+    };
+    worker.postMessage(setup);
+  });
+  // Bun's workers keep a process alive unless told not to; browsers' have no such thing.
+  (worker as { unref?: () => void }).unref?.();
+  return { ready, terminate: () => worker.terminate() };
+}
+
+async function startNodeThread(url: URL, setup: WorkerSetup): Promise<Thread> {
+  const name = 'node:worker_threads';
+  const { Worker: ThisWorker } = (await import(/* @vite-ignore */ name)) as { Worker: new (url: URL) => NodeWorker };
+  const worker = new ThisWorker(url);
+  const ready = settleReady((resolve, reject) => {
+    worker.once('message', (data: unknown) => (data === 'ready' ? resolve() : reject(new Error(String(data)))));
+    worker.once('error', reject);
+    worker.postMessage(setup);
+  });
+  await ready.catch(() => {});
+  worker.unref();
+  return { ready, terminate: () => void worker.terminate() };
+}
+
+function settleReady(begin: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('worker threads did not start in time')), START_MILLISECONDS);
+    const settled =
+      <T extends unknown[]>(settle: (...args: T) => void) =>
+      (...args: T): void => {
+        clearTimeout(timer);
+        settle(...args);
+      };
+    begin(settled(resolve), settled(reject));
+  });
+}

@@ -1,0 +1,71 @@
+/** A worker thread: runs chunks of the jobs in shared memory until it is terminated. */
+import type { Kernels } from './kernels.js';
+import { Control, chunkCount, runChunk } from './protocol.js';
+
+/** What the main thread sends once. */
+export interface WorkerSetup {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly memory: WebAssembly.Memory;
+  readonly controlPtr: number;
+  readonly scratchPtr: number;
+}
+
+/** Polls before going to sleep: some 50 microseconds, in which the next layer of a network mostly comes. */
+const POLLS = 2000;
+const FOREVER = 0x7fffffff;
+
+interface Port {
+  postMessage(message: unknown): void;
+}
+
+/** What is used of node:worker_threads' parentPort. */
+interface NodePort extends Port {
+  once(event: 'message', listener: (setup: WorkerSetup) => void): void;
+}
+
+async function main(): Promise<void> {
+  const node = 'node:worker_threads';
+  const isBrowserLike = typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope === 'function';
+  if (isBrowserLike) {
+    const scope = globalThis as unknown as Port & { onmessage: ((event: { data: WorkerSetup }) => void) | null };
+    scope.onmessage = ({ data }) => void start(data, scope);
+  } else {
+    const { parentPort } = (await import(node)) as { parentPort: NodePort | null };
+    parentPort?.once('message', (setup: WorkerSetup) => void start(setup, parentPort));
+  }
+}
+
+async function start({ bytes, memory, controlPtr, scratchPtr }: WorkerSetup, port: Port): Promise<void> {
+  try {
+    const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
+    const control = new Control(memory, controlPtr);
+    port.postMessage('ready');
+    serve(instance.exports as unknown as Kernels, control, scratchPtr);
+  } catch (error) {
+    port.postMessage(String(error));
+  }
+}
+
+function serve(kernels: Kernels, control: Control, scratchPtr: number): never {
+  let number = 0;
+  for (;;) {
+    for (let i = 0; i < POLLS && control.current() === number; i++);
+    if (control.current() === number) control.sleep(number, FOREVER);
+    const next = control.current();
+    if (next === number) continue;
+    number = next;
+    const job = control.job();
+    const chunks = chunkCount(job);
+    for (let chunk = control.take(number, chunks); chunk >= 0; chunk = control.take(number, chunks)) {
+      let failed = true;
+      try {
+        runChunk(kernels, job, chunk, scratchPtr);
+        failed = false;
+      } finally {
+        control.finish(failed);
+      }
+    }
+  }
+}
+
+void main();
