@@ -3,7 +3,7 @@ export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d'
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d, winogradScratchBytes } from './conv/winograd';
 export { packWinogradWeights } from './conv/winogradWeights';
-export { gemmTileDouble, gemmTileFloat } from './gemm/gemm';
+export { gemmMicroDouble, gemmMicroFloat } from './gemm/gemm';
 export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
 export { add, allBelow, relu } from './nn/elementwise';
 export { clear, copyChannels, toChannelsLast, toPlanar } from './nn/layout';
@@ -12,7 +12,7 @@ export { avgPool2d, globalAvgPool2d, maxPool2d } from './nn/pool';
 export { softmax } from './nn/softmax';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';
 export { addBranch, addDoubles, foldBatchNorm, roundDoubles } from './norm/fold';
-export { TILE_ROWS } from './tuning';
+export { DEPTH_CHUNK, TILE_ROWS } from './tuning';
 
 /** First byte that the module's own data does not use. */
 export function heapBase(): usize {

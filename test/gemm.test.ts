@@ -1,13 +1,15 @@
 /**
- * The GEMM micro-kernels against a float64 sum: every m and n up to the tile, depths around the loop's edges, strided
- * output, bias and addend, in float32 and float64; and that a result does not depend on the tile.
+ * The GEMM micro-kernels against a float64 sum: every m up to the tile, both widths, depths around the loop's edges and
+ * around the chunks, in float32 and float64; that a result does not depend on the tile; and every number of output
+ * channels and pixels around the tile through a convolution.
  */
-import { createRuntime, type Runtime } from 'acnet-wasm';
+import { Conv2d, createRuntime, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Heap } from '../src/runtime/heap.js';
 import type { Kernels } from '../src/runtime/kernels.js';
-import { seededRandom, supportedBuilds } from './support.js';
+import * as oracle from './oracle.js';
+import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
 
 /** What the package keeps to itself. */
 interface Inside {
@@ -15,33 +17,30 @@ interface Inside {
   readonly heap: Heap;
 }
 
-interface Case {
-  readonly m: number;
-  readonly n: number;
-  readonly depth: number;
-  readonly bias: boolean;
-  readonly addend: 'none' | 'rows' | 'c';
-  readonly low: number;
+interface Memory {
+  readonly ptr: number;
+  free(): void;
 }
 
-const DEPTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 33, 64, 127];
-const C_STRIDE = 12;
+const CONV = {
+  stride: [1, 1],
+  dilation: [1, 1],
+  pads: [0, 3, 0, 3],
+  paddingMode: 'zeros',
+  groups: 1,
+} as const;
+const DEPTHS = [1, 2, 3, 4, 5, 8, 33, 63, 64, 65, 127, 128, 129, 200];
+const ROW_FLOATS = { Float: 8, Double: 4 };
 
 for (const build of await supportedBuilds()) {
   for (const type of ['Float', 'Double'] as const) {
-    test(`${build}: gemmTile${type} for every m, n and depth`, async () => {
+    test(`${build}: gemmMicro${type} for every m, width and depth`, async () => {
       const runtime = await createRuntime({ simd: build });
       const inside = runtime as Runtime & Inside;
       const random = seededRandom(7);
-      const rows = Number(inside.kernels.TILE_ROWS.value);
-      const columns = type === 'Float' ? 8 : 4;
-      for (let m = 1; m <= rows; m++) {
-        for (let n = 1; n <= columns; n++) {
-          for (const depth of DEPTHS) {
-            const bias = random() < 0.5;
-            const addend = (['none', 'rows', 'c'] as const)[Math.floor(random() * 3)]!;
-            checkTile(inside, type, { m, n, depth, bias, addend, low: random() < 0.5 ? 0 : -Infinity }, random);
-          }
+      for (let m = 1; m <= Number(inside.kernels.TILE_ROWS.value); m++) {
+        for (const columns of type === 'Float' ? [4, 8] : [4]) {
+          for (const depth of DEPTHS) checkTile(inside, type, m, columns, depth, random);
         }
       }
       runtime.dispose();
@@ -50,117 +49,98 @@ for (const build of await supportedBuilds()) {
 
   test(`${build}: a row of a tile has the same bits whatever tile it is in`, async () => {
     const runtime = await createRuntime({ simd: build });
-    const { kernels, heap } = runtime as Runtime & Inside;
-    const rows = Number(kernels.TILE_ROWS.value);
-    const depth = 100;
+    const inside = runtime as Runtime & Inside;
     const random = seededRandom(11);
+    const depth = 100;
+    const rows = Number(inside.kernels.TILE_ROWS.value);
     const a = Array.from({ length: rows }, () => Float32Array.from({ length: depth }, () => random() - 0.5));
     const b = Float32Array.from({ length: depth * 8 }, () => random() - 0.5);
-    const zeros = heap.allocate(32);
-    heap.floats(zeros.ptr, 8).fill(0);
     const results = new Set<string>();
-    for (let m = 1; m <= rows; m++) {
-      const packed = Float32Array.from({ length: depth * m }, (_, i) => a[i % m]![Math.floor(i / m)]!);
-      const [aPtr, bPtr, cPtr] = [packed, b, new Float32Array(m * 8)].map((values) => {
-        const { ptr } = heap.allocate(values.byteLength);
-        heap.floats(ptr, values.length).set(values);
-        return ptr;
-      }) as [number, number, number];
-      kernels.gemmTileFloat(
-        m,
-        8,
-        8,
-        aPtr,
-        bPtr,
-        depth,
-        cPtr,
-        32,
-        zeros.ptr,
-        zeros.ptr,
-        0,
-        -Infinity,
-        heap.allocate(6 * 32).ptr,
-      );
-      results.add(heap.floats(cPtr, 8).join());
-    }
+    for (let m = 1; m <= rows; m++) results.add(runTile(inside, 'Float', a.slice(0, m), b, 8).slice(0, 8).join());
     assert.is(results.size, 1);
     runtime.dispose();
   });
+
+  for (const inChannels of [3, 12]) {
+    test(`${build}: every number of output channels and pixels around the tile, ${inChannels} input channels`, async () => {
+      const runtime = await createRuntime({ simd: build });
+      const random = seededRandom(13);
+      for (let outChannels = 1; outChannels <= 17; outChannels++) {
+        for (const width of [1, 2, 3, 4, 5, 6, 7, 11, 13]) {
+          const layer = new Conv2d(runtime, {
+            inChannels,
+            outChannels,
+            kernelSize: [1, 6],
+            padding: [0, 3],
+            algorithm: inChannels === 3 ? 'gemmDouble' : 'gemm',
+          });
+          const [w, bias, x] = [[outChannels, inChannels, 1, 6], [outChannels], [1, inChannels, 1, width]].map((dims) =>
+            randomNd(random, dims),
+          ) as unknown as [oracle.Nd, oracle.Nd, oracle.Nd];
+          layer.loadStateDict({ weight: toTensor(w), bias: toTensor(bias) });
+          const output = layer.forward(toTensor(x));
+          const expected = oracle.conv2d(x, w, bias.data, CONV);
+          const error = relativeError(output.data, expected.data);
+          assert.ok(error <= 1e-6, `${outChannels} channels, width ${width}: ${error}`);
+          output.dispose();
+          layer.dispose();
+        }
+      }
+      runtime.dispose();
+    });
+  }
 }
 
-function checkTile({ kernels, heap }: Inside, type: 'Float' | 'Double', tile: Case, random: () => number): void {
-  const { m, n, depth } = tile;
-  const width = type === 'Double' || n <= 4 ? 4 : 8;
-  const values = (count: number): Float32Array => Float32Array.from({ length: count }, () => random() * 2 - 1);
-  const [a, b, bias, addend, c] = [depth * m, depth * width, width, m * C_STRIDE, m * C_STRIDE].map(values) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const view = type === 'Double' ? heap.doubles.bind(heap) : heap.floats.bind(heap);
-  const allocations = [a, b, bias].map((from) => {
-    const allocation = heap.allocate(from.length * 8);
-    view(allocation.ptr, from.length).set(from);
-    return allocation;
-  });
-  for (const from of [addend, c]) {
-    const allocation = heap.allocate((from.length + 8) * 4);
-    heap.floats(allocation.ptr, from.length).set(from);
-    allocations.push(allocation);
-  }
-  const [aPtr, bPtr, biasPtr, addendPtr, cPtr] = allocations.map(({ ptr }) => ptr) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const { ptr: zerosPtr } = heap.allocate(64);
-  heap.floats(zerosPtr, 8).fill(0);
-  const fromPtr = { none: zerosPtr, rows: addendPtr, c: cPtr }[tile.addend];
-  const stride = C_STRIDE * 4;
-  const kernel = type === 'Double' ? kernels.gemmTileDouble : kernels.gemmTileFloat;
-  const padTo = (n + 3) & ~3;
-  kernel(
-    m,
-    n,
-    padTo,
-    aPtr,
-    bPtr,
-    depth,
-    cPtr,
-    stride,
-    tile.bias ? biasPtr : zerosPtr,
-    fromPtr,
-    tile.addend === 'none' ? 0 : stride,
-    tile.low,
-    heap.allocate(6 * 32).ptr,
-  );
-  const got = heap.floats(cPtr, c.length);
+function checkTile(
+  inside: Inside,
+  type: 'Float' | 'Double',
+  m: number,
+  columns: number,
+  depth: number,
+  random: () => number,
+): void {
+  const a = Array.from({ length: m }, () => Float32Array.from({ length: depth }, () => random() * 2 - 1));
+  const b = Float32Array.from({ length: depth * columns }, () => random() * 2 - 1);
+  const tile = runTile(inside, type, a, b, columns);
   for (let i = 0; i < m; i++) {
-    for (let j = 0; j < C_STRIDE; j++) {
-      const at = i * C_STRIDE + j;
-      const where = `${JSON.stringify(tile)} at [${i}, ${j}]`;
-      if (j >= padTo) {
-        assert.is(got[at], c[at], `${where} is not the tile's and must stay`);
-        continue;
-      }
-      if (j >= n) {
-        assert.is(got[at], 0, `${where} is padding and must be zero`);
-        continue;
-      }
+    for (let j = 0; j < columns; j++) {
       let sum = 0;
-      for (let k = 0; k < depth; k++) sum += a[k * m + i]! * b[k * width + j]!;
-      if (tile.bias) sum += bias[j]!;
-      if (tile.addend !== 'none') sum += (tile.addend === 'rows' ? addend : c)[at]!;
-      const expected = Math.max(sum, tile.low);
-      const tolerance = type === 'Double' ? 6e-8 * Math.max(1, Math.abs(sum)) : 1e-7 * (depth + 2);
-      assert.ok(Math.abs(got[at]! - expected) <= tolerance, `${where}: got ${got[at]}, expected ${expected}`);
+      for (let k = 0; k < depth; k++) sum += a[i]![k]! * b[k * columns + j]!;
+      const got = tile[i * ROW_FLOATS[type] + j]!;
+      const tolerance = type === 'Double' ? 1e-14 * depth : 1e-7 * depth;
+      assert.ok(
+        Math.abs(got - sum) <= tolerance,
+        `m ${m}, columns ${columns}, depth ${depth}, [${i}, ${j}]: ${got}, not ${sum}`,
+      );
     }
   }
-  for (const allocation of allocations) allocation.free();
+}
+
+/** Packs A in chunks, runs the micro-kernel, returns the tile, whose rows are 32 bytes apart. */
+function runTile(
+  { kernels, heap }: Inside,
+  type: 'Float' | 'Double',
+  a: Float32Array[],
+  b: Float32Array,
+  columns: number,
+): number[] {
+  const chunk = Number(kernels.DEPTH_CHUNK.value);
+  const [m, depth] = [a.length, a[0]!.length];
+  const view = type === 'Double' ? heap.doubles.bind(heap) : heap.floats.bind(heap);
+  const bytes = type === 'Double' ? 8 : 4;
+  const panels = Math.ceil(depth / chunk) * m * chunk;
+  const [aMemory, bMemory, tileMemory] = [panels, b.length, 48].map((count) =>
+    heap.allocate(count * bytes),
+  ) as unknown as [Memory, Memory, Memory];
+  const packed = view(aMemory.ptr, panels);
+  for (let i = 0; i < m; i++) {
+    for (let k = 0; k < depth; k++) packed[(Math.floor(k / chunk) * m + i) * chunk + (k % chunk)] = a[i]![k]!;
+  }
+  view(bMemory.ptr, b.length).set(b);
+  kernels[`gemmMicro${type}`](m, columns, aMemory.ptr, bMemory.ptr, depth, tileMemory.ptr);
+  const tile = [...view(tileMemory.ptr, (m * 32) / bytes)];
+  for (const memory of [aMemory, bMemory, tileMemory]) memory.free();
+  return tile;
 }
 
 test.run();

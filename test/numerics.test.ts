@@ -98,15 +98,19 @@ const CONVOLUTIONS = [
 ];
 const SPECIALS: readonly (readonly number[])[] = [[NAN], [INF], [-INF], [INF, -INF, NAN]];
 
-function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.PaddingMode): void {
+type Winograd = 'winograd4x3' | 'winograd2x3' | 'winograd2x5';
+
+function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.PaddingMode, algorithm?: Winograd): void {
   const options: oracle.ConvOptions = { ...PLAIN, paddingMode, pads: kernel === 1 ? [0, 0, 0, 0] : PLAIN.pads };
-  for (const shape of CONVOLUTIONS) {
+  // Winograd computes none with groups.
+  for (const shape of CONVOLUTIONS.filter(({ groups }) => groups === 1 || algorithm === undefined)) {
     for (const [seed, values] of SPECIALS.entries()) {
       const { inChannels, outChannels, groups } = shape;
       const input = imageWith(values, seed, [2, inChannels, 5, 7]);
       const weight = randomNd(seededRandom(seed + 9), [outChannels, inChannels / groups, kernel, kernel]);
       const padding = options.pads[0];
-      const layer = new Conv2d(runtime, { ...shape, kernelSize: kernel, padding, paddingMode, bias: false });
+      const forced = algorithm && { algorithm };
+      const layer = new Conv2d(runtime, { ...shape, kernelSize: kernel, padding, paddingMode, bias: false, ...forced });
       layer.loadStateDict(stateOf({ weight }));
       const expected = oracle.conv2d(input, weight, undefined, { ...options, groups });
       assert.ok(countNonFinite(expected) > 0);
@@ -114,6 +118,30 @@ function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.Paddi
       layer.dispose();
     }
   }
+}
+
+/** Values whose transforms would overflow where the convolution itself does not. */
+function checkLargest(runtime: Runtime, kernel: number, algorithm: Winograd): void {
+  const dims = [1, 1, kernel, kernel];
+  const weight = { data: new Float32Array(kernel * kernel).fill(0), dims };
+  // The window's first and last place: at most two large values meet, of opposite signs.
+  weight.data[0] = 0.5;
+  weight.data[kernel * kernel - 1] = -0.5;
+  const input = { data: new Float32Array(81).fill(3e38), dims: [1, 1, 9, 9] };
+  for (let i = 0; i < 81; i += 2) input.data[i] = 1e38;
+  const layer = new Conv2d(runtime, {
+    inChannels: 1,
+    outChannels: 1,
+    kernelSize: kernel,
+    padding: 1,
+    bias: false,
+    algorithm,
+  });
+  layer.loadStateDict(stateOf({ weight }));
+  const expected = oracle.conv2d(input, weight, undefined, PLAIN);
+  assert.is(countNonFinite(expected), 0);
+  expectSame(layer.forward(toTensor(input)), expected, `${algorithm} of 3e38`);
+  layer.dispose();
 }
 
 function checkBlock(runtime: Runtime): void {
@@ -266,6 +294,11 @@ for (const simd of await supportedBuilds()) {
     run(`NaN and infinity through Conv2d 3x3, ${mode}`, (runtime) => checkConv2d(runtime, 3, mode));
   }
   run('NaN and infinity through Conv2d 1x1', (runtime) => checkConv2d(runtime, 1, 'zeros'));
+  for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x5'] as const) {
+    const kernel = algorithm === 'winograd2x5' ? 5 : 3;
+    run(`NaN and infinity through ${algorithm}`, (runtime) => checkConv2d(runtime, kernel, 'zeros', algorithm));
+    run(`values near the largest through ${algorithm}`, (runtime) => checkLargest(runtime, kernel, algorithm));
+  }
   run('NaN and infinity through ACBlock', checkBlock);
   run('NaN and infinity through layers behind one another', checkChains);
   run('NaN and infinity through ReLU, Add, Concat', checkElementwise);

@@ -62,6 +62,8 @@ interface ConvCase {
   height: number;
   width: number;
   flag: boolean;
+  /** Kernels to force. */
+  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd2x5';
 }
 
 const pairOf = (low: number, high: number) =>
@@ -137,6 +139,26 @@ const convArbitrary: fc.Arbitrary<ConvCase> = fc
     };
   });
 
+/** What Winograd can compute, forced, so that every shape of image meets every scheme. */
+const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
+  .record({
+    dataSeed: fc.nat(),
+    batch: fc.integer({ min: 1, max: 3 }),
+    inChannels: fc.integer({ min: 1, max: 19 }),
+    outChannels: fc.integer({ min: 1, max: 21 }),
+    algorithm: fc.constantFrom('winograd4x3' as const, 'winograd2x3' as const, 'winograd2x5' as const),
+    branch: fc.nat(),
+    padding: paddingArbitrary,
+    paddingMode: fc.constantFrom<oracle.PaddingMode>('zeros', 'reflect', 'replicate', 'circular'),
+    height: fc.integer({ min: 5, max: 15 }),
+    width: fc.integer({ min: 5, max: 15 }),
+    flag: fc.boolean(),
+  })
+  .map(({ branch, ...rest }) => {
+    const k = rest.algorithm === 'winograd2x5' ? 5 : 3;
+    return { ...rest, kernelSize: [k, k], branchSize: 1 + (branch % k), stride: [1, 1], dilation: [1, 1], groups: 1 };
+  });
+
 interface PoolCase {
   dataSeed: number;
   batch: number;
@@ -195,7 +217,8 @@ function convOptions(c: ConvCase): oracle.ConvOptions {
 
 function layerOptions(c: ConvCase) {
   const { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, paddingMode } = c;
-  return { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, paddingMode };
+  const forced = c.algorithm && { algorithm: c.algorithm };
+  return { inChannels, outChannels, kernelSize, stride, padding, dilation, groups, paddingMode, ...forced };
 }
 
 function expectClose(actual: Tensor, expected: oracle.Nd, allowed: number, what: string): void {
@@ -606,7 +629,7 @@ const LARGE: ConvCase[] = [
 
 /** A kernel as large as an image, as global depthwise convolutions have them: more taps than any block has room for. */
 function checkHugeKernel(runtime: Runtime): void {
-  const size = 230;
+  const size = 410;
   const random = seededRandom(4);
   const input = randomNd(random, [1, 2, size, size]);
   const weight = randomNd(random, [2, 1, size, size]);
@@ -627,6 +650,28 @@ function checkHugeKernel(runtime: Runtime): void {
   expectExact(layer.stateDict().weight!, weight, 'the weights, afterwards');
   for (const tensor of residents) expectExact(tensor, bystander, 'a tensor beside it, afterwards');
   layer.dispose();
+}
+
+/** More channels than Winograd has room for. */
+function checkManyChannels(runtime: Runtime): void {
+  const random = seededRandom(4);
+  const input = randomNd(random, [1, 6000, 4, 4]);
+  const weight = randomNd(random, [2, 6000, 3, 3]);
+  for (const algorithm of ['winograd4x3', 'winograd2x3', undefined] as const) {
+    const options = { inChannels: 6000, outChannels: 2, kernelSize: 3, padding: 1, bias: false };
+    const layer = new Conv2d(runtime, { ...options, ...(algorithm && { algorithm }) });
+    loadAll(layer, { weight });
+    const resident = toTensor(input).to(runtime);
+    try {
+      layer.forward(resident).dispose();
+    } catch (error) {
+      // It may be refused, but not when the choice is the layer's own.
+      assert.ok(error instanceof RangeError && algorithm !== undefined, String(error));
+    }
+    expectExact(layer.stateDict().weight!, weight, `${algorithm}: the weights, afterwards`);
+    expectExact(resident, input, `${algorithm}: the input, afterwards`);
+    layer.dispose();
+  }
 }
 
 /** What a block is before anything is loaded. */
@@ -679,7 +724,10 @@ for (const simd of await supportedBuilds()) {
       }));
 
   check('Conv2d', convArbitrary, RUNS.conv, checkConv2d);
+  check('Conv2d, Winograd', winogradArbitrary, RUNS.block, checkConv2d);
   check('ACBlock, evaluation and deploy form', convArbitrary, RUNS.block, checkBlockEval);
+  check('ACBlock, Winograd', winogradArbitrary, RUNS.small, checkBlockEval);
+  check('ACBlock, Winograd, training mode', winogradArbitrary, RUNS.small, checkBlockTrain);
   check('ACBlock, training mode', convArbitrary, RUNS.block, checkBlockTrain);
   check('MaxPool2d', poolArbitrary, RUNS.pool, checkMaxPool2d);
   check('AvgPool2d', poolArbitrary, RUNS.pool, checkAvgPool2d);
@@ -690,8 +738,9 @@ for (const simd of await supportedBuilds()) {
   check('Sequential', shapeArbitrary, RUNS.small, checkSequential);
   check('one block, many input shapes', convArbitrary, RUNS.small, checkShapeChange);
   check('ACBlock, changes of its parameters', convArbitrary, RUNS.small, checkChangesAreSeen);
+  test(`${simd}: Conv2d of 6,000 channels`, () => withRuntime(simd, checkManyChannels));
   test(`${simd}: ACBlock as made`, () => withRuntime(simd, checkStart));
-  test(`${simd}: Conv2d, depthwise, kernel 230 x 230`, () => withRuntime(simd, checkHugeKernel));
+  test(`${simd}: Conv2d, depthwise, kernel 410 x 410`, () => withRuntime(simd, checkHugeKernel));
   for (const c of LARGE)
     test(`${simd}: Conv2d ${JSON.stringify(c)}`, () => withRuntime(simd, (runtime) => checkConv2d(runtime, c)));
 }

@@ -38,11 +38,10 @@ export class ConvDescriptor {
 /**
  * Working memory of a GEMM convolution, one for each thread:
  *
- *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns, run | packed pixels ... |
+ *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels ... |
  */
 export const TILE_OFFSET: usize = 0;
 export const IMAGES_OFFSET: usize = 192;
 export const ROWS_OFFSET: usize = 216;
 export const COLUMNS_OFFSET: usize = 240;
-export const RUNS_OFFSET: usize = 264;
 export const PANEL_OFFSET: usize = 320;

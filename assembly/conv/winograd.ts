@@ -15,18 +15,20 @@
  *
  * A block of tiles at a time, so that all of it stays in L2:
  *
- *   transform   stage  [n * n][tiles][4 lanes]                   for four channels
- *   pack        V      [n * n][panels of tiles][lanes][rows]     as A panels of the micro-kernels
- *   multiply    P      [n * n][tiles][8]                         for eight output channels, U being the B panels
+ *   transform   V  [n * n][panels of tiles][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   A panels of the micro-kernels
+ *   multiply    P  [n * n][tiles][8]    for eight output channels, U being the B panels
  *   inverse     output, with bias, residual and lower bound
  */
 
-import { panelRows } from '../gemm/gemm';
-import { gemmMicroNarrow, gemmMicroWide } from '../gemm/micro';
+import { chunksOf, panelRows } from '../gemm/gemm';
+import { gemmMicro } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
 import { clampLow } from '../simd';
+import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
+  gatherTransform4,
+  gatherTransform6,
   inputTransform4,
   inputTransform6,
   inverseTransform2of4,
@@ -44,29 +46,30 @@ class Workspace {
   seenPtr: usize;
   tilePtr: usize;
   betweenPtr: usize;
-  stagePtr: usize;
   productPtr: usize;
   panelPtr: usize;
 }
 
 /** Bytes of working memory for a block of `tiles` tiles of `lanes` input lanes with n * n = `points`. */
 export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32): i32 {
-  return <i32>(workspaceBytes() + 2 * WORK_BYTES) + points * tiles * (4 + 16 + 32 + lanes * 4);
+  const fixed = workspaceBytes() + 2 * WORK_BYTES + 16;
+  return <i32>(
+    (fixed + <usize>points * (<usize>(tiles * 4) + <usize>tiles * PRODUCT_STRIDE + pointStride(tiles, lanes)))
+  );
 }
 
 function workspaceBytes(): usize {
   return 64;
 }
 
-function layOut(d: ConvDescriptor, scratchPtr: usize, points: i32, tiles: i32): Workspace {
+function layOut(scratchPtr: usize, points: i32, tiles: i32): Workspace {
   const w = changetype<Workspace>(scratchPtr);
   const count = <usize>(points * tiles);
   w.tilePtr = scratchPtr + workspaceBytes();
   w.betweenPtr = w.tilePtr + WORK_BYTES;
-  w.stagePtr = w.betweenPtr + WORK_BYTES;
-  w.productPtr = w.stagePtr + count * 16;
-  w.panelPtr = w.productPtr + count * PRODUCT_STRIDE;
-  w.seenPtr = w.panelPtr + ((count * <usize>((d.inChannels + 3) & ~3)) << 2);
+  w.productPtr = w.betweenPtr + WORK_BYTES;
+  w.seenPtr = w.productPtr + count * PRODUCT_STRIDE;
+  w.panelPtr = w.seenPtr + (((count << 2) + 15) & ~15);
   return w;
 }
 
@@ -108,13 +111,10 @@ function winogradBlock(
   outTile: i32,
 ): void {
   const n = outTile + d.kernelHeight - 1;
-  const w = layOut(d, scratchPtr, n * n, tiles);
+  const w = layOut(scratchPtr, n * n, tiles);
   const lanes = (d.inChannels + 3) & ~3;
   for (let t = 0; t < tiles; ++t) locateTile(d, w, inPtr, firstTile + t, t, outTile, n);
-  for (let channel = 0; channel < lanes; channel += 4) {
-    for (let t = 0; t < tiles; ++t) transformTile(w, channel, t, tiles, n);
-    packStage(w, channel, tiles, lanes, n * n);
-  }
+  for (let t = 0; t < tiles; ++t) transformTile(w, lanes, t, tiles, n);
   let weightsPtr = d.weightsPtr + ((<usize>(n * n * lanes * firstChannel)) << 2);
   for (let column = firstChannel; column < lastChannel; column += 8) {
     const width = panelColumns<f32>(d.outChannels - column);
@@ -152,89 +152,49 @@ function tableEntry(tablePtr: usize, first: i32, offset: i32, kernel: i32, outSi
   return load<i32>(tablePtr + ((<usize>(out * kernel + min(offset, kernel - 1))) << 2));
 }
 
-/** B' d B of four channels of one tile, to w.stagePtr [n * n][tiles][4]. */
-function transformTile(w: Workspace, channel: i32, t: i32, tiles: i32, n: i32): void {
-  const channelBytes = (<usize>channel) << 2;
-  const points = n * n;
-  const seenPtr = w.seenPtr + ((<usize>(t * points)) << 2);
-  for (let p: usize = 0; p < <usize>points; ++p) {
-    v128.store(w.tilePtr + (p << 4), v128.load(load<usize>(seenPtr + (p << 2)) + channelBytes));
-  }
-  const stageStep = (<usize>tiles) << 4;
-  const toPtr = w.stagePtr + ((<usize>t) << 4);
-  if (n === 6) {
-    inputTransform6(w.tilePtr, 16 * 6, 16, w.betweenPtr, 16 * 6, 16);
-    inputTransform6(w.betweenPtr, 16, 16 * 6, toPtr, stageStep, stageStep * 6);
-  } else {
-    inputTransform4(w.tilePtr, 16 * 4, 16, w.betweenPtr, 16 * 4, 16);
-    inputTransform4(w.betweenPtr, 16, 16 * 4, toPtr, stageStep, stageStep * 4);
-  }
-}
-
-/** Four channels of all tiles, from [n * n][tiles][4] to their place in the A panels. */
-function packStage(w: Workspace, channel: i32, tiles: i32, lanes: i32, points: i32): void {
+/** Bytes of the A panels of one point. */
+function pointStride(tiles: i32, lanes: i32): usize {
   const height = panelRows(tiles);
-  let fromPtr = w.stagePtr;
-  let pointPtr = w.panelPtr;
-  for (let p = 0; p < points; ++p) {
-    let panelPtr = pointPtr;
-    for (let t = 0; t < tiles; t += height) {
-      const rows = min(height, tiles - t);
-      packQuad(fromPtr, rows, panelPtr + ((<usize>(channel * rows)) << 2));
-      fromPtr += (<usize>rows) << 4;
-      panelPtr += (<usize>(lanes * height)) << 2;
-    }
-    pointPtr += (<usize>(tiles * lanes)) << 2;
-  }
+  return (<usize>(((tiles + height - 1) / height) * height * chunksOf(lanes) * DEPTH_CHUNK)) << 2;
 }
 
-/** Transposes `rows` vectors to [4][rows]. */
-function packQuad(fromPtr: usize, rows: i32, toPtr: usize): void {
-  const stride = (<usize>rows) << 2;
-  if (rows >= 4) {
-    const row0 = v128.load(fromPtr);
-    const row1 = v128.load(fromPtr, 16);
-    const row2 = v128.load(fromPtr, 32);
-    const row3 = v128.load(fromPtr, 48);
-    const low01 = v128.shuffle<f32>(row0, row1, 0, 4, 1, 5);
-    const low23 = v128.shuffle<f32>(row2, row3, 0, 4, 1, 5);
-    const high01 = v128.shuffle<f32>(row0, row1, 2, 6, 3, 7);
-    const high23 = v128.shuffle<f32>(row2, row3, 2, 6, 3, 7);
-    const stride2 = stride << 1;
-    v128.store(toPtr, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5));
-    v128.store(toPtr + stride, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7));
-    v128.store(toPtr + stride2, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5));
-    v128.store(toPtr + stride2 + stride, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7));
-    fromPtr += 64;
-    toPtr += 16;
-    rows -= 4;
-  }
-  for (; rows > 0; --rows) {
-    store<f32>(toPtr, load<f32>(fromPtr));
-    store<f32>(toPtr + stride, load<f32>(fromPtr, 4));
-    store<f32>(toPtr + stride * 2, load<f32>(fromPtr, 8));
-    store<f32>(toPtr + stride * 3, load<f32>(fromPtr, 12));
-    fromPtr += 16;
-    toPtr += 4;
+/** B' d B of all channels of one tile, to its row of the A panels. */
+function transformTile(w: Workspace, lanes: i32, t: i32, tiles: i32, n: i32): void {
+  const height = panelRows(tiles);
+  const panel = t / height;
+  const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
+  const rowPtr =
+    w.panelPtr + <usize>(panel * chunksOf(lanes)) * chunkStride + ((<usize>((t - panel * height) * DEPTH_CHUNK)) << 2);
+  const step = pointStride(tiles, lanes);
+  const seenPtr = w.seenPtr + ((<usize>(t * n * n)) << 2);
+  for (let channel = 0; channel < lanes; channel += 4) {
+    const inChunk = <usize>(channel & (DEPTH_CHUNK - 1));
+    const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + (inChunk << 2);
+    if (n === 6) {
+      gatherTransform6(seenPtr, (<usize>channel) << 2, w.betweenPtr);
+      inputTransform6(w.betweenPtr, toPtr, step);
+    } else {
+      gatherTransform4(seenPtr, (<usize>channel) << 2, w.betweenPtr);
+      inputTransform4(w.betweenPtr, toPtr, step);
+    }
   }
 }
 
 /** All products of one panel of output channels. */
 function multiply(w: Workspace, weightsPtr: usize, tiles: i32, lanes: i32, points: i32, width: i32): void {
   const height = panelRows(tiles);
+  const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
+  const panelStride = chunkStride * <usize>chunksOf(lanes);
   const weightsStep = (<usize>(lanes * width)) << 2;
-  let pointPtr = w.panelPtr;
+  let panelPtr = w.panelPtr;
   let productPtr = w.productPtr;
   for (let p = 0; p < points; ++p) {
-    let panelPtr = pointPtr;
     for (let t = 0; t < tiles; t += height) {
       const rows = min(height, tiles - t);
-      if (width === 8) gemmMicroWide<f32>(rows, panelPtr, weightsPtr, lanes, productPtr);
-      else gemmMicroNarrow<f32>(rows, panelPtr, weightsPtr, lanes, productPtr);
-      panelPtr += (<usize>(lanes * height)) << 2;
+      gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, lanes, productPtr);
+      panelPtr += panelStride;
       productPtr += <usize>rows * PRODUCT_STRIDE;
     }
-    pointPtr += (<usize>(tiles * lanes)) << 2;
     weightsPtr += weightsStep;
   }
 }

@@ -1,21 +1,47 @@
 /**
  * The one-dimensional transforms of Winograd convolution on vectors in memory. Each function does as many as the tile
- * has columns (or rows): the first at `fromPtr`, the next `fromNext` bytes on; within one, values are `fromStep` apart.
+ * has columns or rows. Of the inverse ones, the first is at `fromPtr`, the next `fromNext` bytes on; within one, values
+ * are `fromStep` apart.
  * The matrices are derived in winograd.ts.
  */
 
 const S: f32 = <f32>Math.SQRT1_2;
 const T: f32 = <f32>Math.SQRT2;
 
-/** v = B' d, six times. With s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s. */
-export function inputTransform6(
-  fromPtr: usize,
-  fromStep: usize,
-  fromNext: usize,
-  toPtr: usize,
-  toStep: usize,
-  toNext: usize,
-): void {
+/**
+ * v = B' d down the six columns of a tile, with s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s.
+ * `seenPtr`: addresses of the tile's 36 pixels; to [6][6] vectors.
+ */
+export function gatherTransform6(seenPtr: usize, channelBytes: usize, toPtr: usize): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  const twoAndHalf = f32x4.splat(2.5);
+  for (let i = 0; i < 6; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, 72) + channelBytes);
+    const d4 = v128.load(load<usize>(seenPtr, 96) + channelBytes);
+    const d5 = v128.load(load<usize>(seenPtr, 120) + channelBytes);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
+    const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
+    const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
+    v128.store(toPtr, f32x4.add(even1, odd1), 96);
+    v128.store(toPtr, f32x4.sub(even1, odd1), 192);
+    const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
+    const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
+    v128.store(toPtr, f32x4.add(even2, odd2), 288);
+    v128.store(toPtr, f32x4.sub(even2, odd2), 384);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), 480);
+    seenPtr += 4;
+    toPtr += 16;
+  }
+}
+
+/** v = B' d along the six rows of [6][6] vectors; results are `toStep` apart. */
+export function inputTransform6(fromPtr: usize, toPtr: usize, toStep: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   const half = f32x4.splat(0.5);
@@ -23,11 +49,11 @@ export function inputTransform6(
   const twoAndHalf = f32x4.splat(2.5);
   for (let i = 0; i < 6; ++i) {
     const d0 = v128.load(fromPtr);
-    const d1 = v128.load(fromPtr + fromStep);
-    const d2 = v128.load(fromPtr + fromStep * 2);
-    const d3 = v128.load(fromPtr + fromStep * 3);
-    const d4 = v128.load(fromPtr + fromStep * 4);
-    const d5 = v128.load(fromPtr + fromStep * 5);
+    const d1 = v128.load(fromPtr, 16);
+    const d2 = v128.load(fromPtr, 32);
+    const d3 = v128.load(fromPtr, 48);
+    const d4 = v128.load(fromPtr, 64);
+    const d5 = v128.load(fromPtr, 80);
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
     const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
     const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
@@ -38,31 +64,40 @@ export function inputTransform6(
     v128.store(toPtr + toStep * 3, f32x4.add(even2, odd2));
     v128.store(toPtr + toStep * 4, f32x4.sub(even2, odd2));
     v128.store(toPtr + toStep * 5, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5));
-    fromPtr += fromNext;
-    toPtr += toNext;
+    fromPtr += 96;
+    toPtr += toStep * 6;
   }
 }
 
-/** v = B' d on the points 0, 1, -1, infinity, row 0 with its sign changed, four times. */
-export function inputTransform4(
-  fromPtr: usize,
-  fromStep: usize,
-  fromNext: usize,
-  toPtr: usize,
-  toStep: usize,
-  toNext: usize,
-): void {
+/** v = B' d on the points 0, 1, -1, infinity, row 0 with its sign changed, down the four columns of a tile. */
+export function gatherTransform4(seenPtr: usize, channelBytes: usize, toPtr: usize): void {
+  for (let i = 0; i < 4; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, 32) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
+    v128.store(toPtr, f32x4.sub(d0, d2));
+    v128.store(toPtr, f32x4.add(d1, d2), 64);
+    v128.store(toPtr, f32x4.sub(d2, d1), 128);
+    v128.store(toPtr, f32x4.sub(d3, d1), 192);
+    seenPtr += 4;
+    toPtr += 16;
+  }
+}
+
+/** The same along the four rows of [4][4] vectors; results are `toStep` apart. */
+export function inputTransform4(fromPtr: usize, toPtr: usize, toStep: usize): void {
   for (let i = 0; i < 4; ++i) {
     const d0 = v128.load(fromPtr);
-    const d1 = v128.load(fromPtr + fromStep);
-    const d2 = v128.load(fromPtr + fromStep * 2);
-    const d3 = v128.load(fromPtr + fromStep * 3);
+    const d1 = v128.load(fromPtr, 16);
+    const d2 = v128.load(fromPtr, 32);
+    const d3 = v128.load(fromPtr, 48);
     v128.store(toPtr, f32x4.sub(d0, d2));
     v128.store(toPtr + toStep, f32x4.add(d1, d2));
     v128.store(toPtr + toStep * 2, f32x4.sub(d2, d1));
     v128.store(toPtr + toStep * 3, f32x4.sub(d3, d1));
-    fromPtr += fromNext;
-    toPtr += toNext;
+    fromPtr += 64;
+    toPtr += toStep * 4;
   }
 }
 

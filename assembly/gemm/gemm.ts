@@ -1,15 +1,15 @@
 /**
  * The loops around the micro-kernels: one block of packed rows against all packed columns.
  *
- *   A  [panels of panelRows rows, the last of fewer][depth][rows]          of T, packed by conv/im2col.ts
- *   B  [panels, see gemm/pack.ts][fullDepth][columns]                     of T
- *   C  [m][cStride bytes]                                                 f32
+ *   A  [panels of panelRows rows][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   of T, packed by conv/im2col.ts
+ *   B  [panels, see gemm/pack.ts][fullDepth][columns]                         of T
+ *   C  [m][cStride bytes]                                                     f32
  *
  * A weight panel stays in L1 while the rows of the block stream past it from L2.
  */
-import { TILE_ROWS } from '../tuning';
+import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicroNarrow, gemmMicroTile, gemmMicroWide } from './micro';
+import { gemmMicro } from './micro';
 import { panelColumns, tileColumns } from './pack';
 
 /**
@@ -19,6 +19,11 @@ import { panelColumns, tileColumns } from './pack';
 export function panelRows(m: i32): i32 {
   const panels = (m + TILE_ROWS - 1) / TILE_ROWS;
   return (m + panels - 1) / panels;
+}
+
+/** Chunks into which rows of A of that depth are cut. */
+export function chunksOf(depth: i32): i32 {
+  return (depth + DEPTH_CHUNK - 1) / DEPTH_CHUNK;
 }
 
 /** A bias or addend where there is none. */
@@ -50,7 +55,8 @@ export function gemmBlock<T>(
 ): void {
   const addendStride: usize = addendPtr === 0 ? 0 : cStride;
   const height = panelRows(m);
-  const packedTileBytes = <usize>(depth * height) * sizeof<T>();
+  const chunkStride = <usize>(height * DEPTH_CHUNK) * sizeof<T>();
+  const panelStride = chunkStride * <usize>chunksOf(depth);
   for (let j = 0; j < n; j += tileColumns<T>()) {
     const columns = min(n - j, tileColumns<T>());
     const panelWidth = panelColumns<T>(n - j);
@@ -61,28 +67,13 @@ export function gemmBlock<T>(
     let rowPtr = cPtr + ((<usize>j) << 2);
     for (let i = 0; i < m; i += height) {
       const rows = min(m - i, height);
-      if (columns === tileColumns<T>() && rows === TILE_ROWS) {
-        gemmMicroTile<T>(packedPtr, bPtr, depth, tilePtr);
-        finishWide<T>(TILE_ROWS, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
+      gemmMicro<T>(rows, panelWidth, packedPtr, chunkStride, bPtr, depth, tilePtr);
+      if (columns === tileColumns<T>()) {
+        finishWide<T>(rows, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       } else {
-        const pad = padTo - j;
-        gemmTile<T>(
-          rows,
-          columns,
-          pad,
-          packedPtr,
-          bPtr,
-          depth,
-          rowPtr,
-          cStride,
-          tileBiasPtr,
-          fromPtr,
-          addendStride,
-          low,
-          tilePtr,
-        );
+        finishEdge<T>(rows, columns, padTo - j, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       }
-      packedPtr += packedTileBytes;
+      packedPtr += panelStride;
       rowPtr += <usize>height * cStride;
       fromPtr += <usize>height * addendStride;
     }
@@ -90,62 +81,12 @@ export function gemmBlock<T>(
   }
 }
 
-/** One tile of m <= TILE_ROWS rows and n <= tileColumns columns; bias and addend must be there. See gemmBlock. */
-export function gemmTile<T>(
-  m: i32,
-  n: i32,
-  padTo: i32,
-  packedPtr: usize,
-  bPtr: usize,
-  depth: i32,
-  cPtr: usize,
-  cStride: usize,
-  biasPtr: usize,
-  addendPtr: usize,
-  addendStride: usize,
-  low: f32,
-  tilePtr: usize,
-): void {
-  if (panelColumns<T>(n) === tileColumns<T>()) gemmMicroWide<T>(m, packedPtr, bPtr, depth, tilePtr);
-  else if (sizeof<T>() === 4) gemmMicroNarrow<T>(m, packedPtr, bPtr, depth, tilePtr);
-  if (n === tileColumns<T>()) finishWide<T>(m, tilePtr, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
-  else finishEdge<T>(m, n, padTo, tilePtr, cPtr, cStride, biasPtr, addendPtr, addendStride, low);
+/** The micro-kernels as tests call them: a tile of m rows, its A in chunks of m rows. */
+export function gemmMicroFloat(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+  gemmMicro<f32>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 4, bPtr, depth, tilePtr);
 }
 
-/** gemmTile for the tests of the micro-kernels. */
-export function gemmTileFloat(
-  m: i32,
-  n: i32,
-  padTo: i32,
-  packedPtr: usize,
-  bPtr: usize,
-  depth: i32,
-  cPtr: usize,
-  cStride: usize,
-  biasPtr: usize,
-  addendPtr: usize,
-  addendStride: usize,
-  low: f32,
-  tilePtr: usize,
-): void {
-  gemmTile<f32>(m, n, padTo, packedPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low, tilePtr);
-}
-
-/** gemmTile in float64 for the tests of the micro-kernels. */
-export function gemmTileDouble(
-  m: i32,
-  n: i32,
-  padTo: i32,
-  packedPtr: usize,
-  bPtr: usize,
-  depth: i32,
-  cPtr: usize,
-  cStride: usize,
-  biasPtr: usize,
-  addendPtr: usize,
-  addendStride: usize,
-  low: f32,
-  tilePtr: usize,
-): void {
-  gemmTile<f64>(m, n, padTo, packedPtr, bPtr, depth, cPtr, cStride, biasPtr, addendPtr, addendStride, low, tilePtr);
+/** The same in float64, where a tile has 4 columns. */
+export function gemmMicroDouble(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+  gemmMicro<f64>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 8, bPtr, depth, tilePtr);
 }

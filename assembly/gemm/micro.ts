@@ -1,10 +1,11 @@
 /**
  * GEMM micro-kernels. They alone know the register tile.
  *
- * tile[rows][columns] = sum over k of A[k][rows] * B[k][columns]
+ * tile[rows][columns] = start[rows][columns] + sum over k of A[rows][k] * B[k][columns]
  *
- *   A panel  [depth][rows]     packed by conv/im2col.ts
- *   B panel  [depth][columns]  packed by gemm/pack.ts
+ *   A panel      [rows][DEPTH_CHUNK]   packed by conv/im2col.ts and conv/winograd.ts
+ *   B panel      [depth][columns]      packed by gemm/pack.ts
+ *   start, tile  [rows][32 bytes]      may be the same memory
  *
  * All of T: f32, or f64 for shallow products (EXACT_DEPTH in tuning.ts).
  *
@@ -14,14 +15,17 @@
  * One source serves every height: `Rows` is a class as many words long as the tile has rows, so that each
  * `if (offsetof<Rows>() > 4 * r)` is decided at compile time (a generic function is compiled once per type).
  *
- * Why the loop looks as it does (V8 of Node 20, x86-64, 5 x 8, share of the register-only peak): one step of k per
- * iteration, since unrolled steps get interleaved and spill (0.66); the first step before the loop, since then V8 keeps
- * the addresses `memory + 4`, `memory + 8`, ... of the splats in registers instead of computing them in every iteration
- * (0.81 -> 0.92); and nothing but stores behind the loop: with arithmetic there, bias or clamping, V8 schedules the rows
- * of the loop backwards, behind all of its loads, and spills two accumulators (0.5). gemm/finish.ts does that instead.
+ * Why it looks as it does (V8 of Node 20, x86-64, 5 x 8, share of the register-only peak):
+ * - Rows of A are a constant distance apart, so that one pointer serves them all; with a pointer for each row the loop
+ *   runs out of registers.
+ * - One step of k per iteration, since unrolled steps get interleaved and spill (0.66).
+ * - The first step before the loop, since then V8 keeps the addresses `memory + 256`, `memory + 512`, ... of the splats
+ *   in registers instead of computing them in every iteration (0.81 -> 0.92).
+ * - Nothing but stores behind the loop: with arithmetic there, bias or clamping, V8 schedules the rows of the loop
+ *   backwards, behind all of its loads, and spills two accumulators (0.5). gemm/finish.ts does that instead.
  */
 import { multiplyAdd } from '../simd';
-import { TILE_ROWS } from '../tuning';
+import { DEPTH_CHUNK, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
 class Rows1 {
   r0: i32;
@@ -42,16 +46,10 @@ class Rows6 extends Rows5 {
   r5: i32;
 }
 
-/** Bytes of one step of k in an A panel. */
-function stepBytes<T, Rows>(): usize {
-  return (offsetof<Rows>() / 4) * sizeof<T>();
-}
-
 /**
- * A tile of `Rows` rows and two vectors of columns: 8 in float32, 4 in float64; rows of the result are 32 bytes apart.
- * Precondition: depth >= 1.
+ * A tile of `Rows` rows and two vectors of columns: 8 in float32, 4 in float64. Precondition: 1 <= depth <= DEPTH_CHUNK.
  */
-function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   let acc0x0: v128 = f32x4.splat(0);
   let acc0x1: v128 = f32x4.splat(0);
   let acc1x0: v128 = f32x4.splat(0);
@@ -65,38 +63,61 @@ function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize
   let acc5x0: v128 = f32x4.splat(0);
   let acc5x1: v128 = f32x4.splat(0);
 
-  const endPtr = aPtr + stepBytes<T, Rows>() * <usize>depth;
+  acc0x0 = v128.load(startPtr);
+  acc0x1 = v128.load(startPtr, 16);
+  if (offsetof<Rows>() > 4) {
+    acc1x0 = v128.load(startPtr, 32);
+    acc1x1 = v128.load(startPtr, 48);
+  }
+  if (offsetof<Rows>() > 8) {
+    acc2x0 = v128.load(startPtr, 64);
+    acc2x1 = v128.load(startPtr, 80);
+  }
+  if (offsetof<Rows>() > 12) {
+    acc3x0 = v128.load(startPtr, 96);
+    acc3x1 = v128.load(startPtr, 112);
+  }
+  if (offsetof<Rows>() > 16) {
+    acc4x0 = v128.load(startPtr, 128);
+    acc4x1 = v128.load(startPtr, 144);
+  }
+  if (offsetof<Rows>() > 20) {
+    acc5x0 = v128.load(startPtr, 160);
+    acc5x1 = v128.load(startPtr, 176);
+  }
+
+  const endPtr = aPtr + <usize>depth * sizeof<T>();
   let b0 = v128.load(bPtr);
   let b1 = v128.load(bPtr, 16);
   let a = v128.load_splat<T>(aPtr);
-  acc0x0 = v128.mul<T>(a, b0);
-  acc0x1 = v128.mul<T>(a, b1);
+  acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
+  acc0x1 = multiplyAdd<T>(a, b1, acc0x1);
   if (offsetof<Rows>() > 4) {
-    a = v128.load_splat<T>(aPtr, 1 * sizeof<T>());
-    acc1x0 = v128.mul<T>(a, b0);
-    acc1x1 = v128.mul<T>(a, b1);
+    a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
+    acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
+    acc1x1 = multiplyAdd<T>(a, b1, acc1x1);
   }
   if (offsetof<Rows>() > 8) {
-    a = v128.load_splat<T>(aPtr, 2 * sizeof<T>());
-    acc2x0 = v128.mul<T>(a, b0);
-    acc2x1 = v128.mul<T>(a, b1);
+    a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
+    acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
+    acc2x1 = multiplyAdd<T>(a, b1, acc2x1);
   }
   if (offsetof<Rows>() > 12) {
-    a = v128.load_splat<T>(aPtr, 3 * sizeof<T>());
-    acc3x0 = v128.mul<T>(a, b0);
-    acc3x1 = v128.mul<T>(a, b1);
+    a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
+    acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
+    acc3x1 = multiplyAdd<T>(a, b1, acc3x1);
   }
   if (offsetof<Rows>() > 16) {
-    a = v128.load_splat<T>(aPtr, 4 * sizeof<T>());
-    acc4x0 = v128.mul<T>(a, b0);
-    acc4x1 = v128.mul<T>(a, b1);
+    a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
+    acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
+    acc4x1 = multiplyAdd<T>(a, b1, acc4x1);
   }
   if (offsetof<Rows>() > 20) {
-    a = v128.load_splat<T>(aPtr, 5 * sizeof<T>());
-    acc5x0 = v128.mul<T>(a, b0);
-    acc5x1 = v128.mul<T>(a, b1);
+    a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
+    acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
+    acc5x1 = multiplyAdd<T>(a, b1, acc5x1);
   }
-  aPtr += stepBytes<T, Rows>();
+  aPtr += sizeof<T>();
   bPtr += 32;
   while (aPtr < endPtr) {
     b0 = v128.load(bPtr);
@@ -105,31 +126,31 @@ function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize
     acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
     acc0x1 = multiplyAdd<T>(a, b1, acc0x1);
     if (offsetof<Rows>() > 4) {
-      a = v128.load_splat<T>(aPtr, 1 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
       acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
       acc1x1 = multiplyAdd<T>(a, b1, acc1x1);
     }
     if (offsetof<Rows>() > 8) {
-      a = v128.load_splat<T>(aPtr, 2 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
       acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
       acc2x1 = multiplyAdd<T>(a, b1, acc2x1);
     }
     if (offsetof<Rows>() > 12) {
-      a = v128.load_splat<T>(aPtr, 3 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
       acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
       acc3x1 = multiplyAdd<T>(a, b1, acc3x1);
     }
     if (offsetof<Rows>() > 16) {
-      a = v128.load_splat<T>(aPtr, 4 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
       acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
       acc4x1 = multiplyAdd<T>(a, b1, acc4x1);
     }
     if (offsetof<Rows>() > 20) {
-      a = v128.load_splat<T>(aPtr, 5 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
       acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
       acc5x1 = multiplyAdd<T>(a, b1, acc5x1);
     }
-    aPtr += stepBytes<T, Rows>();
+    aPtr += sizeof<T>();
     bPtr += 32;
   }
 
@@ -158,7 +179,7 @@ function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize
 }
 
 /** The same with one vector of columns: 4 in float32. */
-function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   let acc0x0: v128 = f32x4.splat(0);
   let acc1x0: v128 = f32x4.splat(0);
   let acc2x0: v128 = f32x4.splat(0);
@@ -166,57 +187,74 @@ function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usi
   let acc4x0: v128 = f32x4.splat(0);
   let acc5x0: v128 = f32x4.splat(0);
 
-  const endPtr = aPtr + stepBytes<T, Rows>() * <usize>depth;
-  let b0 = v128.load(bPtr);
-  let a = v128.load_splat<T>(aPtr);
-  acc0x0 = v128.mul<T>(a, b0);
+  acc0x0 = v128.load(startPtr);
   if (offsetof<Rows>() > 4) {
-    a = v128.load_splat<T>(aPtr, 1 * sizeof<T>());
-    acc1x0 = v128.mul<T>(a, b0);
+    acc1x0 = v128.load(startPtr, 32);
   }
   if (offsetof<Rows>() > 8) {
-    a = v128.load_splat<T>(aPtr, 2 * sizeof<T>());
-    acc2x0 = v128.mul<T>(a, b0);
+    acc2x0 = v128.load(startPtr, 64);
   }
   if (offsetof<Rows>() > 12) {
-    a = v128.load_splat<T>(aPtr, 3 * sizeof<T>());
-    acc3x0 = v128.mul<T>(a, b0);
+    acc3x0 = v128.load(startPtr, 96);
   }
   if (offsetof<Rows>() > 16) {
-    a = v128.load_splat<T>(aPtr, 4 * sizeof<T>());
-    acc4x0 = v128.mul<T>(a, b0);
+    acc4x0 = v128.load(startPtr, 128);
   }
   if (offsetof<Rows>() > 20) {
-    a = v128.load_splat<T>(aPtr, 5 * sizeof<T>());
-    acc5x0 = v128.mul<T>(a, b0);
+    acc5x0 = v128.load(startPtr, 160);
   }
-  aPtr += stepBytes<T, Rows>();
+
+  const endPtr = aPtr + <usize>depth * sizeof<T>();
+  let b0 = v128.load(bPtr);
+  let a = v128.load_splat<T>(aPtr);
+  acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
+  if (offsetof<Rows>() > 4) {
+    a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
+    acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
+  }
+  if (offsetof<Rows>() > 8) {
+    a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
+    acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
+  }
+  if (offsetof<Rows>() > 12) {
+    a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
+    acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
+  }
+  if (offsetof<Rows>() > 16) {
+    a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
+    acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
+  }
+  if (offsetof<Rows>() > 20) {
+    a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
+    acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
+  }
+  aPtr += sizeof<T>();
   bPtr += 16;
   while (aPtr < endPtr) {
     b0 = v128.load(bPtr);
     a = v128.load_splat<T>(aPtr);
     acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
     if (offsetof<Rows>() > 4) {
-      a = v128.load_splat<T>(aPtr, 1 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
       acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
     }
     if (offsetof<Rows>() > 8) {
-      a = v128.load_splat<T>(aPtr, 2 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
       acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
     }
     if (offsetof<Rows>() > 12) {
-      a = v128.load_splat<T>(aPtr, 3 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
       acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
     }
     if (offsetof<Rows>() > 16) {
-      a = v128.load_splat<T>(aPtr, 4 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
       acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
     }
     if (offsetof<Rows>() > 20) {
-      a = v128.load_splat<T>(aPtr, 5 * sizeof<T>());
+      a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
       acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
     }
-    aPtr += stepBytes<T, Rows>();
+    aPtr += sizeof<T>();
     bPtr += 16;
   }
 
@@ -238,54 +276,79 @@ function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usi
   }
 }
 
-/** The full tile, the one that runs nearly all of the time. */
-export function gemmMicroTile<T>(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  if (TILE_ROWS === 6) microWide<T, Rows6>(aPtr, bPtr, depth, tilePtr);
-  else microWide<T, Rows5>(aPtr, bPtr, depth, tilePtr);
-}
-
 /** A wide tile of m <= TILE_ROWS rows. */
-export function gemmMicroWide<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+function microWideOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   switch (m) {
     case 1:
-      microWide<T, Rows1>(aPtr, bPtr, depth, tilePtr);
+      microWide<T, Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 2:
-      microWide<T, Rows2>(aPtr, bPtr, depth, tilePtr);
+      microWide<T, Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 3:
-      microWide<T, Rows3>(aPtr, bPtr, depth, tilePtr);
+      microWide<T, Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 4:
-      microWide<T, Rows4>(aPtr, bPtr, depth, tilePtr);
+      microWide<T, Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 5:
-      microWide<T, Rows5>(aPtr, bPtr, depth, tilePtr);
+      microWide<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     default:
-      gemmMicroTile<T>(aPtr, bPtr, depth, tilePtr);
+      if (TILE_ROWS === 6) microWide<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
   }
 }
 
 /** A narrow tile of m <= TILE_ROWS rows. */
-export function gemmMicroNarrow<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+function microNarrowOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   switch (m) {
     case 1:
-      microNarrow<T, Rows1>(aPtr, bPtr, depth, tilePtr);
+      microNarrow<T, Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 2:
-      microNarrow<T, Rows2>(aPtr, bPtr, depth, tilePtr);
+      microNarrow<T, Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 3:
-      microNarrow<T, Rows3>(aPtr, bPtr, depth, tilePtr);
+      microNarrow<T, Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 4:
-      microNarrow<T, Rows4>(aPtr, bPtr, depth, tilePtr);
+      microNarrow<T, Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 5:
-      microNarrow<T, Rows5>(aPtr, bPtr, depth, tilePtr);
+      microNarrow<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     default:
-      if (TILE_ROWS === 6) microNarrow<T, Rows6>(aPtr, bPtr, depth, tilePtr);
+      if (TILE_ROWS === 6) microNarrow<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
+  }
+}
+
+/** Where a sum starts: zeros for the largest tile. */
+const zeroTilePtr: usize = memory.data(6 * 32, 16);
+
+/**
+ * A tile of m <= TILE_ROWS rows over any depth, chunk by chunk. `columns`: the panel's, tileColumns or (in float32) 4.
+ * `chunkStride`: bytes from one chunk of A's rows to the next.
+ */
+export function gemmMicro<T>(
+  m: i32,
+  columns: i32,
+  aPtr: usize,
+  chunkStride: usize,
+  bPtr: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  let startPtr = zeroTilePtr;
+  const isWide = <usize>columns * sizeof<T>() === TILE_STRIDE;
+  for (; depth > 0; depth -= DEPTH_CHUNK) {
+    const chunk = min(depth, DEPTH_CHUNK);
+    if (isWide) {
+      microWideOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
+    } else if (sizeof<T>() === 4) {
+      microNarrowOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
+    }
+    aPtr += chunkStride;
+    bPtr += <usize>(DEPTH_CHUNK * columns) * sizeof<T>();
+    startPtr = tilePtr;
   }
 }

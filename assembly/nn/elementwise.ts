@@ -19,11 +19,15 @@ export function relu(inPtr: usize, outPtr: usize, count: i32): void {
   }
 }
 
-/** Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count` as above. */
+/**
+ * Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count` as above. Without
+ * their sign, floats are ordered as integers are, NaN last, and integers have the cheaper maximum.
+ */
 export function allBelow(ptr: usize, count: i32, limit: f32): bool {
-  const limits = f32x4.splat(limit);
+  const limits = i32x4.splat(reinterpret<i32>(limit));
+  const magnitude = i32x4.splat(0x7fffffff);
   const endPtr = ptr + ((<usize>count) << 2);
-  let largest = f32x4.splat(0);
-  for (; ptr < endPtr; ptr += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(ptr)));
-  return i32x4.all_true(f32x4.lt(largest, limits));
+  let largest = i32x4.splat(0);
+  for (; ptr < endPtr; ptr += 16) largest = i32x4.max_s(largest, v128.and(v128.load(ptr), magnitude));
+  return i32x4.all_true(i32x4.lt_s(largest, limits));
 }

@@ -34,9 +34,18 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
   const gemm = kernels.sumsInDouble(node.weight.size / outChannels) ? 'gemmDouble' : 'gemm';
   if (node.op === 'linear') return [gemm];
   const { groups, window } = node;
-  if (groups > 1) return outChannels === groups && inPerGroup === 1 ? ['depthwise', gemm] : [gemm];
+  if (groups > 1) {
+    // One address of 4 bytes per tap.
+    const fits = (node.weight.size / outChannels) * 4 <= kernels.scratchBytes();
+    return outChannels === groups && inPerGroup === 1 && fits ? ['depthwise', gemm] : [gemm];
+  }
   const isPlain = [...window.stride, ...window.dilation].every((step) => step === 1);
-  const schemes = Object.entries(WINOGRAD).filter(([, { r }]) => window.kernel.every((size) => size === r));
+  const lanes = (inPerGroup + 3) & ~3;
+  const schemes = Object.entries(WINOGRAD).filter(
+    ([, { m, r }]) =>
+      window.kernel.every((size) => size === r) &&
+      kernels.winogradScratchBytes((m + r - 1) ** 2, 1, lanes) <= kernels.scratchBytes(),
+  );
   return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
 }
 

@@ -195,12 +195,14 @@ function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, nu
   };
 }
 
-/** As many tiles at a time as working memory holds, in blocks of about equal size. */
+/** As many tiles at a time as working memory holds, in blocks of about equal size that fill the register tile. */
 function winogradBlockTiles({ kernels }: Runtime, points: number, tiles: number, lanes: number): number {
-  const available = kernels.scratchBytes() - kernels.winogradScratchBytes(points, 0, lanes);
-  const perTile = kernels.winogradScratchBytes(points, 1, lanes) - kernels.winogradScratchBytes(points, 0, lanes);
-  const most = Math.max(1, Math.min(Math.floor(available / perTile), MOST_TILES));
-  return Math.ceil(tiles / Math.ceil(tiles / most));
+  const rows = Number(kernels.TILE_ROWS.value);
+  const fits = (count: number): boolean => kernels.winogradScratchBytes(points, count, lanes) <= kernels.scratchBytes();
+  let most = Math.floor(MOST_TILES / rows) * rows;
+  while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
+  const share = Math.ceil(tiles / Math.ceil(tiles / most));
+  return Math.min(most, Math.ceil(share / rows) * rows);
 }
 
 /** The fields of assembly/conv/descriptor.ts, in their order. */

@@ -6,6 +6,7 @@ export interface Kernels {
   heapBase(): number;
   scratchBytes(): number;
   readonly TILE_ROWS: WebAssembly.Global;
+  readonly DEPTH_CHUNK: WebAssembly.Global;
   /** Whether a product of this depth takes the Double kernels; 0 or 1. */
   sumsInDouble(depth: number): number;
   /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
@@ -20,10 +21,10 @@ export interface Kernels {
   winogradScratchBytes(points: number, tiles: number, lanes: number): number;
   /** (weight, scale, packed, outChannels, inChannels, r, n, work) */
   packWinogradWeights: Kernel;
-  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
-  gemmTileFloat: Kernel;
-  /** (m, n, padTo, a, b, depth, c, cStride, bias, addend, addendStride, low, tile) */
-  gemmTileDouble: Kernel;
+  /** (m, columns, a, b, depth, tile) */
+  gemmMicroFloat: Kernel;
+  /** (m, columns, a, b, depth, tile) */
+  gemmMicroDouble: Kernel;
   /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
   packWeights: Kernel;
   /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
