@@ -59,10 +59,16 @@ export class Tensor {
   constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]);
   constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]) {
     if (type !== 'float32') throw new TypeError(`Tensor: type must be 'float32', got ${describe(type)}`);
-    this.dims = checkDims(dims);
-    this.size = sizeOf(this.dims);
-    if (data instanceof Residence) this.#residence = data;
-    else this.#host = checkData(data, this.size, this.dims);
+    if (data instanceof Residence) {
+      // Made by this package, of dims that it has checked.
+      this.dims = dims;
+      this.size = sizeOf(dims);
+      this.#residence = data;
+    } else {
+      this.dims = checkDims(dims);
+      this.size = sizeOf(this.dims);
+      this.#host = checkData(data, this.size, this.dims);
+    }
   }
 
   /** The values in row-major order; of a resident tensor a new copy each time. */
@@ -119,9 +125,9 @@ export function residentTensor(
   return new Tensor('float32', new Residence(runtime, allocation, layout, ptr), dims);
 }
 
-/** Uninitialised channels-last memory for a tensor. */
-export function allocateTensor(runtime: Runtime, dims: readonly number[]): Tensor {
-  return residentTensor(runtime, runtime.heap.allocate(extentOf(dims).bytes), dims, 'channelsLast');
+/** Uninitialised channels-last memory for a tensor; `bytes` as `extentOf` tells. */
+export function allocateTensor(runtime: Runtime, dims: readonly number[], bytes = extentOf(dims).bytes): Tensor {
+  return residentTensor(runtime, runtime.heap.allocate(bytes), dims, 'channelsLast');
 }
 
 /** Address of a tensor that lives in the runtime in that layout; undefined where it does not. */

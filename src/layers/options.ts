@@ -14,7 +14,7 @@ export interface WindowOptions {
 
 const PADDING_MODES: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular'];
 
-/** @returns value, or `fallback` where it is undefined; @throws RangeError, TypeError */
+/** @throws TypeError, RangeError when it is none or below `least` */
 export function wholeNumber(owner: string, name: string, value: unknown, least: number): number {
   if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a whole number, got ${show(value)}`);
   if (!Number.isSafeInteger(value) || value < least) {

@@ -5,7 +5,7 @@
 import type { Conv2dNode, Graph, LinearNode } from '../graph/graph.js';
 import { fuse } from '../passes/fuse.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { format, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import { Plan } from './plan.js';
 import { type PackedWeights, packFilters } from './weights.js';
@@ -16,7 +16,8 @@ const MOST_PLANS = 8;
 export class Executable {
   readonly #runtime: Runtime;
   readonly #graph: Graph;
-  readonly #plans = new Map<string, Plan>();
+  /** The one used last first. */
+  #plans: Plan[] = [];
   readonly #packed = new Map<Conv2dNode | LinearNode, Map<Algorithm, PackedWeights>>();
 
   constructor(runtime: Runtime, graph: Graph) {
@@ -35,17 +36,15 @@ export class Executable {
    */
   run(inputs: readonly Tensor[]): Tensor[] {
     const { heap } = this.#runtime;
-    const key = inputs.map(({ dims }) => format(dims)).join();
-    let plan = this.#plans.get(key);
     try {
       return heap.undoOnError(() => {
-        plan ??= this.#makePlan(inputs.map(({ dims }) => dims));
+        const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
         const resident = inputs.map((tensor) => tensor.to(this.#runtime));
         const outputs = plan.run(resident);
         resident.forEach((tensor, i) => {
           if (tensor !== inputs[i]) tensor.dispose();
         });
-        this.#keep(key, plan);
+        this.#keep(plan);
         return outputs;
       });
     } catch (error) {
@@ -55,11 +54,11 @@ export class Executable {
   }
 
   dispose(): void {
-    for (const plan of this.#plans.values()) plan.dispose();
+    for (const plan of this.#plans) plan.dispose();
     for (const ofNode of this.#packed.values()) {
       for (const { allocation } of ofNode.values()) allocation.free();
     }
-    this.#plans.clear();
+    this.#plans = [];
     this.#packed.clear();
   }
 
@@ -67,17 +66,15 @@ export class Executable {
     return new Plan(this.#runtime, this.#graph, inputDims, (node, algorithm) => this.#pack(node, algorithm));
   }
 
-  /** Puts the plan at the end of the map, which is for what was used last, and lets go of the oldest. */
-  #keep(key: string, plan: Plan): void {
-    this.#plans.delete(key);
-    this.#plans.set(key, plan);
-    if (this.#plans.size <= MOST_PLANS) return;
-    const [oldest] = this.#plans.keys();
-    this.#plans.get(oldest!)!.dispose();
-    this.#plans.delete(oldest!);
+  /** Puts the plan where what was used last is, and lets go of the oldest. */
+  #keep(plan: Plan): void {
+    if (this.#plans[0] === plan) return;
+    this.#plans = [plan, ...this.#plans.filter((other) => other !== plan)];
+    if (this.#plans.length > MOST_PLANS) this.#plans.pop()!.dispose();
   }
 
   #forgetFreed(): void {
+    for (const plan of this.#plans) plan.forgetFreed();
     for (const ofNode of this.#packed.values()) {
       for (const [algorithm, { allocation }] of ofNode) if (allocation.isFree) ofNode.delete(algorithm);
     }

@@ -14,10 +14,12 @@ type Dims = readonly number[];
 
 export class Plan {
   readonly #runtime: Runtime;
-  readonly #allocations: Allocation[] = [];
+  #allocations: Allocation[] = [];
+  readonly #lazySteps: { step: Step | undefined }[] = [];
   readonly #steps: readonly Step[];
+  readonly #inputDims: readonly Dims[];
   readonly #inputSlots: readonly number[];
-  readonly #outputs: readonly { slot: number; dims: Dims }[];
+  readonly #outputs: readonly { slot: number; dims: Dims; bytes: number }[];
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
 
@@ -27,34 +29,63 @@ export class Plan {
    */
   constructor(runtime: Runtime, graph: Graph, inputDims: readonly Dims[], packed: StepContext['packed']) {
     this.#runtime = runtime;
+    this.#inputDims = inputDims;
     const shapes = inferShapes(graph, inputDims);
     const slots = assignSlots(graph, shapes);
     const slot = (value: string): number => slots.get(value)!;
     this.#inputSlots = graph.inputs.map(slot);
-    this.#outputs = graph.outputs.map((name) => ({ slot: slot(name), dims: shapes.get(name)! }));
+    this.#outputs = graph.outputs.map((name) => {
+      const dims = Object.freeze([...shapes.get(name)!]);
+      return { slot: slot(name), dims, bytes: extentOf(dims).bytes };
+    });
     this.#addresses = this.#placeSlots(graph, shapes, slots);
     const allocate = (bytes: number): number => this.#allocate(bytes);
-    const context: StepContext = { runtime, slot, dims: (value) => shapes.get(value)!, allocate, packed };
+    const lazily: StepContext['lazily'] = (make) => this.#lazily(make);
+    const context: StepContext = { runtime, slot, dims: (value) => shapes.get(value)!, allocate, lazily, packed };
     this.#steps = graph.nodes.map((node) => makeStep(node, context));
+  }
+
+  /** Whether the plan is for inputs of these shapes. */
+  fits(inputs: readonly Tensor[]): boolean {
+    return this.#inputDims.every((dims, i) => {
+      const given = inputs[i]!.dims;
+      return dims === given || (dims.length === given.length && dims.every((dim, axis) => dim === given[axis]));
+    });
   }
 
   /** @param inputs resident, of the plan's shapes. Returns new resident tensors. */
   run(inputs: readonly Tensor[]): Tensor[] {
     const outputs = this.#allocateOutputs();
     const at = this.#addresses;
-    this.#inputSlots.forEach((slot, i) => {
-      at[slot] = residentPtr(inputs[i]!, this.#runtime, 'channelsLast')!;
-    });
-    this.#outputs.forEach(({ slot }, i) => {
-      at[slot] = residentPtr(outputs[i]!, this.#runtime, 'channelsLast')!;
-    });
+    for (let i = 0; i < inputs.length; i++) {
+      at[this.#inputSlots[i]!] = residentPtr(inputs[i]!, this.#runtime, 'channelsLast')!;
+    }
+    for (let i = 0; i < outputs.length; i++) {
+      at[this.#outputs[i]!.slot] = residentPtr(outputs[i]!, this.#runtime, 'channelsLast')!;
+    }
     for (const step of this.#steps) step(at);
     return outputs;
   }
 
+  /** After an error, which may have freed what lazy steps had allocated: they are to be made anew. */
+  forgetFreed(): void {
+    if (!this.#allocations.some(({ isFree }) => isFree)) return;
+    this.#allocations = this.#allocations.filter(({ isFree }) => !isFree);
+    for (const lazy of this.#lazySteps) lazy.step = undefined;
+  }
+
   dispose(): void {
     for (const allocation of this.#allocations) allocation.free();
-    this.#allocations.length = 0;
+    this.#allocations = [];
+  }
+
+  #lazily(make: () => Step): () => Step {
+    const lazy: { step: Step | undefined } = { step: undefined };
+    this.#lazySteps.push(lazy);
+    return () => {
+      lazy.step ??= make();
+      return lazy.step;
+    };
   }
 
   #allocate(bytes: number): number {
@@ -65,7 +96,7 @@ export class Plan {
 
   #allocateOutputs(): Tensor[] {
     const { heap } = this.#runtime;
-    return heap.undoOnError(() => this.#outputs.map(({ dims }) => allocateTensor(this.#runtime, dims)));
+    return heap.undoOnError(() => this.#outputs.map(({ dims, bytes }) => allocateTensor(this.#runtime, dims, bytes)));
   }
 
   /** Puts every slot that is neither input nor output into one arena. */

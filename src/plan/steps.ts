@@ -3,7 +3,7 @@
  * addresses of all values of the plan, by slot.
  */
 import type { AddNode, BatchNormNode, Conv2dNode, LinearNode, Node, PoolNode, Window } from '../graph/graph.js';
-import { PARALLEL_KERNELS, type ParallelKernel } from '../runtime/protocol.js';
+import type { Job, ParallelKernel } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { type Extent, extentOf, residentPtr } from '../tensor.js';
 import {
@@ -26,6 +26,8 @@ export interface StepContext {
   dims(value: string): readonly number[];
   /** Memory that lives as long as the plan. */
   allocate(bytes: number): number;
+  /** A step that is made when it is first needed. */
+  lazily(make: () => Step): () => Step;
   packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
 }
 
@@ -153,13 +155,12 @@ function winograd(
     ports(node, context),
   );
   const inSlot = context.slot(node.inputs[0]!);
-  let direct: Step | undefined;
+  const direct = context.lazily(() => directConvolution(node, context, window, 'gemm'));
   return (at) => {
     if (runtime.kernels.allBelow(at[inSlot]!, bytes / 4, LARGEST_TRANSFORMED) !== 0) {
       transformed(at);
     } else {
-      direct ??= directConvolution(node, context, window, 'gemm');
-      direct(at);
+      direct()(at);
     }
   };
 }
@@ -177,21 +178,22 @@ interface Cut {
 }
 
 /**
- * Cuts a job for the runtime's threads: two chunks for each, so that a thread that is held up does not hold up all, but
- * none below what is worth waking somebody for. Few tiles with many channels are cut by channels, since every chunk of
- * tiles would read all of the weights.
+ * Cuts a job for the runtime's threads: one chunk for each, of whole register tiles, but none below what is worth waking
+ * somebody for. Few tiles with many channels are cut by channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, number, number]): Step {
   const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
-  const chunks = runtime.threads === 1 ? 1 : Math.min(runtime.threads * 2, Math.floor(cut.flops / LEAST_CHUNK_FLOPS));
+  const chunks = Math.max(1, Math.min(runtime.threads, Math.floor(cut.flops / LEAST_CHUNK_FLOPS)));
   const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
-  const unitStep = byChannels || chunks < 2 ? units : Math.ceil(units / chunks);
-  const channelStep = byChannels && chunks >= 2 ? Math.ceil(channels / chunks / 8) * 8 : channels;
-  const kernel = PARALLEL_KERNELS.indexOf(cut.kernel);
-  const fixed = { kernel, descriptorPtr, units, unitStep, channels, channelStep, outTile, blockTiles };
+  const rows = Number(runtime.kernels.TILE_ROWS.value);
+  const unitStep = byChannels ? units : Math.ceil(units / chunks / rows) * rows;
+  const channelStep = byChannels ? Math.ceil(channels / chunks / 8) * 8 : channels;
+  const { kernel } = cut;
+  const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
+  const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
   return (at) => {
-    const [inPtr, residualPtr, outPtr] = find(at);
-    runtime.run({ ...fixed, inPtr, residualPtr, outPtr });
+    [job.inPtr, job.residualPtr, job.outPtr] = find(at);
+    runtime.run(job);
   };
 }
 

@@ -1,5 +1,5 @@
 /** Loading of the kernels: the binary that is needed, embedded in a chunk of its own, over a memory made here. */
-import { instantiate } from '@assemblyscript/loader';
+import { instantiateSync } from '@assemblyscript/loader';
 import { UnsupportedError } from '../errors.js';
 import { hasSimd } from './features.js';
 import type { Kernels } from './kernels.js';
@@ -25,7 +25,7 @@ export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSourc
 /** @throws UnsupportedError where a page's policy forbids WebAssembly */
 export async function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): Promise<Kernels> {
   try {
-    const { exports } = await instantiate<Kernels & Record<string, unknown>>(binary, { env: { memory } });
+    const { exports } = instantiateSync<Kernels & Record<string, unknown>>(await compile(binary), { env: { memory } });
     return exports;
   } catch (error) {
     if (error instanceof WebAssembly.CompileError && !hasSimd()) {
@@ -39,6 +39,12 @@ export async function instantiateKernels(binary: Binary, memory: WebAssembly.Mem
     }
     throw error;
   }
+}
+
+/** Not through the loader, whose asynchronous way touches `Response`, which costs Node 20 ms. */
+function compile(binary: Binary): Promise<WebAssembly.Module> | WebAssembly.Module {
+  if (binary instanceof WebAssembly.Module) return binary;
+  return binary instanceof Uint8Array ? WebAssembly.compile(binary) : WebAssembly.compileStreaming(binary);
 }
 
 /** env.memory, imported with flags 1: limits with a maximum. */

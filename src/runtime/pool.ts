@@ -48,7 +48,7 @@ export class Pool {
     control.post(job);
     const number = control.current();
     for (let chunk = control.take(number, chunks); chunk >= 0; chunk = control.take(number, chunks)) {
-      runChunk(this.#kernels, job, chunk, this.#scratchPtr);
+      runChunk(this.#kernels, job, this.#scratchPtr, chunk);
       control.finish(false);
     }
     this.#awaitOthers(chunks);

@@ -20,17 +20,17 @@ const JOB = 4;
 const CHUNK_BITS = 12;
 const CHUNK_MASK = (1 << CHUNK_BITS) - 1;
 
-/** Kernels that are cut into chunks, by their number in a job. */
+/** Kernels that are cut into chunks, by their number in the control block. */
 export const PARALLEL_KERNELS = ['conv2d', 'conv2dDouble', 'depthwiseConv2d', 'winogradConv2d'] as const;
 export type ParallelKernel = (typeof PARALLEL_KERNELS)[number];
 
-/** One run of a kernel. Fields are in the order in which they lie in the control block. */
+/** Runs of a kernel that differ in their addresses only. */
 export interface Job {
-  readonly kernel: number;
+  readonly kernel: ParallelKernel;
   readonly descriptorPtr: number;
-  readonly inPtr: number;
-  readonly outPtr: number;
-  readonly residualPtr: number;
+  inPtr: number;
+  outPtr: number;
+  residualPtr: number;
   readonly units: number;
   readonly unitStep: number;
   readonly channels: number;
@@ -43,23 +43,43 @@ export function chunkCount(job: Job): number {
   return Math.ceil(job.units / job.unitStep) * Math.ceil(job.channels / job.channelStep);
 }
 
-/** Computes one chunk. */
-export function runChunk(kernels: Kernels, job: Job, chunk: number, scratchPtr: number): void {
+/** Computes a whole job. */
+export function runWhole(kernels: Kernels, job: Job, scratchPtr: number): void {
+  runRange(kernels, job, scratchPtr, 0, job.units, 0, job.channels);
+}
+
+/** Computes one chunk of a job. */
+export function runChunk(kernels: Kernels, job: Job, scratchPtr: number, chunk: number): void {
   const unitChunks = Math.ceil(job.units / job.unitStep);
   const firstUnit = (chunk % unitChunks) * job.unitStep;
+  const lastUnit = Math.min(firstUnit + job.unitStep, job.units);
   const firstChannel = Math.floor(chunk / unitChunks) * job.channelStep;
-  kernels[PARALLEL_KERNELS[job.kernel]!](
-    job.descriptorPtr,
-    job.inPtr,
-    job.outPtr,
-    job.residualPtr,
+  const lastChannel = Math.min(firstChannel + job.channelStep, job.channels);
+  runRange(kernels, job, scratchPtr, firstUnit, lastUnit, firstChannel, lastChannel);
+}
+
+function runRange(
+  kernels: Kernels,
+  job: Job,
+  scratchPtr: number,
+  firstUnit: number,
+  lastUnit: number,
+  firstChannel: number,
+  lastChannel: number,
+): void {
+  const { descriptorPtr, inPtr, outPtr, residualPtr, outTile, blockTiles } = job;
+  kernels[job.kernel](
+    descriptorPtr,
+    inPtr,
+    outPtr,
+    residualPtr,
     scratchPtr,
     firstUnit,
-    Math.min(firstUnit + job.unitStep, job.units),
+    lastUnit,
     firstChannel,
-    Math.min(firstChannel + job.channelStep, job.channels),
-    job.outTile,
-    job.blockTiles,
+    lastChannel,
+    outTile,
+    blockTiles,
   );
 }
 
@@ -74,68 +94,32 @@ export class Control {
   /** Publishes a job. Only when the last one is done. */
   post(job: Job): void {
     const words = this.#words;
-    words.set(
-      [
-        job.kernel,
-        job.descriptorPtr,
-        job.inPtr,
-        job.outPtr,
-        job.residualPtr,
-        job.units,
-        job.unitStep,
-        job.channels,
-        job.channelStep,
-        job.outTile,
-        job.blockTiles,
-      ],
-      JOB,
-    );
+    const { kernel, descriptorPtr, inPtr, outPtr, residualPtr, units, unitStep, channels, channelStep } = job;
+    const { outTile, blockTiles } = job;
+    const number = PARALLEL_KERNELS.indexOf(kernel);
+    const addresses = [number, descriptorPtr, inPtr, outPtr, residualPtr];
+    words.set([...addresses, units, unitStep, channels, channelStep, outTile, blockTiles], JOB);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, FAILED, 0);
-    const number = (words[TICKET]! >>> CHUNK_BITS) + 1;
-    Atomics.store(words, TICKET, number << CHUNK_BITS);
+    Atomics.store(words, TICKET, ((words[TICKET]! >>> CHUNK_BITS) + 1) << CHUNK_BITS);
     Atomics.notify(words, TICKET);
   }
 
   /** The job as published. */
   job(): Job {
-    const [
-      kernel,
-      descriptorPtr,
-      inPtr,
-      outPtr,
-      residualPtr,
-      units,
-      unitStep,
-      channels,
-      channelStep,
-      outTile,
-      blockTiles,
-    ] = this.#words.subarray(JOB, JOB + 11) as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    const word = (i: number): number => this.#words[JOB + i]! >>> 0;
     return {
-      kernel,
-      descriptorPtr,
-      inPtr,
-      outPtr,
-      residualPtr,
-      units,
-      unitStep,
-      channels,
-      channelStep,
-      outTile,
-      blockTiles,
+      kernel: PARALLEL_KERNELS[word(0)]!,
+      descriptorPtr: word(1),
+      inPtr: word(2),
+      outPtr: word(3),
+      residualPtr: word(4),
+      units: word(5),
+      unitStep: word(6),
+      channels: word(7),
+      channelStep: word(8),
+      outTile: word(9),
+      blockTiles: word(10),
     };
   }
 

@@ -5,7 +5,7 @@ import { Heap } from './heap.js';
 import { type Binary, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
 import type { Kernels } from './kernels.js';
 import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
-import { chunkCount, type Job, runChunk } from './protocol.js';
+import { chunkCount, type Job, runWhole } from './protocol.js';
 
 const PAGE = 65536;
 /** A 32-bit memory has 65,536 pages. */
@@ -114,11 +114,8 @@ export class Runtime {
    */
   run(job: Job): void {
     const { pool, kernels } = this.#alive();
-    if (pool === undefined || pool.isBroken || chunkCount(job) === 1) {
-      runChunk(kernels, { ...job, unitStep: job.units, channelStep: job.channels }, 0, this.scratchPtr);
-    } else {
-      pool.run(job);
-    }
+    if (pool === undefined || pool.isBroken || chunkCount(job) === 1) runWhole(kernels, job, this.scratchPtr);
+    else pool.run(job);
   }
 
   #alive(): Core {

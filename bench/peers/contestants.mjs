@@ -1,0 +1,161 @@
+// Who runs in npm run bench:peers: this package and its peers, each used as its own documents say and set to what makes
+// it fastest here, with one thread.
+//
+// An opened contestant is { name, version, prepare(sizes, data), close() }. `prepare` sets up one convolution:
+//   variants   ways to run it, fastest unknown; each call computes the result and lets go of it, sync or async
+//   result()   the output once, as a Float32Array in NCHW order
+//   dispose()
+import { readFileSync } from 'node:fs';
+// The folder's own package.json hides the name acnet-wasm.
+import { ACBlock, createRuntime, Tensor } from '../../dist/index.js';
+import { onnxConv } from './onnxModel.mjs';
+
+/** The merged block, input resident. */
+async function openOurs(simd) {
+  const runtime = await createRuntime({ simd });
+  return {
+    name: 'acnet-wasm',
+    version: versionOf('../../package.json'),
+    simd: runtime.simd,
+    prepare({ inChannels, outChannels, size, kernel, stride, padding }, { input, weight, bias }) {
+      const options = { inChannels, outChannels, kernelSize: kernel, stride, padding, form: 'deploy' };
+      const block = new ACBlock(runtime, options).eval().loadStateDict({
+        'fused_conv.weight': new Tensor('float32', weight, [outChannels, inChannels, kernel, kernel]),
+        'fused_conv.bias': new Tensor('float32', bias, [outChannels]),
+      });
+      const resident = new Tensor('float32', input, [1, inChannels, size, size]).to(runtime);
+      return {
+        variants: [() => block.forward(resident).dispose()],
+        result() {
+          const output = block.forward(resident);
+          const { data } = output;
+          output.dispose();
+          return data;
+        },
+        dispose() {
+          block.dispose();
+          resident.dispose();
+        },
+      };
+    },
+    close: () => runtime.dispose(),
+  };
+}
+
+/** Tensors live in its wasm memory and kernels run synchronously, so the result is there when the call returns. */
+async function openTfjs() {
+  const { default: tf } = await import('@tensorflow/tfjs-core');
+  const { default: wasm } = await import('@tensorflow/tfjs-backend-wasm');
+  wasm.setThreadsCount(1);
+  tf.enableProdMode();
+  await tf.setBackend('wasm');
+  if (!(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')))
+    throw new Error('tfjs-backend-wasm did not take its SIMD build');
+  return {
+    name: 'tfjs-backend-wasm',
+    version: versionOf('node_modules/@tensorflow/tfjs-backend-wasm/package.json'),
+    prepare({ inChannels, outChannels, size, kernel, stride, padding }, { input, weight, bias }) {
+      const toLast = (data, dims, order) => tf.tidy(() => tf.transpose(tf.tensor4d(data, dims), order));
+      const x = toLast(input, [1, inChannels, size, size], [0, 2, 3, 1]);
+      const filter = toLast(weight, [outChannels, inChannels, kernel, kernel], [2, 3, 1, 0]);
+      const options = { x, filter, bias: tf.tensor1d(bias), strides: stride, pad: padding, dataFormat: 'NHWC' };
+      return {
+        variants: [() => tf.fused.conv2d(options).dispose()],
+        result() {
+          const planar = tf.tidy(() => tf.transpose(tf.fused.conv2d(options), [0, 3, 1, 2]));
+          const data = planar.dataSync();
+          planar.dispose();
+          return data;
+        },
+        dispose: () => tf.dispose(options),
+      };
+    },
+    close() {},
+  };
+}
+
+/** No fetches: 1.30 leaves a given output tensor of its wasm backend unwritten. */
+async function openOnnxWeb() {
+  const ort = await import('onnxruntime-web');
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.proxy = false;
+  ort.env.logLevel = 'error';
+  return {
+    name: 'onnxruntime-web',
+    version: versionOf('node_modules/onnxruntime-web/package.json'),
+    async prepare(sizes, { input, weight, bias }) {
+      const { inChannels, size } = sizes;
+      const session = await ort.InferenceSession.create(onnxConv(sizes, weight, bias), {
+        executionProviders: ['wasm'],
+        graphOptimizationLevel: 'all',
+      });
+      const feeds = { x: new ort.Tensor('float32', input, [1, inChannels, size, size]) };
+      return {
+        variants: [() => session.run(feeds)],
+        result: async () => (await session.run(feeds)).y.data,
+        dispose: () => session.release(),
+      };
+    },
+    close() {},
+  };
+}
+
+/**
+ * Its highest optimisation level computes in a blocked layout and converts at both ends; for a single convolution that
+ * does not always pay, so it may also run without. Its output is allocated before.
+ */
+async function openOnnxNode() {
+  const { default: ort } = await import('onnxruntime-node');
+  return {
+    name: 'onnxruntime-node',
+    version: versionOf('node_modules/onnxruntime-node/package.json'),
+    async prepare(sizes, { input, weight, bias }) {
+      const { inChannels, outChannels, size, outSize } = sizes;
+      const model = onnxConv(sizes, weight, bias);
+      const feeds = { x: new ort.Tensor('float32', input, [1, inChannels, size, size]) };
+      const output = new Float32Array(outChannels * outSize * outSize);
+      const fetches = { y: new ort.Tensor('float32', output, [1, outChannels, outSize, outSize]) };
+      const sessions = [];
+      for (const graphOptimizationLevel of ['all', 'extended']) {
+        const options = {
+          executionProviders: ['cpu'],
+          intraOpNumThreads: 1,
+          interOpNumThreads: 1,
+          graphOptimizationLevel,
+        };
+        sessions.push(await ort.InferenceSession.create(model, options));
+      }
+      return {
+        variants: sessions.map((session) => () => session.run(feeds, fetches)),
+        async result() {
+          await sessions[0].run(feeds, fetches);
+          return output.slice();
+        },
+        async dispose() {
+          for (const session of sessions) await session.release();
+        },
+      };
+    },
+    close() {},
+  };
+}
+
+/** All four, this package first. @throws Error that says how to install the peers where they are missing */
+export async function openContestants(simd) {
+  try {
+    return [await openOurs(simd), await openTfjs(), await openOnnxWeb(), await openOnnxNode()];
+  } catch (error) {
+    throw isMissing(error) ? new Error(HOW_TO_INSTALL) : error;
+  }
+}
+
+export const HOW_TO_INSTALL =
+  'the peers are not installed; run: npm --prefix bench/peers ci --ignore-scripts   (some 500 MB)';
+
+export function isMissing(error) {
+  return ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(error?.code);
+}
+
+function versionOf(manifest) {
+  return JSON.parse(readFileSync(new URL(manifest, import.meta.url), 'utf8')).version;
+}
