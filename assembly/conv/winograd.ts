@@ -16,17 +16,20 @@
  * A block of tiles at a time, so that all of it stays in L2:
  *
  *   transform   V  [n * n][panels of tiles][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   A panels of the micro-kernels
- *   multiply    P  [n * n][tiles][8]    for eight output channels, U being the B panels
+ *   multiply    P  [n * n][panels][tiles][8]    for a group of output channels; U being the B panels
  *   inverse     output, with bias, residual and lower bound
+ *
+ * Point by point, V and U of one group fit into L1 together.
  */
 
 import { chunksOf, panelRows } from '../gemm/gemm';
 import { gemmMicro } from '../gemm/micro';
-import { panelColumns } from '../gemm/pack';
-import { clampLow } from '../simd';
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
+  finish2of4,
+  finish2of6,
+  finish4of6,
   gatherTransform4,
   gatherTransform6,
   inputTransform4,
@@ -38,39 +41,57 @@ import {
 
 /** Bytes of a row of P: eight floats. */
 const PRODUCT_STRIDE: usize = 32;
-/** Room for one tile before and between the two passes of a transform. */
-const WORK_BYTES: usize = 36 * 16;
+/** Room for a tile between the two passes of a transform. */
+const BETWEEN_BYTES: usize = 36 * 16;
 
-/** Where a block's parts lie in working memory. */
-class Workspace {
-  seenPtr: usize;
-  tilePtr: usize;
+/** Panels of eight output channels that are multiplied before their inverse transform. */
+const GROUP_PANELS: i32 = 8;
+export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
+/** Words of a tile's entry in the table: its first output pixel, and how many of its rows and columns are in the image. */
+const PLACE_WORDS: i32 = 3;
+
+/** A block of tiles, and where its parts lie in working memory. */
+class Block {
+  tiles: i32;
+  outTile: i32;
+  n: i32;
+  lanes: i32;
+  /** Rows of the A panels. */
+  height: i32;
+  /** Between the two passes of a transform, [n][n] vectors. */
   betweenPtr: usize;
+  /** Where each tile's output goes, [tiles][PLACE_WORDS]. */
+  placePtr: usize;
+  /** Addresses of the pixels that each tile sees, [tiles][n * n]. */
+  seenPtr: usize;
   productPtr: usize;
   panelPtr: usize;
 }
 
+const BLOCK_BYTES: usize = 64;
+
 /** Bytes of working memory for a block of `tiles` tiles of `lanes` input lanes with n * n = `points`. */
 export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32): i32 {
-  const fixed = workspaceBytes() + 2 * WORK_BYTES + 16;
-  return <i32>(
-    (fixed + <usize>points * (<usize>(tiles * 4) + <usize>tiles * PRODUCT_STRIDE + pointStride(tiles, lanes)))
-  );
+  const fixed = BLOCK_BYTES + BETWEEN_BYTES + 32;
+  const tables = (<usize>(tiles * (points + PLACE_WORDS))) << 2;
+  const products = <usize>(points * GROUP_PANELS * tiles) * PRODUCT_STRIDE;
+  return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, lanes));
 }
 
-function workspaceBytes(): usize {
-  return 64;
-}
-
-function layOut(scratchPtr: usize, points: i32, tiles: i32): Workspace {
-  const w = changetype<Workspace>(scratchPtr);
-  const count = <usize>(points * tiles);
-  w.tilePtr = scratchPtr + workspaceBytes();
-  w.betweenPtr = w.tilePtr + WORK_BYTES;
-  w.productPtr = w.betweenPtr + WORK_BYTES;
-  w.seenPtr = w.productPtr + count * PRODUCT_STRIDE;
-  w.panelPtr = w.seenPtr + (((count << 2) + 15) & ~15);
-  return w;
+function layOut(d: ConvDescriptor, scratchPtr: usize, tiles: i32, outTile: i32): Block {
+  const b = changetype<Block>(scratchPtr);
+  b.tiles = tiles;
+  b.outTile = outTile;
+  b.n = outTile + d.kernelHeight - 1;
+  b.lanes = (d.inChannels + 3) & ~3;
+  b.height = panelRows(tiles);
+  const points = b.n * b.n;
+  b.betweenPtr = scratchPtr + BLOCK_BYTES;
+  b.productPtr = b.betweenPtr + BETWEEN_BYTES;
+  b.panelPtr = b.productPtr + <usize>(points * GROUP_PANELS * tiles) * PRODUCT_STRIDE;
+  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.lanes);
+  b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
+  return b;
 }
 
 /**
@@ -110,34 +131,42 @@ function winogradBlock(
   lastChannel: i32,
   outTile: i32,
 ): void {
-  const n = outTile + d.kernelHeight - 1;
-  const w = layOut(scratchPtr, n * n, tiles);
-  const lanes = (d.inChannels + 3) & ~3;
-  for (let t = 0; t < tiles; ++t) locateTile(d, w, inPtr, firstTile + t, t, outTile, n);
-  for (let t = 0; t < tiles; ++t) transformTile(w, lanes, t, tiles, n);
-  let weightsPtr = d.weightsPtr + ((<usize>(n * n * lanes * firstChannel)) << 2);
-  for (let column = firstChannel; column < lastChannel; column += 8) {
-    const width = panelColumns<f32>(d.outChannels - column);
-    multiply(w, weightsPtr, tiles, lanes, n * n, width);
-    for (let t = 0; t < tiles; ++t)
-      invertTile(d, w, outPtr, residualPtr, firstTile + t, t, tiles, column, width, outTile, n);
-    weightsPtr += (<usize>(n * n * lanes * width)) << 2;
+  const b = layOut(d, scratchPtr, tiles, outTile);
+  const points = b.n * b.n;
+  for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
+  for (let t = 0; t < tiles; ++t) transformTile(b, t);
+  let first = firstChannel;
+  while (first < lastChannel) {
+    const group = first / GROUP_CHANNELS;
+    const inGroup = first - group * GROUP_CHANNELS;
+    const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
+    const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
+    const groupPtr = d.weightsPtr + ((<usize>(points * b.lanes * group * GROUP_CHANNELS)) << 2);
+    multiply(b, groupPtr, groupLanes, inGroup, channels);
+    for (let panel = 0; panel * 8 < channels; ++panel) {
+      for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
+    }
+    first += channels;
   }
 }
 
-/** Writes the addresses of the n x n pixels that tile `t` sees to w.seenPtr [tiles][n * n]. */
-function locateTile(d: ConvDescriptor, w: Workspace, inPtr: usize, tile: i32, t: i32, outTile: i32, n: i32): void {
-  const across = (d.outWidth + outTile - 1) / outTile;
-  const down = (d.outHeight + outTile - 1) / outTile;
+/** Where tile `t` of the block reads and writes. */
+function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): void {
+  const across = (d.outWidth + b.outTile - 1) / b.outTile;
+  const down = (d.outHeight + b.outTile - 1) / b.outTile;
   const image = tile / (across * down);
   const tileRow = (tile - image * across * down) / across;
-  const y = tileRow * outTile;
-  const x = (tile - image * across * down - tileRow * across) * outTile;
+  const y = tileRow * b.outTile;
+  const x = (tile - image * across * down - tileRow * across) * b.outTile;
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
+  store<i32>(placePtr, min(b.outTile, d.outHeight - y), 4);
+  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
   const imagePtr = inPtr + <usize>image * d.inImageStride;
-  let seenPtr = w.seenPtr + ((<usize>(t * n * n)) << 2);
-  for (let i = 0; i < n; ++i) {
+  let seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
+  for (let i = 0; i < b.n; ++i) {
     const row = tableEntry(d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
-    for (let j = 0; j < n; ++j) {
+    for (let j = 0; j < b.n; ++j) {
       const column = tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
       store<usize>(seenPtr, (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column));
       seenPtr += 4;
@@ -158,100 +187,95 @@ function pointStride(tiles: i32, lanes: i32): usize {
   return (<usize>(((tiles + height - 1) / height) * height * chunksOf(lanes) * DEPTH_CHUNK)) << 2;
 }
 
-/** B' d B of all channels of one tile, to its row of the A panels. */
-function transformTile(w: Workspace, lanes: i32, t: i32, tiles: i32, n: i32): void {
-  const height = panelRows(tiles);
-  const panel = t / height;
-  const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
-  const rowPtr =
-    w.panelPtr + <usize>(panel * chunksOf(lanes)) * chunkStride + ((<usize>((t - panel * height) * DEPTH_CHUNK)) << 2);
-  const step = pointStride(tiles, lanes);
-  const seenPtr = w.seenPtr + ((<usize>(t * n * n)) << 2);
-  for (let channel = 0; channel < lanes; channel += 4) {
+/** B' d B of all channels of tile `t`, to its row of the A panels. */
+function transformTile(b: Block, t: i32): void {
+  const panel = t / b.height;
+  const chunkStride = (<usize>(b.height * DEPTH_CHUNK)) << 2;
+  const row = (<usize>((t - panel * b.height) * DEPTH_CHUNK)) << 2;
+  const rowPtr = b.panelPtr + <usize>(panel * chunksOf(b.lanes)) * chunkStride + row;
+  const step = pointStride(b.tiles, b.lanes);
+  const seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
+  for (let channel = 0; channel < b.lanes; channel += 4) {
     const inChunk = <usize>(channel & (DEPTH_CHUNK - 1));
     const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + (inChunk << 2);
-    if (n === 6) {
-      gatherTransform6(seenPtr, (<usize>channel) << 2, w.betweenPtr);
-      inputTransform6(w.betweenPtr, toPtr, step);
+    if (b.n === 6) {
+      gatherTransform6(seenPtr, (<usize>channel) << 2, b.betweenPtr);
+      inputTransform6(b.betweenPtr, toPtr, step);
     } else {
-      gatherTransform4(seenPtr, (<usize>channel) << 2, w.betweenPtr);
-      inputTransform4(w.betweenPtr, toPtr, step);
+      gatherTransform4(seenPtr, (<usize>channel) << 2, b.betweenPtr);
+      inputTransform4(b.betweenPtr, toPtr, step);
     }
   }
 }
 
-/** All products of one panel of output channels. */
-function multiply(w: Workspace, weightsPtr: usize, tiles: i32, lanes: i32, points: i32, width: i32): void {
-  const height = panelRows(tiles);
-  const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
-  const panelStride = chunkStride * <usize>chunksOf(lanes);
-  const weightsStep = (<usize>(lanes * width)) << 2;
-  let panelPtr = w.panelPtr;
-  let productPtr = w.productPtr;
-  for (let p = 0; p < points; ++p) {
-    for (let t = 0; t < tiles; t += height) {
-      const rows = min(height, tiles - t);
-      gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, lanes, productPtr);
-      panelPtr += panelStride;
-      productPtr += <usize>rows * PRODUCT_STRIDE;
+/**
+ * All products of `channels` output channels of a group from its `first` on; the group's weights are
+ * [n * n][groupLanes / 8 panels][lanes][columns].
+ */
+function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channels: i32): void {
+  const chunkStride = (<usize>(b.height * DEPTH_CHUNK)) << 2;
+  const panelStride = chunkStride * <usize>chunksOf(b.lanes);
+  const step = pointStride(b.tiles, b.lanes);
+  let pointPtr = b.panelPtr;
+  let weightsPtr = groupPtr + ((<usize>(first * b.lanes)) << 2);
+  let productPtr = b.productPtr;
+  for (let p = 0; p < b.n * b.n; ++p) {
+    let columnsPtr = weightsPtr;
+    let columnsProductPtr = productPtr;
+    for (let column = 0; column < channels; column += 8) {
+      const width = min(8, groupLanes - first - column);
+      let panelPtr = pointPtr;
+      let tilePtr = columnsProductPtr;
+      for (let t = 0; t < b.tiles; t += b.height) {
+        const rows = min(b.height, b.tiles - t);
+        gemmMicro<f32>(rows, width, panelPtr, chunkStride, columnsPtr, b.lanes, tilePtr);
+        panelPtr += panelStride;
+        tilePtr += <usize>rows * PRODUCT_STRIDE;
+      }
+      columnsPtr += (<usize>(b.lanes * width)) << 2;
+      columnsProductPtr += <usize>b.tiles * PRODUCT_STRIDE;
     }
-    weightsPtr += weightsStep;
+    pointPtr += step;
+    weightsPtr += (<usize>(b.lanes * groupLanes)) << 2;
+    productPtr += <usize>(GROUP_PANELS * b.tiles) * PRODUCT_STRIDE;
   }
 }
 
 /** A' M A of one tile and one panel of output channels, and out with it. */
 function invertTile(
   d: ConvDescriptor,
-  w: Workspace,
+  b: Block,
   outPtr: usize,
   residualPtr: usize,
-  tile: i32,
   t: i32,
-  tiles: i32,
-  column: i32,
-  width: i32,
-  outTile: i32,
-  n: i32,
+  panel: i32,
+  firstChannel: i32,
 ): void {
-  const across = (d.outWidth + outTile - 1) / outTile;
-  const down = (d.outHeight + outTile - 1) / outTile;
-  const image = tile / (across * down);
-  const tileRow = (tile - image * across * down) / across;
-  const y = tileRow * outTile;
-  const x = (tile - image * across * down - tileRow * across) * outTile;
-  const rows = min(outTile, d.outHeight - y);
-  const columns = min(outTile, d.outWidth - x);
-  const firstPixel = (image * d.outHeight + y) * d.outWidth + x;
-  const productStep = <usize>tiles * PRODUCT_STRIDE;
-  for (let lane = 0; lane < width; lane += 4) {
-    const fromPtr = w.productPtr + <usize>t * PRODUCT_STRIDE + ((<usize>lane) << 2);
-    if (n === 4) {
-      inverseTransform2of4(fromPtr, productStep * 4, productStep, w.betweenPtr, 16 * 4, 16, 4);
-      inverseTransform2of4(w.betweenPtr, 16, 16 * 4, w.tilePtr, 16, 16 * 2, 2);
-    } else if (outTile === 4) {
-      inverseTransform4of6(fromPtr, productStep * 6, productStep, w.betweenPtr, 16 * 6, 16, 6);
-      inverseTransform4of6(w.betweenPtr, 16, 16 * 6, w.tilePtr, 16, 16 * 4, 4);
-    } else {
-      inverseTransform2of6(fromPtr, productStep * 6, productStep, w.betweenPtr, 16 * 6, 16, 6);
-      inverseTransform2of6(w.betweenPtr, 16, 16 * 6, w.tilePtr, 16, 16 * 2, 2);
-    }
-    const channel = column + lane;
-    const bias = v128.load(d.biasPtr + ((<usize>channel) << 2));
-    const lows = f32x4.splat(d.low);
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  const firstPixel = load<i32>(placePtr);
+  const rows = load<i32>(placePtr, 4);
+  const columns = load<i32>(placePtr, 8);
+  const step = <usize>(GROUP_PANELS * b.tiles) * PRODUCT_STRIDE;
+  const productPtr = b.productPtr + <usize>(panel * b.tiles + t) * PRODUCT_STRIDE;
+  const rowStride = <usize>d.outWidth * d.outPixelStride;
+  const lastChannel = min(firstChannel + 8, d.outChannels);
+  for (let channel = firstChannel; channel < lastChannel; channel += 4) {
+    const fromPtr = productPtr + ((<usize>(channel - firstChannel)) << 2);
+    const distance = <usize>firstPixel * d.outPixelStride + ((<usize>channel) << 2);
+    const toPtr = outPtr + distance;
+    const addendPtr: usize = residualPtr === 0 ? 0 : residualPtr + distance;
+    const biasPtr = d.biasPtr + ((<usize>channel) << 2);
     const keep = laneMask(d.outChannels - channel);
-    for (let i = 0; i < rows; ++i) {
-      const distance = <usize>(firstPixel + i * d.outWidth) * d.outPixelStride + ((<usize>channel) << 2);
-      let toPtr = outPtr + distance;
-      let addendPtr = residualPtr + distance;
-      let sumPtr = w.tilePtr + ((<usize>(i * outTile)) << 4);
-      for (let j = 0; j < columns; ++j) {
-        let value = f32x4.add(v128.load(sumPtr), bias);
-        if (residualPtr !== 0) value = f32x4.add(value, v128.load(addendPtr));
-        v128.store(toPtr, v128.and(clampLow(value, lows), keep));
-        toPtr += d.outPixelStride;
-        addendPtr += d.outPixelStride;
-        sumPtr += 16;
-      }
+    const pixelStride = d.outPixelStride;
+    if (b.n === 4) {
+      inverseTransform2of4(fromPtr, step, b.betweenPtr);
+      finish2of4(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else if (b.outTile === 4) {
+      inverseTransform4of6(fromPtr, step, b.betweenPtr);
+      finish4of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else {
+      inverseTransform2of6(fromPtr, step, b.betweenPtr);
+      finish2of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
     }
   }
 }

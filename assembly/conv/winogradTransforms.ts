@@ -1,9 +1,10 @@
 /**
  * The one-dimensional transforms of Winograd convolution on vectors in memory. Each function does as many as the tile
- * has columns or rows. Of the inverse ones, the first is at `fromPtr`, the next `fromNext` bytes on; within one, values
- * are `fromStep` apart.
+ * has columns or rows.
  * The matrices are derived in winograd.ts.
  */
+
+import { clampLow } from '../simd';
 
 const S: f32 = <f32>Math.SQRT1_2;
 const T: f32 = <f32>Math.SQRT2;
@@ -101,86 +102,208 @@ export function inputTransform4(fromPtr: usize, toPtr: usize, toStep: usize): vo
   }
 }
 
-/** y = A' m of F(4, 3), `count` times. */
-export function inverseTransform4of6(
+/** y = A' m of F(4, 3) down the 6 columns of products, which are [6][6] with \`step\` bytes between two; to [4][6] vectors. */
+export function inverseTransform4of6(productPtr: usize, step: usize, toPtr: usize): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  let fromPtr = productPtr;
+  const rowStep = step * 6;
+  for (let i = 0; i < 6; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + rowStep);
+    const m2 = v128.load(fromPtr + rowStep * 2);
+    const m3 = v128.load(fromPtr + rowStep * 3);
+    const m4 = v128.load(fromPtr + rowStep * 4);
+    const m5 = v128.load(fromPtr + rowStep * 5);
+    const even1 = f32x4.add(m1, m2);
+    const even2 = f32x4.add(m3, m4);
+    const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
+    const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(odd1, odd2);
+    const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
+    const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
+    v128.store(toPtr, y0);
+    v128.store(toPtr, y1, 96);
+    v128.store(toPtr, y2, 192);
+    v128.store(toPtr, y3, 288);
+    fromPtr += step;
+    toPtr += 16;
+  }
+}
+
+/** y = A' m of F(2, 5) down the 6 columns of products, which are [6][6] with \`step\` bytes between two; to [2][6] vectors. */
+export function inverseTransform2of6(productPtr: usize, step: usize, toPtr: usize): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  let fromPtr = productPtr;
+  const rowStep = step * 6;
+  for (let i = 0; i < 6; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + rowStep);
+    const m2 = v128.load(fromPtr + rowStep * 2);
+    const m3 = v128.load(fromPtr + rowStep * 3);
+    const m4 = v128.load(fromPtr + rowStep * 4);
+    const m5 = v128.load(fromPtr + rowStep * 5);
+    const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
+    const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4));
+    const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
+    v128.store(toPtr, y0);
+    v128.store(toPtr, y1, 96);
+    fromPtr += step;
+    toPtr += 16;
+  }
+}
+
+/** y = A' m of F(2, 3) down the 4 columns of products, which are [4][4] with \`step\` bytes between two; to [2][4] vectors. */
+export function inverseTransform2of4(productPtr: usize, step: usize, toPtr: usize): void {
+  let fromPtr = productPtr;
+  const rowStep = step * 4;
+  for (let i = 0; i < 4; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + rowStep);
+    const m2 = v128.load(fromPtr + rowStep * 2);
+    const m3 = v128.load(fromPtr + rowStep * 3);
+    const y0 = f32x4.add(f32x4.add(m0, m1), m2);
+    const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
+    v128.store(toPtr, y0);
+    v128.store(toPtr, y1, 64);
+    fromPtr += step;
+    toPtr += 16;
+  }
+}
+
+/** max(low, y + bias + addend) of four channels of a pixel; lanes that are not to be kept become zero. */
+function finishPixel(toPtr: usize, y: v128, bias: v128, addendPtr: usize, lows: v128, keep: v128): void {
+  let value = f32x4.add(y, bias);
+  if (addendPtr !== 0) value = f32x4.add(value, v128.load(addendPtr));
+  v128.store(toPtr, v128.and(clampLow(value, lows), keep));
+}
+
+/** y = A' m of F(4, 3) along \`rows\` rows of [4][6] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+export function finish4of6(
   fromPtr: usize,
-  fromStep: usize,
-  fromNext: usize,
+  rows: i32,
+  columns: i32,
   toPtr: usize,
-  toStep: usize,
-  toNext: usize,
-  count: i32,
+  rowStride: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
 ): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
-  for (let i = 0; i < count; ++i) {
+  const bias = v128.load(biasPtr);
+  const lows = f32x4.splat(low);
+  for (let i = 0; i < rows; ++i) {
     const m0 = v128.load(fromPtr);
-    const m1 = v128.load(fromPtr + fromStep);
-    const m2 = v128.load(fromPtr + fromStep * 2);
-    const m3 = v128.load(fromPtr + fromStep * 3);
-    const m4 = v128.load(fromPtr + fromStep * 4);
-    const m5 = v128.load(fromPtr + fromStep * 5);
+    const m1 = v128.load(fromPtr, 16);
+    const m2 = v128.load(fromPtr, 32);
+    const m3 = v128.load(fromPtr, 48);
+    const m4 = v128.load(fromPtr, 64);
+    const m5 = v128.load(fromPtr, 80);
     const even1 = f32x4.add(m1, m2);
     const even2 = f32x4.add(m3, m4);
     const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
     const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
-    v128.store(toPtr, f32x4.add(f32x4.add(m0, even1), even2));
-    v128.store(toPtr + toStep, f32x4.add(odd1, odd2));
-    v128.store(toPtr + toStep * 2, f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2)));
-    v128.store(toPtr + toStep * 3, f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5));
-    fromPtr += fromNext;
-    toPtr += toNext;
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(odd1, odd2);
+    const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
+    const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
+    finishPixel(toPtr, y0, bias, addendPtr, lows, keep);
+    if (columns > 1) {
+      const distance = pixelStride;
+      finishPixel(toPtr + distance, y1, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+    }
+    if (columns > 2) {
+      const distance = pixelStride * 2;
+      finishPixel(toPtr + distance, y2, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+    }
+    if (columns > 3) {
+      const distance = pixelStride * 3;
+      finishPixel(toPtr + distance, y3, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+    }
+    fromPtr += 96;
+    toPtr += rowStride;
+    if (addendPtr !== 0) addendPtr += rowStride;
   }
 }
 
-/** y = A' m of F(2, 5), `count` times. */
-export function inverseTransform2of6(
+/** y = A' m of F(2, 5) along \`rows\` rows of [2][6] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+export function finish2of6(
   fromPtr: usize,
-  fromStep: usize,
-  fromNext: usize,
+  rows: i32,
+  columns: i32,
   toPtr: usize,
-  toStep: usize,
-  toNext: usize,
-  count: i32,
+  rowStride: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
 ): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
-  for (let i = 0; i < count; ++i) {
+  const bias = v128.load(biasPtr);
+  const lows = f32x4.splat(low);
+  for (let i = 0; i < rows; ++i) {
     const m0 = v128.load(fromPtr);
-    const m1 = v128.load(fromPtr + fromStep);
-    const m2 = v128.load(fromPtr + fromStep * 2);
-    const m3 = v128.load(fromPtr + fromStep * 3);
-    const m4 = v128.load(fromPtr + fromStep * 4);
-    const m5 = v128.load(fromPtr + fromStep * 5);
-    v128.store(toPtr, f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4)));
+    const m1 = v128.load(fromPtr, 16);
+    const m2 = v128.load(fromPtr, 32);
+    const m3 = v128.load(fromPtr, 48);
+    const m4 = v128.load(fromPtr, 64);
+    const m5 = v128.load(fromPtr, 80);
     const odd1 = f32x4.mul(s, f32x4.sub(m1, m2));
     const odd2 = f32x4.mul(t, f32x4.sub(m3, m4));
-    v128.store(toPtr + toStep, f32x4.add(f32x4.add(odd1, odd2), m5));
-    fromPtr += fromNext;
-    toPtr += toNext;
+    const y0 = f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4));
+    const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
+    finishPixel(toPtr, y0, bias, addendPtr, lows, keep);
+    if (columns > 1) {
+      const distance = pixelStride;
+      finishPixel(toPtr + distance, y1, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+    }
+    fromPtr += 96;
+    toPtr += rowStride;
+    if (addendPtr !== 0) addendPtr += rowStride;
   }
 }
 
-/** y = A' m of F(2, 3), `count` times. */
-export function inverseTransform2of4(
+/** y = A' m of F(2, 3) along \`rows\` rows of [2][4] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+export function finish2of4(
   fromPtr: usize,
-  fromStep: usize,
-  fromNext: usize,
+  rows: i32,
+  columns: i32,
   toPtr: usize,
-  toStep: usize,
-  toNext: usize,
-  count: i32,
+  rowStride: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
 ): void {
-  for (let i = 0; i < count; ++i) {
+  const bias = v128.load(biasPtr);
+  const lows = f32x4.splat(low);
+  for (let i = 0; i < rows; ++i) {
     const m0 = v128.load(fromPtr);
-    const m1 = v128.load(fromPtr + fromStep);
-    const m2 = v128.load(fromPtr + fromStep * 2);
-    const m3 = v128.load(fromPtr + fromStep * 3);
-    v128.store(toPtr, f32x4.add(f32x4.add(m0, m1), m2));
-    v128.store(toPtr + toStep, f32x4.add(f32x4.sub(m1, m2), m3));
-    fromPtr += fromNext;
-    toPtr += toNext;
+    const m1 = v128.load(fromPtr, 16);
+    const m2 = v128.load(fromPtr, 32);
+    const m3 = v128.load(fromPtr, 48);
+    const y0 = f32x4.add(f32x4.add(m0, m1), m2);
+    const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
+    finishPixel(toPtr, y0, bias, addendPtr, lows, keep);
+    if (columns > 1) {
+      const distance = pixelStride;
+      finishPixel(toPtr + distance, y1, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+    }
+    fromPtr += 64;
+    toPtr += rowStride;
+    if (addendPtr !== 0) addendPtr += rowStride;
   }
 }

@@ -1,9 +1,9 @@
 /**
  * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as B panels
  *
- *   [panels of 8 output channels, the last of 4 or 8][n * n][lanes][columns]
+ *   [groups of GROUP_CHANNELS channels][n * n][panels of 8 output channels, the last of 4 or 8][lanes][columns]
  */
-import { panelColumns } from '../gemm/pack';
+import { GROUP_CHANNELS } from './winograd';
 
 /** sqrt(1/2) and sqrt(2), the finite points with 0. */
 const S: f64 = Math.SQRT1_2;
@@ -32,24 +32,27 @@ export function packWinogradWeights(
   workPtr: usize,
 ): void {
   const lanes = (inChannels + 3) & ~3;
-  for (let j = 0; j < outChannels; j += 8) {
-    const width = panelColumns<f32>(outChannels - j);
-    for (let c = 0; c < lanes; ++c) {
-      for (let column = 0; column < width; ++column) {
-        const o = j + column;
+  const outLanes = (outChannels + 3) & ~3;
+  for (let first = 0; first < outChannels; first += GROUP_CHANNELS) {
+    const groupLanes = min(GROUP_CHANNELS, outLanes - first);
+    for (let inGroup = 0; inGroup < groupLanes; ++inGroup) {
+      const column = inGroup & 7;
+      const width = min(8, groupLanes - (inGroup - column));
+      for (let c = 0; c < lanes; ++c) {
+        const o = first + inGroup;
         const isReal = o < outChannels && c < inChannels;
         if (isReal) {
           const scale: f64 = scalePtr === 0 ? 1 : load<f64>(scalePtr + ((<usize>o) << 3));
           transformKernel(weightPtr + ((<usize>((o * inChannels + c) * r * r)) << 2), scale, r, n, workPtr);
         }
+        let toPtr = packedPtr + ((<usize>((inGroup - column) * lanes + c * width + column)) << 2);
         for (let p = 0; p < n * n; ++p) {
-          const at = (p * lanes + c) * width + column;
-          const value: f32 = isReal ? <f32>load<f64>(workPtr + ((<usize>p) << 3)) : 0;
-          store<f32>(packedPtr + ((<usize>at) << 2), value);
+          store<f32>(toPtr, isReal ? <f32>load<f64>(workPtr + ((<usize>p) << 3)) : 0);
+          toPtr += (<usize>(lanes * groupLanes)) << 2;
         }
       }
     }
-    packedPtr += (<usize>(n * n * lanes * width)) << 2;
+    packedPtr += (<usize>(n * n * lanes * groupLanes)) << 2;
   }
 }
 
