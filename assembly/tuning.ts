@@ -32,7 +32,7 @@ export const EXACT_DEPTH: i32 = 64;
  * Depth of one GEMM block. A weight panel of 8 columns is then 18 KiB and stays in L1 (32 KiB) while input panels
  * stream past it; 576 = 64 channels of a 3 x 3 kernel in one block.
  */
-export const BLOCK_DEPTH: i32 = 576;
+export const BLOCK_DEPTH: i32 = 384;
 
 /** Pixels packed at a time, a multiple of both tile heights: 60 x 576 floats are 135 KiB, a quarter of a 512 KiB L2. */
 export const BLOCK_PIXELS: i32 = 60;

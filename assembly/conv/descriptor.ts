@@ -25,7 +25,7 @@ export class ConvDescriptor {
   kernelHeight: i32;
   kernelWidth: i32;
   groups: i32;
-  /** Per group. */
+  /** Per group; for GEMM perhaps rounded up to 4. */
   inChannels: i32;
   /** Per group. */
   outChannels: i32;

@@ -61,32 +61,70 @@ function packPanel<T>(
   panelPtr: usize,
   height: usize,
 ): void {
+  for (let r: usize = 0; r < <usize>m; ++r) {
+    packPixel<T>(d, scratchPtr + (r << 2), firstDepth, depth, panelPtr + r * DEPTH_CHUNK * sizeof<T>(), height);
+  }
+}
+
+/**
+ * One row of a panel. `slotPtr`: the pixel's entry in working memory. Where the taps of a kernel row see neighbouring
+ * pixels, all of them are one run: nearly everywhere, unless columns are dilated or a group has but some of the channels.
+ */
+function packPixel<T>(
+  d: ConvDescriptor,
+  slotPtr: usize,
+  firstDepth: i32,
+  depth: i32,
+  rowPtr: usize,
+  height: usize,
+): void {
+  const imagePtr = load<usize>(slotPtr + IMAGES_OFFSET);
+  const rowsPtr = load<usize>(slotPtr + ROWS_OFFSET);
+  const columnsPtr = load<usize>(slotPtr + COLUMNS_OFFSET);
+  const firstColumn = load<i32>(columnsPtr);
+  const lastColumn = load<i32>(columnsPtr + ((<usize>(d.kernelWidth - 1)) << 2));
+  const rowRun = d.kernelWidth * d.inChannels;
+  const isOneRun = firstColumn >= 0 && lastColumn - firstColumn === (rowRun - d.inChannels) << 2;
   const tap = firstDepth / d.inChannels;
   let channel = firstDepth - tap * d.inChannels;
   let kernelRow = tap / d.kernelWidth;
   let kernelColumn = tap - kernelRow * d.kernelWidth;
   let packed = 0;
   while (packed < depth) {
-    const run = min(min(d.inChannels - channel, depth - packed), DEPTH_CHUNK - (packed & (DEPTH_CHUNK - 1)));
-    const chunk = <usize>(packed / DEPTH_CHUNK) * height * DEPTH_CHUNK + <usize>(packed & (DEPTH_CHUNK - 1));
-    let toPtr = panelPtr + chunk * sizeof<T>();
-    for (let r = 0; r < m; ++r) {
-      const slot = scratchPtr + ((<usize>r) << 2);
-      const row = load<i32>(load<usize>(slot + ROWS_OFFSET) + ((<usize>kernelRow) << 2));
-      const column = load<i32>(load<usize>(slot + COLUMNS_OFFSET) + ((<usize>kernelColumn) << 2));
-      const seenPtr = load<usize>(slot + IMAGES_OFFSET) + <usize>(row + column);
-      copyRun<T>(((row | column) < 0 ? d.zerosPtr : seenPtr) + ((<usize>channel) << 2), run, toPtr);
-      toPtr += DEPTH_CHUNK * sizeof<T>();
+    const row = load<i32>(rowsPtr + ((<usize>kernelRow) << 2));
+    let run = min(d.inChannels - channel, depth - packed);
+    let fromPtr = d.zerosPtr;
+    if (isOneRun && row >= 0) {
+      run = min(rowRun - kernelColumn * d.inChannels - channel, depth - packed);
+      fromPtr = imagePtr + <usize>(row + firstColumn) + ((<usize>(kernelColumn * d.inChannels + channel)) << 2);
+    } else {
+      const column = load<i32>(columnsPtr + ((<usize>kernelColumn) << 2));
+      if ((row | column) >= 0) fromPtr = imagePtr + <usize>(row + column);
+      fromPtr += (<usize>channel) << 2;
     }
+    copyToChunks<T>(fromPtr, run, rowPtr, packed, height);
     packed += run;
     channel += run;
-    if (channel === d.inChannels) {
-      channel = 0;
+    while (channel >= d.inChannels) {
+      channel -= d.inChannels;
       if (++kernelColumn === d.kernelWidth) {
         kernelColumn = 0;
         ++kernelRow;
       }
     }
+  }
+}
+
+/** Copies `run` floats to place `packed` and on of a row that is cut into chunks. */
+function copyToChunks<T>(fromPtr: usize, run: i32, rowPtr: usize, packed: i32, height: usize): void {
+  while (run > 0) {
+    const inChunk = packed & (DEPTH_CHUNK - 1);
+    const part = min(run, DEPTH_CHUNK - inChunk);
+    const place = <usize>(packed / DEPTH_CHUNK) * height * DEPTH_CHUNK + <usize>inChunk;
+    copyRun<T>(fromPtr, part, rowPtr + place * sizeof<T>());
+    fromPtr += (<usize>part) << 2;
+    packed += part;
+    run -= part;
   }
 }
 

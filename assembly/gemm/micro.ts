@@ -325,6 +325,12 @@ function microNarrowOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr
 /** Where a sum starts: zeros for the largest tile. */
 const zeroTilePtr: usize = memory.data(6 * 32, 16);
 
+/** A full tile, which is nearly all of them. */
+function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+  if (TILE_ROWS === 6) microWide<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
+  else microWide<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
+}
+
 /**
  * A tile of m <= TILE_ROWS rows over any depth, chunk by chunk. `columns`: the panel's, tileColumns or (in float32) 4.
  * `chunkStride`: bytes from one chunk of A's rows to the next.
@@ -343,7 +349,8 @@ export function gemmMicro<T>(
   for (; depth > 0; depth -= DEPTH_CHUNK) {
     const chunk = min(depth, DEPTH_CHUNK);
     if (isWide) {
-      microWideOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
+      if (m === TILE_ROWS) microFull<T>(aPtr, bPtr, chunk, startPtr, tilePtr);
+      else microWideOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
     } else if (sizeof<T>() === 4) {
       microNarrowOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
     }

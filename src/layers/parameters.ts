@@ -54,5 +54,9 @@ export class Parameters {
 /** PyTorch's default for convolutions and linear layers: uniform in +-1 / sqrt(fanIn). */
 export function uniformByFanIn(fanIn: number): (size: number) => Float32Array {
   const bound = 1 / Math.sqrt(fanIn);
-  return (size) => Float32Array.from({ length: size }, () => (Math.random() * 2 - 1) * bound);
+  return (size) => {
+    const values = new Float32Array(size);
+    for (let i = 0; i < size; i++) values[i] = (Math.random() * 2 - 1) * bound;
+    return values;
+  };
 }

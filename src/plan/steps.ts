@@ -10,6 +10,7 @@ import {
   type Algorithm,
   chooseAlgorithm,
   type DirectAlgorithm,
+  gemmLanes,
   WINOGRAD,
   type WinogradAlgorithm,
 } from './algorithm.js';
@@ -238,7 +239,7 @@ function writeDescriptor(
     window.kernel[0],
     window.kernel[1],
     groups,
-    node.weight.dims[1]!,
+    gemmLanes(algorithm, node.weight.dims[1]!, groups),
     outChannels / groups,
     pixels * lanes * 4,
     extentOf([1, outChannels]).lanes * 4,
