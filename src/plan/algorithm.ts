@@ -73,21 +73,46 @@ export function chooseAlgorithm(
     }
     return node.algorithm;
   }
-  if (applicable[0] !== 'gemm') return applicable[0]!;
-  const costs = applicable.map((algorithm) => cost(algorithm, node, outDims));
+  if (applicable.length === 1 || applicable[0] === 'depthwise' || applicable[0] === 'gemmDouble') return applicable[0]!;
+  const costs = applicable.map((algorithm) => predictCost(algorithm, node, outDims));
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }
 
-/** Relative time of an algorithm. */
-function cost(algorithm: Algorithm, node: Conv2dNode | LinearNode, outDims: readonly number[]): number {
+/*
+ * The cost model, in floating-point operations that the micro-kernels could have done in the same time. Fitted to
+ * `npm run bench:algorithms` (Node 20, baseline), which prints what it predicts beside what is measured.
+ */
+/** Entering and leaving a micro-kernel: 60 cycles. */
+const COST_OF_TILE = 600;
+/** Reading a byte of weights that do not stay in L2. */
+const COST_OF_WEIGHT_BYTE = 1.7;
+/** Gathering one tap of one pixel, and four of its channels. */
+const COST_OF_TAP = 80;
+const COST_OF_QUAD = 25;
+/** Finding the pixels that a Winograd tile sees, per point; transforming four channels of a tile, forth and back, per point. */
+const COST_OF_PLACE = 60;
+const COST_OF_TRANSFORM = 45;
+const COST_OF_INVERSE = 40;
+const L2_BYTES = 512 * 1024;
+
+/** Time of an algorithm in operations; only their order matters. */
+export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode, outDims: readonly number[]): number {
   const [outChannels, inChannels] = node.weight.dims as [number, number];
   const [batch, , height = 1, width = 1] = outDims as [number, number, number?, number?];
+  const [inQuads, outPanels] = [Math.ceil(inChannels / 4), Math.ceil(outChannels / 8)];
   const scheme = winogradScheme(algorithm);
-  if (scheme === undefined) return batch * height * width * node.weight.size;
-  const tiles = batch * Math.ceil(height / scheme.m) * Math.ceil(width / scheme.m);
-  const points = (scheme.m + scheme.r - 1) ** 2;
-  return (
-    tiles * points * (inChannels * outChannels * 1.1 + 12 * (inChannels + outChannels)) +
-    points * inChannels * outChannels * 2
-  );
+  const taps = node.weight.size / outChannels / inChannels;
+  const points = scheme === undefined ? 1 : (scheme.m + scheme.r - 1) ** 2;
+  const rows = batch * Math.ceil(height / (scheme?.m ?? 1)) * Math.ceil(width / (scheme?.m ?? 1));
+  const depth = scheme === undefined ? taps * inChannels : inQuads * 4;
+  const chunks = Math.ceil(depth / 64);
+  const products = points * rows * depth * outPanels * 8 * 2;
+  const tiles = points * Math.ceil(rows / 5) * outPanels * chunks * COST_OF_TILE;
+  const weightBytes = points * depth * outPanels * 8 * 4;
+  const weights = weightBytes > L2_BYTES ? weightBytes * COST_OF_WEIGHT_BYTE : 0;
+  const around =
+    scheme === undefined
+      ? rows * taps * (COST_OF_TAP + inQuads * COST_OF_QUAD)
+      : rows * points * (COST_OF_PLACE + inQuads * COST_OF_TRANSFORM + outPanels * 2 * COST_OF_INVERSE);
+  return products + tiles + weights + around;
 }
