@@ -1,8 +1,19 @@
 /**
  * Tile and block sizes, each beside its measurement. Nothing else in assembly/ holds a tunable.
  *
- * Micro-kernel tiles, rows x columns of f32, panels in L1, share of the v128 peak measured in the same run
- * (`npm run bench -- tiles` prints this table for the engine it runs on).
+ * Micro-kernel tiles, rows x columns of f32, panels in L1, per cent of the v128 peak measured in the same rounds
+ * (`npm run bench:tiles`; AMD EPYC, Zen 3, 2026-11; the machine was shared, two runs differ by up to 10):
+ *
+ *              baseline                          relaxed
+ *              4x8  5x8  6x8  3x12 4x12 2x16 8x8   4x8  5x8  6x8  3x12 4x12 2x16 8x8
+ *   Node 20     83   87   65   85   64   89   69    82   91   84   81   47   85   55
+ *   Chromium    69   75   62   74   62   69   60    71   74   80   75   57   71   49
+ *   Firefox     64   63   65   60   63   64   64   126  116  131  132   84  122   93
+ *   Deno 2.9    53   53   54   57   52   52   46    48   45   48   52   44   47   41
+ *   Bun 1.4     48   51   52   57   57   52   48    49   54   53   59   54   57   49
+ *
+ * (Firefox's relaxed peak loop is itself slow, 26 GF/s where V8 has 48.) 5 x 8 is best or near it in all engines of the
+ * baseline build, 6 x 8 of the relaxed one, and both divide the channel counts of networks.
  */
 
 /**

@@ -35,12 +35,12 @@ function kernelSource(rows, columns, fused) {
           ? `acc${r}x${v} = f32x4.relaxed_madd(x, b${v}, acc${r}x${v});`
           : `acc${r}x${v} = f32x4.add(acc${r}x${v}, f32x4.mul(x, b${v}));`;
       });
-      return `x = v128.load32_splat(a, ${r * 4});${products.join('')}`;
+      return `x = v128.load32_splat(a, ${r * DEPTH * 4});${products.join('')}`;
     }).join('') +
-    `a += ${rows * 4}; b += ${columns * 4};`;
+    `a += 4; b += ${columns * 4};`;
   return `export function tile${rows}x${columns}(a: usize, b: usize, c: usize, depth: i32): void {
     ${each((r, v) => `let acc${r}x${v}: v128;`)}
-    const end = a + ${rows * 4} * <usize>depth;
+    const end = a + 4 * <usize>depth;
     ${step(true)}
     while (a < end) { ${step(false)} }
     ${each((r, v) => `v128.store(c, acc${r}x${v}, ${(r * vectors + v) * 16});`)}

@@ -82,9 +82,8 @@ function packPixel<T>(
   const rowsPtr = load<usize>(slotPtr + ROWS_OFFSET);
   const columnsPtr = load<usize>(slotPtr + COLUMNS_OFFSET);
   const firstColumn = load<i32>(columnsPtr);
-  const lastColumn = load<i32>(columnsPtr + ((<usize>(d.kernelWidth - 1)) << 2));
   const rowRun = d.kernelWidth * d.inChannels;
-  const isOneRun = firstColumn >= 0 && lastColumn - firstColumn === (rowRun - d.inChannels) << 2;
+  const isOneRun = areNeighbours(d, columnsPtr);
   const tap = firstDepth / d.inChannels;
   let channel = firstDepth - tap * d.inChannels;
   let kernelRow = tap / d.kernelWidth;
@@ -113,6 +112,17 @@ function packPixel<T>(
       }
     }
   }
+}
+
+/** Whether the taps of a kernel row see pixels that lie side by side, none of them in zero padding. */
+function areNeighbours(d: ConvDescriptor, columnsPtr: usize): bool {
+  let expected = load<i32>(columnsPtr);
+  if (expected < 0) return false;
+  for (let k: usize = 1; k < <usize>d.kernelWidth; ++k) {
+    expected += d.inChannels << 2;
+    if (load<i32>(columnsPtr + (k << 2)) !== expected) return false;
+  }
+  return true;
 }
 
 /** Copies `run` floats to place `packed` and on of a row that is cut into chunks. */
