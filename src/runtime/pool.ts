@@ -28,9 +28,18 @@ export class Pool {
   readonly #control: Control;
   readonly #scratchPtr: number;
   readonly #threads: readonly Thread[];
+  readonly #patience: number;
   #isBroken = false;
 
-  constructor(kernels: Kernels, control: Control, scratchPtr: number, threads: readonly Thread[]) {
+  /** @param patience milliseconds that a chunk may take before its worker counts as dead */
+  constructor(
+    kernels: Kernels,
+    control: Control,
+    scratchPtr: number,
+    threads: readonly Thread[],
+    patience = CHUNK_MILLISECONDS,
+  ) {
+    this.#patience = patience;
     this.#kernels = kernels;
     this.#control = control;
     this.#scratchPtr = scratchPtr;
@@ -70,7 +79,7 @@ export class Pool {
         seen = done;
         since = performance.now();
       } else if ((polls & 1023) === 1023 || polls > 2000) {
-        if (performance.now() - since > CHUNK_MILLISECONDS) this.#giveUp('a worker thread died while computing');
+        if (performance.now() - since > this.#patience) this.#giveUp('a worker thread died while computing');
       }
     }
   }
@@ -123,8 +132,11 @@ function startWebThread(url: URL, setup: WorkerSetup): Thread {
 
 async function startNodeThread(url: URL, setup: WorkerSetup): Promise<Thread> {
   const name = 'node:worker_threads';
-  const { Worker: ThisWorker } = (await import(/* @vite-ignore */ name)) as { Worker: new (url: URL) => NodeWorker };
-  const worker = new ThisWorker(url);
+  const { Worker: ThisWorker } = (await import(/* @vite-ignore */ name)) as {
+    Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
+  };
+  // Not the process's own arguments, some of which (--input-type) are not for workers.
+  const worker = new ThisWorker(url, { execArgv: [] });
   const ready = settleReady((resolve, reject) => {
     worker.once('message', (data: unknown) => (data === 'ready' ? resolve() : reject(new Error(String(data)))));
     worker.once('error', reject);
