@@ -179,16 +179,20 @@ interface Cut {
 }
 
 /**
- * Cuts a job for the runtime's threads: one chunk for each, of whole register tiles, but none below what is worth waking
- * somebody for. Few tiles with many channels are cut by channels, since every chunk of tiles reads all of the weights.
+ * Cuts a job for the runtime's threads: the same number of equal chunks for each, none larger than a block of the kernel
+ * where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut by
+ * channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, number, number]): Step {
   const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
-  const chunks = Math.max(1, Math.min(runtime.threads, Math.floor(cut.flops / LEAST_CHUNK_FLOPS)));
+  const { threads } = runtime;
+  const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
+  const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
+  const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most));
   const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
-  const rows = Number(runtime.kernels.TILE_ROWS.value);
-  const unitStep = byChannels ? units : Math.ceil(units / chunks / rows) * rows;
-  const channelStep = byChannels ? Math.ceil(channels / chunks / 8) * 8 : channels;
+  const unitStep = byChannels ? units : Math.ceil(units / chunks);
+  const parts = Math.min(chunks, threads);
+  const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
   const { kernel } = cut;
   const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
   const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
