@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const quiet = process.argv.includes('--quiet');
-const stamp = path.join(root, 'dist', '.built');
+const stamp = path.join(root, 'build', 'built');
 
 process.chdir(root);
 if (process.argv.includes('--force') || !isFresh()) build();
@@ -23,10 +23,10 @@ function build() {
   run('scripts/bundle.mjs', [fresh]);
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json', '--outDir', `${fresh}/types`]);
   for (const name of ['baseline', 'relaxed']) copyFileSync(`build/${name}.wasm`, `${fresh}/${name}.wasm`);
-  writeFileSync(path.join(fresh, '.built'), '');
   // The old package stays in place until the new one is whole.
   rmSync('dist', { recursive: true, force: true });
   renameSync(fresh, 'dist');
+  writeFileSync(stamp, '');
   if (!quiet) console.log(`built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 
@@ -39,7 +39,7 @@ function run(script, args) {
 }
 
 function isFresh() {
-  if (!existsSync(stamp)) return false;
+  if (!existsSync(stamp) || !existsSync('dist')) return false;
   const built = statSync(stamp).mtimeMs;
   const sources = ['package.json', 'asconfig.json', 'tsconfig.json', 'tsconfig.types.json'];
   for (const folder of ['assembly', 'src', 'scripts']) {

@@ -49,7 +49,7 @@ for (const build of await supportedBuilds()) {
 
 test('a whole network, both forms, has equal bits with 1, 2 and 3 threads', async () => {
   const all = await runtimes('baseline');
-  const { tensors } = readFixture('networks/lenet5bn-acb-fashion-mnist.safetensors');
+  const { tensors } = readFixture('../../models/lenet5bn-acb-fashion-mnist.safetensors');
   const { input } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors').tensors as { input: Tensor };
   const many = new Tensor(
     'float32',
