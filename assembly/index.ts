@@ -4,6 +4,7 @@ export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d, winogradScratchBytes } from './conv/winograd';
 export { packWinogradWeights } from './conv/winogradWeights';
 export { gemmMicroDouble, gemmMicroFloat } from './gemm/gemm';
+export { microFloat } from './gemm/micro';
 export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
 export { add, allBelow, relu } from './nn/elementwise';
 export { clear, copyChannels, toChannelsLast, toPlanar } from './nn/layout';

@@ -23,8 +23,8 @@
  */
 
 import { chunksOf, panelRows } from '../gemm/gemm';
-import { gemmMicro } from '../gemm/micro';
-import { DEPTH_CHUNK } from '../tuning';
+import { gemmMicro, gemmMicroFull } from '../gemm/micro';
+import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   finish2of4,
@@ -216,6 +216,7 @@ function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channe
   const chunkStride = (<usize>(b.height * DEPTH_CHUNK)) << 2;
   const panelStride = chunkStride * <usize>chunksOf(b.lanes);
   const step = pointStride(b.tiles, b.lanes);
+  const isShallow = b.lanes <= DEPTH_CHUNK;
   let pointPtr = b.panelPtr;
   let weightsPtr = groupPtr + ((<usize>(first * b.lanes)) << 2);
   let productPtr = b.productPtr;
@@ -228,7 +229,8 @@ function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channe
       let tilePtr = columnsProductPtr;
       for (let t = 0; t < b.tiles; t += b.height) {
         const rows = min(b.height, b.tiles - t);
-        gemmMicro<f32>(rows, width, panelPtr, chunkStride, columnsPtr, b.lanes, tilePtr);
+        if (isShallow && rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, columnsPtr, b.lanes, tilePtr);
+        else gemmMicro<f32>(rows, width, panelPtr, chunkStride, columnsPtr, b.lanes, tilePtr);
         panelPtr += panelStride;
         tilePtr += <usize>rows * PRODUCT_STRIDE;
       }
