@@ -1,5 +1,5 @@
 /**
- * What a convolution kernel is told, written once by the plan (src/plan/steps.ts mirrors the order of the
+ * What a convolution kernel is told, written once by the plan (src/plan/convolution.ts mirrors the order of the
  * fields). All are 32 bits wide; distances are in bytes.
  *
  * Images are channels-last with the channels padded to a multiple of four by zeros: [batch][height][width][lanes].

@@ -8,7 +8,8 @@ import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { allocateTensor, extentOf, residentPtr, type Tensor } from '../tensor.js';
 import { placeInArena } from './arena.js';
-import { makeStep, type Step, type StepContext } from './steps.js';
+import type { Step, StepContext } from './step.js';
+import { makeStep } from './steps.js';
 
 type Dims = readonly number[];
 

@@ -1,0 +1,200 @@
+/** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
+import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
+import type { Job, ParallelKernel } from '../runtime/protocol.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { extentOf } from '../tensor.js';
+import {
+  type Algorithm,
+  chooseAlgorithm,
+  type DirectAlgorithm,
+  gemmLanes,
+  WINOGRAD,
+  type WinogradAlgorithm,
+} from './algorithm.js';
+import { type Addresses, input, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
+import { windowTable } from './windows.js';
+
+const MOST_TILES = 60;
+/** About what a thread computes while another wakes up. */
+const LEAST_CHUNK_FLOPS = 1e6;
+/** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
+const LEAST_CHUNK_UNITS = 20;
+/** Far below the largest float32, far above any activation. */
+const LARGEST_TRANSFORMED = 1e30;
+const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
+
+/** A linear layer is a convolution of one-pixel images. */
+export function convolution(node: Conv2dNode | LinearNode, context: StepContext): Step {
+  const window = node.op === 'conv2d' ? node.window : ONE_PIXEL;
+  const algorithm = chooseAlgorithm(node, context.runtime, context.dims(node.output));
+  return algorithm in WINOGRAD
+    ? winograd(node, context, window, algorithm as WinogradAlgorithm)
+    : directConvolution(node, context, window, algorithm as DirectAlgorithm);
+}
+
+const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
+  gemm: 'conv2d',
+  gemmDouble: 'conv2dDouble',
+  depthwise: 'depthwiseConv2d',
+};
+
+function directConvolution(
+  node: Conv2dNode | LinearNode,
+  context: StepContext,
+  window: Window,
+  algorithm: DirectAlgorithm,
+): Step {
+  const { runtime } = context;
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+    number,
+    number,
+    number?,
+    number?,
+  ];
+  const canSplitChannels = algorithm !== 'depthwise' && (node.op === 'linear' || node.groups === 1);
+  const job: Cut = {
+    kernel: DIRECT_KERNELS[algorithm],
+    descriptorPtr: writeDescriptor(node, context, window, algorithm),
+    units: batch * outHeight * outWidth,
+    channels,
+    canSplitChannels,
+    flops: 2 * batch * outHeight * outWidth * node.weight.size,
+    outTile: 0,
+    blockTiles: 0,
+  };
+  return runCut(runtime, job, ports(node, context));
+}
+
+/**
+ * A tile with an infinity or NaN in it, or so large a value that its transform overflows, would come out as NaN where a
+ * direct sum does not: such an input is convolved by GEMM.
+ */
+function winograd(
+  node: Conv2dNode | LinearNode,
+  context: StepContext,
+  window: Window,
+  algorithm: WinogradAlgorithm,
+): Step {
+  const { runtime } = context;
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+    number,
+    number,
+    number?,
+    number?,
+  ];
+  const { m, r } = WINOGRAD[algorithm];
+  const { bytes, lanes } = input(node, context);
+  const points = (m + r - 1) ** 2;
+  const tiles = batch * Math.ceil(outHeight / m) * Math.ceil(outWidth / m);
+  const transformed = runCut(
+    runtime,
+    {
+      kernel: 'winogradConv2d',
+      descriptorPtr: writeDescriptor(node, context, window, algorithm),
+      units: tiles,
+      channels,
+      canSplitChannels: true,
+      flops: 2 * tiles * points * lanes * channels,
+      outTile: m,
+      blockTiles: winogradBlockTiles(runtime, points, tiles, lanes),
+    },
+    ports(node, context),
+  );
+  const inSlot = context.slot(node.inputs[0]!);
+  const direct = context.lazily(() => directConvolution(node, context, window, 'gemm'));
+  return (at) => {
+    if (runtime.kernels.allBelow(at[inSlot]!, bytes / 4, LARGEST_TRANSFORMED) !== 0) {
+      transformed(at);
+    } else {
+      direct()(at);
+    }
+  };
+}
+
+/** What is known of a job before its addresses are. */
+interface Cut {
+  readonly kernel: ParallelKernel;
+  readonly descriptorPtr: number;
+  readonly units: number;
+  readonly channels: number;
+  readonly canSplitChannels: boolean;
+  readonly flops: number;
+  readonly outTile: number;
+  readonly blockTiles: number;
+}
+
+/**
+ * Cuts a job for the runtime's threads: the same number of equal chunks for each, none larger than a block of the kernel
+ * where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut by
+ * channels, since every chunk of tiles reads all of the weights.
+ */
+function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, number, number]): Step {
+  const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
+  const { threads } = runtime;
+  const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
+  const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
+  const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most));
+  const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
+  const unitStep = byChannels ? units : Math.ceil(units / chunks);
+  const parts = Math.min(chunks, threads);
+  const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
+  const { kernel } = cut;
+  const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
+  const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
+  return (at) => {
+    [job.inPtr, job.residualPtr, job.outPtr] = find(at);
+    runtime.run(job);
+  };
+}
+
+/** As many tiles at a time as working memory holds, in blocks of about equal size that fill the register tile. */
+function winogradBlockTiles({ kernels }: Runtime, points: number, tiles: number, lanes: number): number {
+  const rows = Number(kernels.TILE_ROWS.value);
+  const fits = (count: number): boolean => kernels.winogradScratchBytes(points, count, lanes) <= kernels.scratchBytes();
+  let most = Math.floor(MOST_TILES / rows) * rows;
+  while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
+  const share = Math.ceil(tiles / Math.ceil(tiles / most));
+  return Math.min(most, Math.ceil(share / rows) * rows);
+}
+
+/** The fields of assembly/conv/descriptor.ts, in their order. */
+function writeDescriptor(
+  node: Conv2dNode | LinearNode,
+  context: StepContext,
+  window: Window,
+  algorithm: Algorithm,
+): number {
+  const { runtime } = context;
+  const [, , outHeight = 1, outWidth = 1] = context.dims(node.output);
+  const groups = node.op === 'conv2d' ? node.groups : 1;
+  const mode = node.op === 'conv2d' ? node.paddingMode : 'zeros';
+  const { pixels, lanes } = input(node, context);
+  const [, , inHeight = 1, inWidth = 1] = context.dims(node.inputs[0]!);
+  const { weightsPtr, biasPtr } = context.packed(node, algorithm);
+  const outChannels = node.weight.dims[0]!;
+  const rowsPtr = writeTable(context, windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4));
+  const columnsPtr = writeTable(context, windowTable(window, 1, mode, inWidth, outWidth, lanes * 4));
+  const zerosBytes = lanes * 4;
+  const zerosPtr = context.allocate(zerosBytes);
+  runtime.kernels.clear(zerosPtr, zerosBytes);
+  const fields = [
+    weightsPtr,
+    biasPtr,
+    rowsPtr,
+    columnsPtr,
+    zerosPtr,
+    outHeight,
+    outWidth,
+    window.kernel[0],
+    window.kernel[1],
+    groups,
+    gemmLanes(algorithm, node.weight.dims[1]!, groups),
+    outChannels / groups,
+    pixels * lanes * 4,
+    extentOf([1, outChannels]).lanes * 4,
+  ];
+  const descriptor = context.allocate((fields.length + 1) * 4);
+  runtime.heap.words(descriptor, fields.length).set(fields);
+  runtime.heap.floats(descriptor + fields.length * 4, 1)[0] = lowerBound(node);
+  return descriptor;
+}

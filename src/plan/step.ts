@@ -1,0 +1,48 @@
+/**
+ * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run; it
+ * gets the addresses of all values of the plan, by slot.
+ */
+import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { type Extent, extentOf } from '../tensor.js';
+import type { Algorithm } from './algorithm.js';
+import type { PackedWeights } from './weights.js';
+
+export type Addresses = readonly number[];
+export type Step = (at: Addresses) => void;
+
+/** What the plan tells a step's maker. */
+export interface StepContext {
+  readonly runtime: Runtime;
+  slot(value: string): number;
+  dims(value: string): readonly number[];
+  /** Memory that lives as long as the plan. */
+  allocate(bytes: number): number;
+  /** A step that is made when it is first needed. */
+  lazily(make: () => Step): () => Step;
+  packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
+}
+
+/** Addresses of a node's input, residual (0: none) and output. */
+export function ports(node: Node, context: StepContext): (at: Addresses) => [number, number, number] {
+  const input = context.slot(node.inputs[0]!);
+  const residual = node.inputs.length > 1 ? context.slot(node.inputs[1]!) : -1;
+  const output = context.slot(node.output);
+  return (at) => [at[input]!, residual < 0 ? 0 : at[residual]!, at[output]!];
+}
+
+export function input(node: Node, context: StepContext): Extent {
+  return extentOf(context.dims(node.inputs[0]!));
+}
+
+export function writeTable(context: StepContext, table: Int32Array | Float32Array): number {
+  const ptr = context.allocate(table.byteLength);
+  const { heap } = context.runtime;
+  if (table instanceof Int32Array) heap.words(ptr, table.length).set(table);
+  else heap.floats(ptr, table.length).set(table);
+  return ptr;
+}
+
+export function lowerBound(node: { readonly relu?: boolean }): number {
+  return node.relu === true ? 0 : Number.NEGATIVE_INFINITY;
+}
