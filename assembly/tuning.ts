@@ -40,12 +40,12 @@ export const TILE_STRIDE: usize = 32;
 export const EXACT_DEPTH: i32 = 64;
 
 /**
- * Depth of one GEMM block. A weight panel of 8 columns is then 18 KiB and stays in L1 (32 KiB) while input panels
- * stream past it; 576 = 64 channels of a 3 x 3 kernel in one block.
+ * Depth of one GEMM block. A weight panel of 8 columns is then 12 KiB and a panel of 5 rows 7.5 KiB: both stay in L1
+ * (32 KiB). 192 to 576 measured the same within this machine's noise (`npm run bench:gemm`).
  */
 export const BLOCK_DEPTH: i32 = 384;
 
-/** Pixels packed at a time, a multiple of both tile heights: 60 x 576 floats are 135 KiB, a quarter of a 512 KiB L2. */
+/** Pixels packed at a time, a multiple of both tile heights: 60 x 384 floats are 90 KiB, a fifth of a 512 KiB L2. */
 export const BLOCK_PIXELS: i32 = 60;
 
 /** Working memory of one thread: Winograd takes as many tiles at a time as fit. */
