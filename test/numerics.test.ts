@@ -18,7 +18,7 @@ import {
   type Runtime,
   Sequential,
   type StateDict,
-  type Tensor,
+  Tensor,
 } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -305,6 +305,28 @@ for (const simd of await supportedBuilds()) {
   run('NaN and infinity through pools', checkPools);
   run('NaN and infinity in batch statistics stay in their channel', checkBatchStatistics);
   run('batch statistics of values far from zero', checkOffset);
+}
+
+for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x5'] as const) {
+  test(`${algorithm}: infinite weights give what a direct sum gives`, async () => {
+    await withRuntime('baseline', (runtime) => {
+      const kernelSize = algorithm === 'winograd2x5' ? 5 : 3;
+      const options = { inChannels: 16, outChannels: 3, kernelSize, padding: 1 };
+      const weight = new Float32Array(3 * 16 * kernelSize ** 2).fill(0.25);
+      weight[weight.length - 1] = Number.POSITIVE_INFINITY;
+      const data = Float32Array.from({ length: 16 * 36 }, (_, i) => Math.sin(i));
+      const input = new Tensor('float32', data, [1, 16, 6, 6]);
+      const outputs = [algorithm, 'gemm' as const].map((forced) => {
+        const layer = new Conv2d(runtime, { ...options, bias: false, algorithm: forced });
+        layer.loadStateDict({ weight: new Tensor('float32', weight, [3, 16, kernelSize, kernelSize]) });
+        const output = take(layer.forward(input));
+        layer.dispose();
+        return output;
+      }) as [Float32Array, Float32Array];
+      assert.ok(outputs[1].some((value) => Math.abs(value) === Number.POSITIVE_INFINITY));
+      assert.is(outputs[0].join(), outputs[1].join());
+    });
+  });
 }
 
 test.run();

@@ -67,7 +67,7 @@ function directConvolution(
 
 /**
  * A tile with an infinity or NaN in it, or so large a value that its transform overflows, would come out as NaN where a
- * direct sum does not: such an input is convolved by GEMM.
+ * direct sum does not: such an input, or any with such weights, is convolved by GEMM.
  */
 function winograd(
   node: Conv2dNode | LinearNode,
@@ -83,6 +83,10 @@ function winograd(
     number?,
   ];
   const { m, r } = WINOGRAD[algorithm];
+  const { weightsPtr, biasPtr } = context.packed(node, algorithm);
+  if (runtime.kernels.allBelow(weightsPtr, (biasPtr - weightsPtr) / 4, LARGEST_TRANSFORMED) === 0) {
+    return directConvolution(node, context, window, 'gemm');
+  }
   const { bytes, lanes } = input(node, context);
   const points = (m + r - 1) ** 2;
   const tiles = batch * Math.ceil(outHeight / m) * Math.ceil(outWidth / m);
