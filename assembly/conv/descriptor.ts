@@ -31,6 +31,8 @@ export class ConvDescriptor {
   outChannels: i32;
   inImageStride: usize;
   outPixelStride: usize;
+  batch: i32;
+  inRowStride: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
 }

@@ -13,9 +13,18 @@
  * as much. For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last
  * row those of the product over all; G[a][k] = a^k / product over b of (a - b); A'[i][a] = a^i.
  *
+ * Where 4 x 4 tiles do not divide the image, the last row and column of tiles are two high or wide if that is enough.
+ * F(2, 3) on the points 0, +-sqrt(1/2), infinity needs four of the six points of F(4, 3), and its G differs from those
+ * rows of G by a factor per point, which its B' takes over: the same U serves both. Tiles are numbered by kind,
+ *
+ *   4 x 2 (at the right edge), 4 x 4, 2 x 4 (at the lower edge), 2 x 2
+ *
+ * image after image within a kind, so that the tiles with a product at some point are neighbours (14 x 14: 484 products
+ * per channel pair instead of 576).
+ *
  * A block of tiles at a time, so that all of it stays in L2:
  *
- *   transform   V  [n * n][panels of tiles][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   A panels of the micro-kernels
+ *   transform   V  [n * n][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   A panels of the micro-kernels
  *   multiply    P  [n * n][panels][tiles][8]    for a group of output channels; U being the B panels
  *   inverse     output, with bias, residual and lower bound
  *
@@ -30,13 +39,20 @@ import {
   finish2of4,
   finish2of6,
   finish4of6,
+  finishHalf,
   gatherTransform4,
   gatherTransform6,
+  gatherTransformHalf,
   inputTransform4,
   inputTransform6,
+  inputTransformHalf,
   inverseTransform2of4,
   inverseTransform2of6,
   inverseTransform4of6,
+  inverseTransformHalf,
+  Mixed,
+  stridedTransform6,
+  Whole,
 } from './winogradTransforms';
 
 /** Bytes of a row of P: eight floats. */
@@ -47,8 +63,12 @@ const BETWEEN_BYTES: usize = 36 * 16;
 /** Panels of eight output channels that are multiplied before their inverse transform. */
 const GROUP_PANELS: i32 = 8;
 export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
-/** Words of a tile's entry in the table: its first output pixel, and how many of its rows and columns are in the image. */
-const PLACE_WORDS: i32 = 3;
+/** Words of a tile's entry in the table: see `placeTile`. */
+const PLACE_WORDS: i32 = 5;
+
+/** Kinds of tiles, as bits: half as wide, half as high. */
+const NARROW: i32 = 1;
+const SHORT: i32 = 2;
 
 /** A block of tiles, and where its parts lie in working memory. */
 class Block {
@@ -56,20 +76,42 @@ class Block {
   outTile: i32;
   n: i32;
   lanes: i32;
-  /** Rows of the A panels. */
-  height: i32;
+  /** Whole tiles along the axes of an image, and whether a half one follows. */
+  down: i32;
+  across: i32;
+  hasShort: i32;
+  hasNarrow: i32;
   /** Between the two passes of a transform, [n][n] vectors. */
   betweenPtr: usize;
-  /** Where each tile's output goes, [tiles][PLACE_WORDS]. */
+  /** What is known of each tile, [tiles][PLACE_WORDS]. */
   placePtr: usize;
-  /** Addresses of the pixels that each tile sees, [tiles][n * n]. */
+  /** Addresses of the pixels that each tile at an edge sees, [tiles][n * n]. */
   seenPtr: usize;
   productPtr: usize;
   panelPtr: usize;
 }
 
-const BLOCK_BYTES: usize = 64;
+/** Of the tiles of a block, those that have a point; there are four such classes of points. Behind the Block. */
+class Members {
+  first: i32;
+  end: i32;
+  /** Rows of their A panels. */
+  height: i32;
+}
+
+const MEMBERS_OFFSET: usize = 64;
+const BLOCK_BYTES: usize = 128;
 const CACHE_LINE: usize = 64;
+
+/** Whether a position among the points, of a row or a column, is one that half tiles do not have. */
+function isOuter(n: i32, position: i32): bool {
+  return n === 6 && (position === 3 || position === 4);
+}
+
+/** Members of the points that half tiles of the kinds in `without` do not have. */
+function membersOf(b: Block, without: i32): Members {
+  return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>(without * 12));
+}
 
 /** Bytes of working memory for a block of `tiles` tiles of `lanes` input lanes with n * n = `points`. */
 export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32): i32 {
@@ -79,24 +121,58 @@ export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32): i32 {
   return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, lanes));
 }
 
-function layOut(d: ConvDescriptor, scratchPtr: usize, tiles: i32, outTile: i32): Block {
+function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32, outTile: i32): Block {
   const b = changetype<Block>(scratchPtr);
   b.tiles = tiles;
   b.outTile = outTile;
   b.n = outTile + d.kernelHeight - 1;
   b.lanes = (d.inChannels + 3) & ~3;
-  b.height = panelRows(tiles);
+  b.down = wholeTiles(d.outHeight, outTile);
+  b.across = wholeTiles(d.outWidth, outTile);
+  b.hasShort = b.down * outTile < d.outHeight ? 1 : 0;
+  b.hasNarrow = b.across * outTile < d.outWidth ? 1 : 0;
   const points = b.n * b.n;
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
   b.productPtr = b.betweenPtr + BETWEEN_BYTES;
   b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
   b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.lanes);
   b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
+  const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
+  const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
+  const wideEnd = inBlock(kindStart(d, b, SHORT | NARROW), firstTile, tiles);
+  setMembers(membersOf(b, 0), 0, tiles);
+  setMembers(membersOf(b, SHORT), 0, fullEnd);
+  setMembers(membersOf(b, NARROW), narrowEnd, wideEnd);
+  setMembers(membersOf(b, SHORT | NARROW), narrowEnd, fullEnd);
   return b;
 }
 
+function inBlock(tile: i32, firstTile: i32, tiles: i32): i32 {
+  return max(0, min(tile - firstTile, tiles));
+}
+
+function setMembers(members: Members, first: i32, end: i32): void {
+  members.first = first;
+  members.end = end;
+  members.height = panelRows(max(1, end - first));
+}
+
+/** Whole tiles along an axis; what is left, if anything, is one half tile. */
+function wholeTiles(size: i32, outTile: i32): i32 {
+  const left = size % outTile;
+  return outTile === 4 && left <= 2 ? size / 4 : (size + outTile - 1) / outTile;
+}
+
+/** Number of the first tile of a kind. The kinds follow each other as NARROW, 0, SHORT, SHORT | NARROW. */
+function kindStart(d: ConvDescriptor, b: Block, kind: i32): i32 {
+  if (kind === NARROW) return 0;
+  if (kind === 0) return d.batch * b.down * b.hasNarrow;
+  const high = d.batch * b.down * (b.across + b.hasNarrow);
+  return kind === SHORT ? high : high + d.batch * b.across * b.hasShort;
+}
+
 /**
- * Output tiles `firstTile` to `lastTile` (counted row by row over the batch, the last excluded) of a convolution with
+ * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
  * m = `outTile`, r = d.kernelHeight = d.kernelWidth, groups = 1. `blockTiles` tiles are worked on at a time. The rest as
  * for conv2d.
  */
@@ -132,10 +208,10 @@ function winogradBlock(
   lastChannel: i32,
   outTile: i32,
 ): void {
-  const b = layOut(d, scratchPtr, tiles, outTile);
+  const b = layOut(d, scratchPtr, firstTile, tiles, outTile);
   const points = b.n * b.n;
   for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
-  for (let t = 0; t < tiles; ++t) transformTile(b, t);
+  for (let t = 0; t < tiles; ++t) transformTile(d, b, t);
   let first = firstChannel;
   while (first < lastChannel) {
     const group = first / GROUP_CHANNELS;
@@ -151,19 +227,50 @@ function winogradBlock(
   }
 }
 
-/** Where tile `t` of the block reads and writes. */
+/** Finds tile `t` of the block: which pixels it is, and what it sees. */
 function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): void {
-  const across = (d.outWidth + b.outTile - 1) / b.outTile;
-  const down = (d.outHeight + b.outTile - 1) / b.outTile;
-  const image = tile / (across * down);
-  const tileRow = (tile - image * across * down) / across;
-  const y = tileRow * b.outTile;
-  const x = (tile - image * across * down - tileRow * across) * b.outTile;
+  let kind = NARROW;
+  if (t >= membersOf(b, SHORT).end) kind = t >= membersOf(b, NARROW).end ? SHORT | NARROW : SHORT;
+  else if (t >= membersOf(b, NARROW).first) kind = 0;
+  const across = (kind & NARROW) === 0 ? b.across : 1;
+  const down = (kind & SHORT) === 0 ? b.down : 1;
+  const ofKind = tile - kindStart(d, b, kind);
+  const image = ofKind / (across * down);
+  const inImage = ofKind - image * across * down;
+  const tileRow = inImage / across;
+  const y = b.outTile * ((kind & SHORT) === 0 ? tileRow : b.down);
+  const x = b.outTile * ((kind & NARROW) === 0 ? inImage - tileRow * across : b.across);
+  placeTile(d, b, t, kind, inPtr + <usize>image * d.inImageStride, image, y, x);
+}
+
+/**
+ * The tile's entry: its first output pixel, how many of its rows and columns are in the image, its kind, and the address
+ * of the first pixel that it sees, or 0 where these are not an undisturbed part of the image and have a table. A table
+ * moves by at most one pixel at a step, so that six of them span five pixels only if they are neighbours.
+ */
+function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
   store<i32>(placePtr, min(b.outTile, d.outHeight - y), 4);
   store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
-  const imagePtr = inPtr + <usize>image * d.inImageStride;
+  store<i32>(placePtr, kind, 12);
+  const last = b.n - 1;
+  const firstRow = tableEntry(d.rowsPtr, y, 0, d.kernelHeight, d.outHeight);
+  const lastRow = tableEntry(d.rowsPtr, y, last, d.kernelHeight, d.outHeight);
+  const firstColumn = tableEntry(d.columnsPtr, x, 0, d.kernelWidth, d.outWidth);
+  const lastColumn = tableEntry(d.columnsPtr, x, last, d.kernelWidth, d.outWidth);
+  const isInside =
+    b.n === 6 &&
+    isWhole(b) &&
+    (firstRow | firstColumn) >= 0 &&
+    lastRow - firstRow === last * d.inRowStride &&
+    lastColumn - firstColumn === last * (b.lanes << 2);
+  store<usize>(placePtr, isInside ? imagePtr + <usize>(firstRow + firstColumn) : 0, 16);
+  if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
+}
+
+/** Addresses of the pixels that a tile sees. */
+function tabulateSeen(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
   let seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
   for (let i = 0; i < b.n; ++i) {
     const row = tableEntry(d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
@@ -196,25 +303,103 @@ function productPointStride(tiles: i32): usize {
   return <usize>(GROUP_PANELS * tiles) * PRODUCT_STRIDE + 3 * CACHE_LINE;
 }
 
-/** B' d B of all channels of tile `t`, to its row of the A panels. */
-function transformTile(b: Block, t: i32): void {
-  const panel = t / b.height;
-  const chunkStride = (<usize>(b.height * DEPTH_CHUNK)) << 2;
-  const row = (<usize>((t - panel * b.height) * DEPTH_CHUNK)) << 2;
-  const rowPtr = b.panelPtr + <usize>(panel * chunksOf(b.lanes)) * chunkStride + row;
-  const step = pointStride(b.tiles, b.lanes);
+/** Whether no tile of the block is a half one. */
+function isWhole(b: Block): bool {
+  const outer = membersOf(b, SHORT | NARROW);
+  return outer.first === 0 && outer.end === b.tiles;
+}
+
+/** Where a tile's first channel goes in the A panels of the first point, if that is of the given members; 0 if of none. */
+function rowOf(b: Block, members: Members, t: i32): usize {
+  if (t < members.first || t >= members.end) return 0;
+  const row = t - members.first;
+  const panel = row / members.height;
+  const inPanel = row - panel * members.height;
+  return b.panelPtr + ((<usize>((panel * chunksOf(b.lanes) * members.height + inPanel) * DEPTH_CHUNK)) << 2);
+}
+
+/** Bytes from one chunk of a row to the next. */
+function chunkStrideOf(members: Members): usize {
+  return (<usize>(members.height * DEPTH_CHUNK)) << 2;
+}
+
+/** B' d B of all channels of tile `t`, to its rows of the A panels. */
+function transformTile(d: ConvDescriptor, b: Block, t: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  const kind = load<i32>(placePtr, 12);
+  const insidePtr = load<usize>(placePtr, 16);
   const seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
+  const members = membersOf(b, 0);
+  if (isWhole(b)) {
+    const toPtr = rowOf(b, members, t);
+    transformWhole(d, b, insidePtr, seenPtr, toPtr, chunkStrideOf(members));
+  } else {
+    transformMixed(b, kind, seenPtr, t);
+  }
+}
+
+/** A tile of a block where all points have all tiles; `fromPtr` is 0 or the first pixel of one without a table. */
+function transformWhole(
+  d: ConvDescriptor,
+  b: Block,
+  fromPtr: usize,
+  seenPtr: usize,
+  rowPtr: usize,
+  chunkStride: usize,
+): void {
+  const step = pointStride(b.tiles, b.lanes);
+  const pixelStride = (<usize>b.lanes) << 2;
   for (let channel = 0; channel < b.lanes; channel += 4) {
-    const inChunk = <usize>(channel & (DEPTH_CHUNK - 1));
-    const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + (inChunk << 2);
-    if (b.n === 6) {
-      gatherTransform6(seenPtr, (<usize>channel) << 2, b.betweenPtr);
-      inputTransform6(b.betweenPtr, toPtr, step);
-    } else {
-      gatherTransform4(seenPtr, (<usize>channel) << 2, b.betweenPtr);
+    const channelBytes = (<usize>channel) << 2;
+    const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
+    const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + inChunk;
+    if (b.n === 4) {
+      gatherTransform4(seenPtr, channelBytes, b.betweenPtr);
       inputTransform4(b.betweenPtr, toPtr, step);
+    } else {
+      if (fromPtr !== 0) stridedTransform6(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
+      else gatherTransform6<Whole>(seenPtr, channelBytes, 6, b.betweenPtr);
+      inputTransform6<Whole>(b.betweenPtr, 6, toPtr, toPtr, step);
     }
   }
+}
+
+/** A tile of a block with half tiles: each class of points has its own panels. */
+function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
+  const step = pointStride(b.tiles, b.lanes);
+  const columns = (kind & NARROW) === 0 ? 6 : 4;
+  const inner = membersOf(b, 0);
+  const short = membersOf(b, SHORT);
+  const narrow = membersOf(b, NARROW);
+  const outer = membersOf(b, SHORT | NARROW);
+  for (let channel = 0; channel < b.lanes; channel += 4) {
+    const toPtr = quadOf(b, inner, t, channel);
+    const toNarrowPtr = quadOf(b, narrow, t, channel);
+    if ((kind & SHORT) === 0) gatherTransform6<Mixed>(seenPtr, (<usize>channel) << 2, columns, b.betweenPtr);
+    else gatherTransformHalf(seenPtr, (<usize>channel) << 2, columns, b.betweenPtr);
+    alongRows(b, kind, 0, 3, toPtr, toNarrowPtr, step);
+    if ((kind & SHORT) === 0) {
+      alongRows(b, kind, 3, 2, quadOf(b, short, t, channel), quadOf(b, outer, t, channel), step);
+    }
+    alongRows(b, kind, 5, 1, toPtr, toNarrowPtr, step);
+  }
+}
+
+/** Where four channels of a tile go at the first point. */
+function quadOf(b: Block, members: Members, t: i32, channel: i32): usize {
+  const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
+  return rowOf(b, members, t) + <usize>(channel / DEPTH_CHUNK) * chunkStrideOf(members) + inChunk;
+}
+
+/**
+ * The second pass over `rows` rows from row `first` on. `toPtr`: where results go at the first point, where that is one
+ * of the inner columns; `outerPtr`: the same of the outer ones.
+ */
+function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, outerPtr: usize, step: usize): void {
+  const fromPtr = b.betweenPtr + first * 96;
+  const distance = first * 6 * step;
+  if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
+  else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
 }
 
 /**
@@ -222,33 +407,49 @@ function transformTile(b: Block, t: i32): void {
  * [n * n][groupLanes / 8 panels][lanes][columns].
  */
 function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channels: i32): void {
-  const chunkStride = (<usize>(b.height * DEPTH_CHUNK)) << 2;
-  const panelStride = chunkStride * <usize>chunksOf(b.lanes);
   const step = pointStride(b.tiles, b.lanes);
-  const isShallow = b.lanes <= DEPTH_CHUNK;
   let pointPtr = b.panelPtr;
   let weightsPtr = groupPtr + ((<usize>(first * b.lanes)) << 2);
   let productPtr = b.productPtr;
-  for (let p = 0; p < b.n * b.n; ++p) {
-    let columnsPtr = weightsPtr;
-    let columnsProductPtr = productPtr;
-    for (let column = 0; column < channels; column += 8) {
-      const width = min(8, groupLanes - first - column);
-      let panelPtr = pointPtr;
-      let tilePtr = columnsProductPtr;
-      for (let t = 0; t < b.tiles; t += b.height) {
-        const rows = min(b.height, b.tiles - t);
-        if (isShallow && rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, columnsPtr, b.lanes, tilePtr);
-        else gemmMicro<f32>(rows, width, panelPtr, chunkStride, columnsPtr, b.lanes, tilePtr);
-        panelPtr += panelStride;
-        tilePtr += <usize>rows * PRODUCT_STRIDE;
-      }
-      columnsPtr += (<usize>(b.lanes * width)) << 2;
-      columnsProductPtr += <usize>b.tiles * PRODUCT_STRIDE;
+  for (let i = 0; i < b.n; ++i) {
+    for (let j = 0; j < b.n; ++j) {
+      const without = (isOuter(b.n, i) ? SHORT : 0) | (isOuter(b.n, j) ? NARROW : 0);
+      multiplyPoint(b, membersOf(b, without), pointPtr, weightsPtr, groupLanes - first, channels, productPtr);
+      pointPtr += step;
+      weightsPtr += (<usize>(b.lanes * groupLanes)) << 2;
+      productPtr += productPointStride(b.tiles);
     }
-    pointPtr += step;
-    weightsPtr += (<usize>(b.lanes * groupLanes)) << 2;
-    productPtr += productPointStride(b.tiles);
+  }
+}
+
+/** The products of one point. `lanes`: columns that the panels from `weightsPtr` on have. */
+function multiplyPoint(
+  b: Block,
+  members: Members,
+  pointPtr: usize,
+  weightsPtr: usize,
+  lanes: i32,
+  channels: i32,
+  productPtr: usize,
+): void {
+  const height = members.height;
+  const chunkStride = chunkStrideOf(members);
+  const panelStride = chunkStride * <usize>chunksOf(b.lanes);
+  const isShallow = b.lanes <= DEPTH_CHUNK;
+  productPtr += <usize>members.first * PRODUCT_STRIDE;
+  for (let column = 0; column < channels; column += 8) {
+    const width = min(8, lanes - column);
+    let panelPtr = pointPtr;
+    let tilePtr = productPtr;
+    for (let t = members.first; t < members.end; t += height) {
+      const rows = min(height, members.end - t);
+      if (isShallow && rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, b.lanes, tilePtr);
+      else gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, b.lanes, tilePtr);
+      panelPtr += panelStride;
+      tilePtr += <usize>rows * PRODUCT_STRIDE;
+    }
+    weightsPtr += (<usize>(b.lanes * width)) << 2;
+    productPtr += <usize>b.tiles * PRODUCT_STRIDE;
   }
 }
 
@@ -266,6 +467,7 @@ function invertTile(
   const firstPixel = load<i32>(placePtr);
   const rows = load<i32>(placePtr, 4);
   const columns = load<i32>(placePtr, 8);
+  const kind = load<i32>(placePtr, 12);
   const step = productPointStride(b.tiles);
   const productPtr = b.productPtr + <usize>(panel * b.tiles + t) * PRODUCT_STRIDE;
   const rowStride = <usize>d.outWidth * d.outPixelStride;
@@ -282,8 +484,14 @@ function invertTile(
       inverseTransform2of4(fromPtr, step, b.betweenPtr);
       finish2of4(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
     } else if (b.outTile === 4) {
-      inverseTransform4of6(fromPtr, step, b.betweenPtr);
-      finish4of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
+      // A narrow tile has no products in columns 3 and 4, and nothing reads what comes of them.
+      if ((kind & SHORT) === 0) inverseTransform4of6(fromPtr, step, b.betweenPtr);
+      else inverseTransformHalf(fromPtr, step, b.betweenPtr);
+      if ((kind & NARROW) === 0) {
+        finish4of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
+      } else {
+        finishHalf(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
+      }
     } else {
       inverseTransform2of6(fromPtr, step, b.betweenPtr);
       finish2of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);

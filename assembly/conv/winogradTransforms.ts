@@ -6,20 +6,35 @@
 
 import { clampLow } from '../simd';
 
+/*
+ * What a function is compiled for: blocks of whole tiles only, or those with half tiles too. In the first case counts of
+ * rows and columns are constants, and the only caller has the function inlined, its constants outside of the loop over
+ * channels (4 % of 64->64 @32). `offsetof` tells the two apart at compile time.
+ */
+export class Whole {}
+export class Mixed {
+  count: i32;
+}
+
+/** Six if that is known, else `count`. */
+function countFor<For>(count: i32): i32 {
+  return offsetof<For>() === 0 ? 6 : count;
+}
+
 const S: f32 = <f32>Math.SQRT1_2;
 const T: f32 = <f32>Math.SQRT2;
 
 /**
- * v = B' d down the six columns of a tile, with s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s.
+ * v = B' d down `columns` columns of a tile, with s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s.
  * `seenPtr`: addresses of the tile's 36 pixels; to [6][6] vectors.
  */
-export function gatherTransform6(seenPtr: usize, channelBytes: usize, toPtr: usize): void {
+export function gatherTransform6<For>(seenPtr: usize, channelBytes: usize, columns: i32, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
-  for (let i = 0; i < 6; ++i) {
+  for (let i = 0; i < countFor<For>(columns); ++i) {
     const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
     const d1 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
     const d2 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
@@ -41,14 +56,72 @@ export function gatherTransform6(seenPtr: usize, channelBytes: usize, toPtr: usi
   }
 }
 
-/** v = B' d along the six rows of [6][6] vectors; results are `toStep` apart. */
-export function inputTransform6(fromPtr: usize, toPtr: usize, toStep: usize): void {
+/** The same down all six columns of a tile whose pixels lie in the image as in the tile, the first at `fromPtr`. */
+export function stridedTransform6(fromPtr: usize, rowStride: usize, pixelStride: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
   for (let i = 0; i < 6; ++i) {
+    const d0 = v128.load(fromPtr);
+    const d1 = v128.load(fromPtr + rowStride);
+    const d2 = v128.load(fromPtr + rowStride * 2);
+    const d3 = v128.load(fromPtr + rowStride * 3);
+    const d4 = v128.load(fromPtr + rowStride * 4);
+    const d5 = v128.load(fromPtr + rowStride * 5);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
+    const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
+    const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
+    v128.store(toPtr, f32x4.add(even1, odd1), 96);
+    v128.store(toPtr, f32x4.sub(even1, odd1), 192);
+    const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
+    const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
+    v128.store(toPtr, f32x4.add(even2, odd2), 288);
+    v128.store(toPtr, f32x4.sub(even2, odd2), 384);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), 480);
+    fromPtr += pixelStride;
+    toPtr += 16;
+  }
+}
+
+/**
+ * The same for a tile two high, on the points 0, +-s, infinity: rows 0, 1, 2 and 5 of the result, each with the factor
+ * by which F(2, 3)'s G differs from F(4, 3)'s there: -2, -3/2, -3/2, 1.
+ */
+export function gatherTransformHalf(seenPtr: usize, channelBytes: usize, columns: i32, toPtr: usize): void {
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  const even = f32x4.splat(-1.5);
+  const odd = f32x4.splat(<f32>1.5 * S);
+  for (let i = 0; i < columns; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, 72) + channelBytes);
+    const even1 = f32x4.mul(even, d2);
+    const odd1 = f32x4.mul(odd, d1);
+    v128.store(toPtr, f32x4.sub(d0, f32x4.mul(two, d2)));
+    v128.store(toPtr, f32x4.sub(even1, odd1), 96);
+    v128.store(toPtr, f32x4.add(even1, odd1), 192);
+    v128.store(toPtr, f32x4.sub(d3, f32x4.mul(half, d1)), 480);
+    seenPtr += 4;
+    toPtr += 16;
+  }
+}
+
+/**
+ * v = B' d along `rows` rows of [6][6] vectors; results are `toStep` apart, counted from `toPtr`, those at the points
+ * +-t from `outerPtr`.
+ */
+export function inputTransform6<For>(fromPtr: usize, rows: i32, toPtr: usize, outerPtr: usize, toStep: usize): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  const twoAndHalf = f32x4.splat(2.5);
+  outerPtr += toStep * 3;
+  for (let i = 0; i < countFor<For>(rows); ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);
     const d2 = v128.load(fromPtr, 32);
@@ -62,9 +135,32 @@ export function inputTransform6(fromPtr: usize, toPtr: usize, toStep: usize): vo
     v128.store(toPtr + toStep * 2, f32x4.sub(even1, odd1));
     const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
     const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
-    v128.store(toPtr + toStep * 3, f32x4.add(even2, odd2));
-    v128.store(toPtr + toStep * 4, f32x4.sub(even2, odd2));
+    v128.store(outerPtr, f32x4.add(even2, odd2));
+    v128.store(outerPtr + toStep, f32x4.sub(even2, odd2));
     v128.store(toPtr + toStep * 5, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5));
+    fromPtr += 96;
+    toPtr += toStep * 6;
+    outerPtr += toStep * 6;
+  }
+}
+
+/** The same of a tile two wide: points 0, 1, 2 and 5, with the factors of gatherTransformHalf. */
+export function inputTransformHalf(fromPtr: usize, rows: i32, toPtr: usize, toStep: usize): void {
+  const half = f32x4.splat(0.5);
+  const two = f32x4.splat(2);
+  const even = f32x4.splat(-1.5);
+  const odd = f32x4.splat(<f32>1.5 * S);
+  for (let i = 0; i < rows; ++i) {
+    const d0 = v128.load(fromPtr);
+    const d1 = v128.load(fromPtr, 16);
+    const d2 = v128.load(fromPtr, 32);
+    const d3 = v128.load(fromPtr, 48);
+    const even1 = f32x4.mul(even, d2);
+    const odd1 = f32x4.mul(odd, d1);
+    v128.store(toPtr, f32x4.sub(d0, f32x4.mul(two, d2)));
+    v128.store(toPtr + toStep, f32x4.sub(even1, odd1));
+    v128.store(toPtr + toStep * 2, f32x4.add(even1, odd1));
+    v128.store(toPtr + toStep * 5, f32x4.sub(d3, f32x4.mul(half, d1)));
     fromPtr += 96;
     toPtr += toStep * 6;
   }
@@ -102,7 +198,7 @@ export function inputTransform4(fromPtr: usize, toPtr: usize, toStep: usize): vo
   }
 }
 
-/** y = A' m of F(4, 3) down the 6 columns of products, which are [6][6] with \`step\` bytes between two; to [4][6] vectors. */
+/** y = A' m of F(4, 3) down the 6 columns of products, which are [6][6] with `step` bytes between two; to [4][6] vectors. */
 export function inverseTransform4of6(productPtr: usize, step: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
@@ -134,7 +230,24 @@ export function inverseTransform4of6(productPtr: usize, step: usize, toPtr: usiz
   }
 }
 
-/** y = A' m of F(2, 5) down the 6 columns of products, which are [6][6] with \`step\` bytes between two; to [2][6] vectors. */
+/** y = A' m of a tile two high, from rows 0, 1, 2 and 5 of the products; to [2][6] vectors. */
+export function inverseTransformHalf(productPtr: usize, step: usize, toPtr: usize): void {
+  const s = f32x4.splat(S);
+  let fromPtr = productPtr;
+  const rowStep = step * 6;
+  for (let i = 0; i < 6; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + rowStep);
+    const m2 = v128.load(fromPtr + rowStep * 2);
+    const m5 = v128.load(fromPtr + rowStep * 5);
+    v128.store(toPtr, f32x4.add(m0, f32x4.add(m1, m2)));
+    v128.store(toPtr, f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), m5), 96);
+    fromPtr += step;
+    toPtr += 16;
+  }
+}
+
+/** y = A' m of F(2, 5) down the 6 columns of products, which are [6][6] with `step` bytes between two; to [2][6] vectors. */
 export function inverseTransform2of6(productPtr: usize, step: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
@@ -158,7 +271,7 @@ export function inverseTransform2of6(productPtr: usize, step: usize, toPtr: usiz
   }
 }
 
-/** y = A' m of F(2, 3) down the 4 columns of products, which are [4][4] with \`step\` bytes between two; to [2][4] vectors. */
+/** y = A' m of F(2, 3) down the 4 columns of products, which are [4][4] with `step` bytes between two; to [2][4] vectors. */
 export function inverseTransform2of4(productPtr: usize, step: usize, toPtr: usize): void {
   let fromPtr = productPtr;
   const rowStep = step * 4;
@@ -183,7 +296,7 @@ function finishPixel(toPtr: usize, y: v128, bias: v128, addendPtr: usize, lows: 
   v128.store(toPtr, v128.and(clampLow(value, lows), keep));
 }
 
-/** y = A' m of F(4, 3) along \`rows\` rows of [4][6] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+/** y = A' m of F(4, 3) along `rows` rows of [4][6] vectors, and out with `columns` of them, as `finishPixel` says. */
 export function finish4of6(
   fromPtr: usize,
   rows: i32,
@@ -236,7 +349,39 @@ export function finish4of6(
   }
 }
 
-/** y = A' m of F(2, 5) along \`rows\` rows of [2][6] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+/** y = A' m of a tile two wide along `rows` rows of [.][6] vectors, of which 0, 1, 2 and 5 count; the rest as above. */
+export function finishHalf(
+  fromPtr: usize,
+  rows: i32,
+  columns: i32,
+  toPtr: usize,
+  rowStride: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
+): void {
+  const s = f32x4.splat(S);
+  const bias = v128.load(biasPtr);
+  const lows = f32x4.splat(low);
+  for (let i = 0; i < rows; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr, 16);
+    const m2 = v128.load(fromPtr, 32);
+    const m5 = v128.load(fromPtr, 80);
+    finishPixel(toPtr, f32x4.add(m0, f32x4.add(m1, m2)), bias, addendPtr, lows, keep);
+    if (columns > 1) {
+      const y1 = f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), m5);
+      finishPixel(toPtr + pixelStride, y1, bias, addendPtr === 0 ? 0 : addendPtr + pixelStride, lows, keep);
+    }
+    fromPtr += 96;
+    toPtr += rowStride;
+    if (addendPtr !== 0) addendPtr += rowStride;
+  }
+}
+
+/** y = A' m of F(2, 5) along `rows` rows of [2][6] vectors, and out with `columns` of them, as `finishPixel` says. */
 export function finish2of6(
   fromPtr: usize,
   rows: i32,
@@ -275,7 +420,7 @@ export function finish2of6(
   }
 }
 
-/** y = A' m of F(2, 3) along \`rows\` rows of [2][4] vectors, and out with \`columns\` of them, as \`finishPixel\` says. */
+/** y = A' m of F(2, 3) along `rows` rows of [2][4] vectors, and out with `columns` of them, as `finishPixel` says. */
 export function finish2of4(
   fromPtr: usize,
   rows: i32,

@@ -169,7 +169,7 @@ function writeDescriptor(
   algorithm: Algorithm,
 ): number {
   const { runtime } = context;
-  const [, , outHeight = 1, outWidth = 1] = context.dims(node.output);
+  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const mode = node.op === 'conv2d' ? node.paddingMode : 'zeros';
   const { pixels, lanes } = input(node, context);
@@ -196,6 +196,8 @@ function writeDescriptor(
     outChannels / groups,
     pixels * lanes * 4,
     extentOf([1, outChannels]).lanes * 4,
+    batch,
+    inWidth * lanes * 4,
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
   runtime.heap.words(descriptor, fields.length).set(fields);
