@@ -1,3 +1,5 @@
+import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK } from '../tuning';
+
 /**
  * What a convolution kernel is told, written once by the plan (src/plan/convolution.ts mirrors the order of the
  * fields). All are 32 bits wide; distances are in bytes.
@@ -33,6 +35,8 @@ export class ConvDescriptor {
   outPixelStride: usize;
   batch: i32;
   inRowStride: i32;
+  /** Pixels from one output's window to the next, at most the kernel's width; 0 where columns are dilated. */
+  columnShift: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
 }
@@ -40,10 +44,11 @@ export class ConvDescriptor {
 /**
  * Working memory of a GEMM convolution, one for each thread:
  *
- *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels ... |
+ *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
  */
 export const TILE_OFFSET: usize = 0;
 export const IMAGES_OFFSET: usize = 192;
 export const ROWS_OFFSET: usize = 216;
 export const COLUMNS_OFFSET: usize = 240;
 export const PANEL_OFFSET: usize = 320;
+export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(BLOCK_DEPTH * 4, DEPTH_CHUNK * 8));

@@ -4,9 +4,8 @@
  *   from  [outChannels][inChannels per group][taps]                    PyTorch's order, taps = height * width
  *   to    [groups][panels of tileColumns columns, in f32 the last may have 4][depth][columns]
  *
- * with depth = taps * lanes, the tap outermost, as im2col walks a channels-last image. Lanes are the input channels per
- * group, or those rounded up to 4. Columns past the last output channel of a group, and lanes past the last input
- * channel, are zero.
+ * with depth = taps * input channels per group, the tap outermost, as im2col walks a channels-last image. Columns past
+ * the last output channel of a group are zero.
  */
 
 /** Columns of a whole panel, two vectors: 8 in f32, 4 in f64. */
@@ -27,17 +26,16 @@ function pack<T>(
   groups: i32,
   outChannels: i32,
   inChannels: i32,
-  lanes: i32,
   taps: i32,
 ): void {
   for (let g = 0; g < groups; ++g) {
     for (let j = 0; j < outChannels; j += tileColumns<T>()) {
       const columns = panelColumns<T>(outChannels - j);
       for (let t = 0; t < taps; ++t) {
-        for (let c = 0; c < lanes; ++c) {
+        for (let c = 0; c < inChannels; ++c) {
           for (let column = 0; column < columns; ++column) {
             let value: f64 = 0;
-            if (j + column < outChannels && c < inChannels) {
+            if (j + column < outChannels) {
               const channel = g * outChannels + j + column;
               value = scaledWeight(weightPtr, scalePtr, (channel * inChannels + c) * taps + t, channel);
             }
@@ -62,10 +60,9 @@ export function packWeights(
   groups: i32,
   outChannels: i32,
   inChannels: i32,
-  lanes: i32,
   taps: i32,
 ): void {
-  pack<f32>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, lanes, taps);
+  pack<f32>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, taps);
 }
 
 export function packWeightsDouble(
@@ -75,10 +72,9 @@ export function packWeightsDouble(
   groups: i32,
   outChannels: i32,
   inChannels: i32,
-  lanes: i32,
   taps: i32,
 ): void {
-  pack<f64>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, lanes, taps);
+  pack<f64>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, taps);
 }
 
 /** Packs depthwise weights [channels][taps] to [taps][channels rounded up to 4]. */

@@ -28,15 +28,6 @@ export function winogradScheme(algorithm: Algorithm): { readonly m: number; read
   return (WINOGRAD as Partial<Record<Algorithm, { readonly m: number; readonly r: number }>>)[algorithm];
 }
 
-/**
- * Input channels per group that GEMM walks through: with three of them the fourth lane, which is zero, is taken along,
- * since whole vectors are copied faster than single values (5x5 3->32 @32: half the time).
- */
-export function gemmLanes(algorithm: Algorithm, inPerGroup: number, groups: number): number {
-  const lanes = (inPerGroup + 3) & ~3;
-  return algorithm === 'gemm' && groups === 1 && lanes * 3 <= inPerGroup * 4 ? lanes : inPerGroup;
-}
-
 /** The algorithms that can compute a node. */
 export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }: Runtime): Algorithm[] {
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];

@@ -7,7 +7,6 @@ import {
   type Algorithm,
   chooseAlgorithm,
   type DirectAlgorithm,
-  gemmLanes,
   WINOGRAD,
   type WinogradAlgorithm,
 } from './algorithm.js';
@@ -192,12 +191,13 @@ function writeDescriptor(
     window.kernel[0],
     window.kernel[1],
     groups,
-    gemmLanes(algorithm, node.weight.dims[1]!, groups),
+    node.weight.dims[1]!,
     outChannels / groups,
     pixels * lanes * 4,
     extentOf([1, outChannels]).lanes * 4,
     batch,
     inWidth * lanes * 4,
+    window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
   runtime.heap.words(descriptor, fields.length).set(fields);

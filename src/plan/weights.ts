@@ -6,7 +6,7 @@ import type { Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, type Tensor } from '../tensor.js';
-import { type Algorithm, gemmLanes, winogradScheme } from './algorithm.js';
+import { type Algorithm, winogradScheme } from './algorithm.js';
 
 /** A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. */
 export interface PackedWeights {
@@ -32,7 +32,7 @@ export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algor
   const packedGroups = algorithm === 'depthwise' ? 1 : groups;
   const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
-  const weightsBytes = packedDepth(weight, groups, algorithm) * biasBytes;
+  const weightsBytes = packedDepth(weight, algorithm) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = filters.norm && foldNorm(runtime, filters.norm, channels, stage);
     const sourcePtr = stage.parameter(weight);
@@ -47,10 +47,10 @@ export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algor
 }
 
 /** Packed values per output channel. */
-function packedDepth(weight: Tensor, groups: number, algorithm: Algorithm): number {
+function packedDepth(weight: Tensor, algorithm: Algorithm): number {
   const scheme = winogradScheme(algorithm);
   const [outChannels, inPerGroup] = weight.dims as [number, number];
-  if (scheme === undefined) return (weight.size / outChannels / inPerGroup) * gemmLanes(algorithm, inPerGroup, groups);
+  if (scheme === undefined) return weight.size / outChannels;
   return (scheme.m + scheme.r - 1) ** 2 * roundUp(inPerGroup, 4);
 }
 
@@ -74,8 +74,7 @@ function packInto(
     kernels.packDepthwiseWeights(sourcePtr, scalePtr, toPtr, outChannels, taps);
   } else {
     const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-    const lanes = gemmLanes(algorithm, inPerGroup, groups);
-    pack(sourcePtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, lanes, taps);
+    pack(sourcePtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, taps);
   }
 }
 

@@ -25,9 +25,9 @@ export interface Kernels {
   gemmMicroFloat: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroDouble: Kernel;
-  /** (weight, scale, packed, groups, outChannels, inChannels, lanes, taps), channels per group */
+  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
   packWeights: Kernel;
-  /** (weight, scale, packed, groups, outChannels, inChannels, lanes, taps), channels per group */
+  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
   packWeightsDouble: Kernel;
   /** (weight, scale, packed, channels, taps) */
   packDepthwiseWeights: Kernel;
