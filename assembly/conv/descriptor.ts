@@ -37,6 +37,8 @@ export class ConvDescriptor {
   inRowStride: i32;
   /** Pixels from one output's window to the next, at most the kernel's width; 0 where columns are dilated. */
   columnShift: i32;
+  /** Kernels whose products with the same input are summed; more than one in Winograd only. */
+  kernels: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
 }

@@ -22,6 +22,9 @@
  * image after image within a kind, so that the tiles with a product at some point are neighbours (14 x 14: 484 products
  * per channel pair instead of 576).
  *
+ * Several kernels over the same input whose results are added (the branches of a block in its train form, the smaller
+ * ones set into squares) share its transform and one inverse: their products are summed as if they were more channels.
+ *
  * A block of tiles at a time, so that all of it stays in L2:
  *
  *   transform   V  [n * n][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK], the A panels
@@ -33,7 +36,7 @@
  */
 
 import { chunksOf, panelRows } from '../gemm/gemm';
-import { gemmMicro, gemmMicroFull } from '../gemm/micro';
+import { gemmMicro, gemmMicroFull, zeroTilePtr } from '../gemm/micro';
 import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
@@ -77,6 +80,7 @@ class Block {
   outTile: i32;
   n: i32;
   lanes: i32;
+  kernels: i32;
   /** Whole tiles along the axes of an image, and whether a half one follows. */
   down: i32;
   across: i32;
@@ -128,6 +132,7 @@ function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32
   b.outTile = outTile;
   b.n = outTile + d.kernelHeight - 1;
   b.lanes = (d.inChannels + 3) & ~3;
+  b.kernels = d.kernels;
   b.down = wholeTiles(d.outHeight, outTile);
   b.across = wholeTiles(d.outWidth, outTile);
   b.hasShort = b.down * outTile < d.outHeight ? 1 : 0;
@@ -219,7 +224,7 @@ function winogradBlock(
     const inGroup = first - group * GROUP_CHANNELS;
     const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
-    const groupPtr = d.weightsPtr + ((<usize>(points * b.lanes * group * GROUP_CHANNELS)) << 2);
+    const groupPtr = d.weightsPtr + ((<usize>(points * b.lanes * b.kernels * group * GROUP_CHANNELS)) << 2);
     multiply(b, groupPtr, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
       for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
@@ -416,19 +421,19 @@ function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, o
 
 /**
  * All products of `channels` output channels of a group from its `first` on; the group's weights are
- * [n * n][groupLanes / 8 panels][lanes][columns].
+ * [n * n][groupLanes / 8 panels][kernels][lanes][columns].
  */
 function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channels: i32): void {
   const step = pointStride(b.tiles, b.lanes);
   let pointPtr = b.panelPtr;
-  let weightsPtr = groupPtr + ((<usize>(first * b.lanes)) << 2);
+  let weightsPtr = groupPtr + ((<usize>(first * b.lanes * b.kernels)) << 2);
   let productPtr = b.productPtr;
   for (let i = 0; i < b.n; ++i) {
     for (let j = 0; j < b.n; ++j) {
       const without = (isOuter(b.n, i) ? SHORT : 0) | (isOuter(b.n, j) ? NARROW : 0);
       multiplyPoint(b, membersOf(b, without), pointPtr, weightsPtr, groupLanes - first, channels, productPtr);
       pointPtr += step;
-      weightsPtr += (<usize>(b.lanes * groupLanes)) << 2;
+      weightsPtr += (<usize>(b.lanes * b.kernels * groupLanes)) << 2;
       productPtr += productPointStride(b.tiles);
     }
   }
@@ -453,6 +458,7 @@ function multiplyPoint(
   productPtr += <usize>members.first * PRODUCT_STRIDE;
   for (let column = 0; column < channels; column += 8) {
     const width = min(8, lanes - column);
+    const kernelBytes = (<usize>(b.lanes * width)) << 2;
     let groupPtr = pointPtr;
     let panelPtr = pointPtr;
     let beside = 0;
@@ -460,7 +466,11 @@ function multiplyPoint(
     for (let t = members.first; t < members.end; t += height) {
       const rows = min(height, members.end - t);
       if (isShallow && rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, b.lanes, tilePtr);
-      else gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, b.lanes, tilePtr);
+      else gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, b.lanes, zeroTilePtr, tilePtr);
+      for (let k = 1; k < b.kernels; ++k) {
+        const kernelPtr = weightsPtr + kernelBytes * <usize>k;
+        gemmMicro<f32>(rows, width, panelPtr, chunkStride, kernelPtr, b.lanes, tilePtr, tilePtr);
+      }
       panelPtr += besideStride;
       if (++beside === sideBySide) {
         beside = 0;
@@ -469,7 +479,7 @@ function multiplyPoint(
       }
       tilePtr += <usize>rows * PRODUCT_STRIDE;
     }
-    weightsPtr += (<usize>(b.lanes * width)) << 2;
+    weightsPtr += kernelBytes * <usize>b.kernels;
     productPtr += <usize>b.tiles * PRODUCT_STRIDE;
   }
 }

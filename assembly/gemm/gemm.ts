@@ -9,7 +9,7 @@
  */
 import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicro } from './micro';
+import { gemmMicro, zeroTilePtr } from './micro';
 import { panelColumns, tileColumns } from './pack';
 
 /**
@@ -67,7 +67,7 @@ export function gemmBlock<T>(
     let rowPtr = cPtr + ((<usize>j) << 2);
     for (let i = 0; i < m; i += height) {
       const rows = min(m - i, height);
-      gemmMicro<T>(rows, panelWidth, packedPtr, chunkStride, bPtr, depth, tilePtr);
+      gemmMicro<T>(rows, panelWidth, packedPtr, chunkStride, bPtr, depth, zeroTilePtr, tilePtr);
       if (columns === tileColumns<T>()) {
         finishWide<T>(rows, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       } else {
@@ -83,10 +83,10 @@ export function gemmBlock<T>(
 
 /** The micro-kernels as tests call them: a tile of m rows, its A in chunks of m rows. */
 export function gemmMicroFloat(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  gemmMicro<f32>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 4, bPtr, depth, tilePtr);
+  gemmMicro<f32>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 4, bPtr, depth, zeroTilePtr, tilePtr);
 }
 
 /** The same in float64, where a tile has 4 columns. */
 export function gemmMicroDouble(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  gemmMicro<f64>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 8, bPtr, depth, tilePtr);
+  gemmMicro<f64>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 8, bPtr, depth, zeroTilePtr, tilePtr);
 }

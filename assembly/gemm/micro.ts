@@ -349,8 +349,8 @@ export function microFloat(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPt
   }
 }
 
-/** Where a sum starts: zeros for the largest tile. */
-const zeroTilePtr: usize = memory.data(6 * 32, 16);
+/** Where a sum mostly starts: zeros for the largest tile. */
+export const zeroTilePtr: usize = memory.data(6 * 32, 16);
 
 /** A full tile, which is nearly all of them. */
 function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
@@ -360,7 +360,7 @@ function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, til
 
 /**
  * A tile of m <= TILE_ROWS rows over any depth, chunk by chunk. `columns`: the panel's, tileColumns or (in float32) 4.
- * `chunkStride`: bytes from one chunk of A's rows to the next.
+ * `chunkStride`: bytes from one chunk of A's rows to the next. The sum starts from the tile at `startPtr`.
  */
 export function gemmMicro<T>(
   m: i32,
@@ -369,9 +369,9 @@ export function gemmMicro<T>(
   chunkStride: usize,
   bPtr: usize,
   depth: i32,
+  startPtr: usize,
   tilePtr: usize,
 ): void {
-  let startPtr = zeroTilePtr;
   const isWide = <usize>columns * sizeof<T>() === TILE_STRIDE;
   for (; depth > 0; depth -= DEPTH_CHUNK) {
     const chunk = min(depth, DEPTH_CHUNK);

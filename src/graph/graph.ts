@@ -57,6 +57,8 @@ export interface Conv2dNode extends NodeBase {
   readonly relu?: boolean;
   /** Forced; undefined: the fastest. */
   readonly algorithm?: Algorithm | undefined;
+  /** Other convolutions of the same image that are added; their windows lie within this one's. */
+  readonly parallel?: readonly Conv2dNode[];
 }
 
 /** Inputs: image, and a residual to add where there is a second one. */

@@ -1,6 +1,7 @@
 /**
  * Fusion, Graph to Graph: a BatchNorm in evaluation mode goes into the convolution before it, an addition and a ReLU
- * into the node before them. A value that is read elsewhere is left alone.
+ * into the node before them; convolutions of one image that are added become one node. A value that is read elsewhere is
+ * left alone.
  */
 import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/graph.js';
 
@@ -8,7 +9,7 @@ import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/grap
 type Rule = (producer: Node, consumer: Node) => Node | undefined;
 
 export function fuse(graph: Graph): Graph {
-  return [absorbBatchNorm, absorbAdd, absorbRelu].reduce(applyRule, graph);
+  return [absorbBatchNorm, absorbAdd, absorbParallel, absorbRelu].reduce(applyRule, graph);
 }
 
 function applyRule(graph: Graph, rule: Rule): Graph {
@@ -47,6 +48,32 @@ const absorbAdd: Rule = (producer, consumer) => {
   if (residual.length !== 1) return undefined;
   return { ...producer, inputs: [producer.inputs[0]!, residual[0]!], output: consumer.output };
 };
+
+/** Two convolutions of the same image, the second of which adds the first: the larger one takes the other in. */
+const absorbParallel: Rule = (producer, consumer) => {
+  if (producer.op !== 'conv2d' || consumer.op !== 'conv2d' || consumer.parallel !== undefined) return undefined;
+  if (consumer.inputs[0] !== producer.inputs[0] || consumer.inputs[1] !== producer.output) return undefined;
+  const { parallel = [], ...first } = producer;
+  const common = { inputs: producer.inputs, output: consumer.output };
+  if (liesWithin(consumer, first)) return { ...first, ...common, parallel: [...parallel, consumer] };
+  const all = [first, ...parallel];
+  if (all.every((part) => liesWithin(part, consumer))) return { ...consumer, ...common, parallel: all };
+  return undefined;
+};
+
+/** Whether all taps of a convolution see what taps of another one see. */
+function liesWithin(inner: Conv2dNode, outer: Conv2dNode): boolean {
+  if (inner.groups !== outer.groups || inner.paddingMode !== outer.paddingMode) return false;
+  return [0, 1].every((axis) => {
+    const [a, b] = [inner.window, outer.window];
+    const first = b.pads[axis]! - a.pads[axis]!;
+    const last = first + (a.kernel[axis]! - 1) * a.dilation[axis]!;
+    const isSameGrid = a.stride[axis] === b.stride[axis] && a.dilation[axis] === b.dilation[axis];
+    return (
+      isSameGrid && first % b.dilation[axis]! === 0 && first >= 0 && last <= (b.kernel[axis]! - 1) * b.dilation[axis]!
+    );
+  });
+}
 
 const absorbRelu: Rule = (producer, consumer) => {
   if (consumer.op !== 'relu') return undefined;

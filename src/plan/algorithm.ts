@@ -69,6 +69,26 @@ export function chooseAlgorithm(
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }
 
+/**
+ * The Winograd scheme in which a convolution and those parallel to it share their transforms, if that is faster than one
+ * after the other; undefined if not.
+ */
+export function chooseShared(
+  node: Conv2dNode,
+  separate: readonly Conv2dNode[],
+  runtime: Runtime,
+  outDims: readonly number[],
+): WinogradAlgorithm | undefined {
+  const own = chooseAlgorithm(node, runtime, outDims);
+  if (winogradScheme(own) === undefined) return undefined;
+  const shared = own as WinogradAlgorithm;
+  if (node.algorithm !== undefined) return shared;
+  const apart = separate.reduce((sum, part) => {
+    return sum + predictCost(chooseAlgorithm(part, runtime, outDims), part, outDims);
+  }, 0);
+  return predictCost(shared, node, outDims) < apart ? shared : undefined;
+}
+
 /*
  * The cost model, in floating-point operations that the micro-kernels could have done in the same time. Fitted to
  * `npm run bench:algorithms` (Node 20, baseline), which prints what it predicts beside what is measured.
@@ -95,8 +115,9 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const taps = node.weight.size / outChannels / inChannels;
   const points = scheme === undefined ? 1 : (scheme.m + scheme.r - 1) ** 2;
   const rows = batch * Math.ceil(height / (scheme?.m ?? 1)) * Math.ceil(width / (scheme?.m ?? 1));
-  const depth = scheme === undefined ? taps * inChannels : inQuads * 4;
-  const chunks = Math.ceil(depth / 64);
+  const kernels = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;
+  const depth = kernels * (scheme === undefined ? taps * inChannels : inQuads * 4);
+  const chunks = Math.ceil(depth / 128);
   const products = points * rows * depth * outPanels * 8 * 2;
   const tiles = points * Math.ceil(rows / 5) * outPanels * chunks * COST_OF_TILE;
   const weightBytes = points * depth * outPanels * 8 * 4;

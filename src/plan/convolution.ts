@@ -5,7 +5,9 @@ import type { Runtime } from '../runtime/runtime.js';
 import { extentOf } from '../tensor.js';
 import {
   type Algorithm,
+  applicableAlgorithms,
   chooseAlgorithm,
+  chooseShared,
   type DirectAlgorithm,
   WINOGRAD,
   type WinogradAlgorithm,
@@ -24,11 +26,49 @@ const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pa
 
 /** A linear layer is a convolution of one-pixel images. */
 export function convolution(node: Conv2dNode | LinearNode, context: StepContext): Step {
+  if (node.op === 'conv2d' && node.parallel !== undefined) return parallelConvolutions(node, context);
   const window = node.op === 'conv2d' ? node.window : ONE_PIXEL;
   const algorithm = chooseAlgorithm(node, context.runtime, context.dims(node.output));
-  return algorithm in WINOGRAD
-    ? winograd(node, context, window, algorithm as WinogradAlgorithm)
-    : directConvolution(node, context, window, algorithm as DirectAlgorithm);
+  if (!(algorithm in WINOGRAD)) return directConvolution(node, context, window, algorithm as DirectAlgorithm);
+  return winograd(node, context, window, algorithm as WinogradAlgorithm, () =>
+    directConvolution(node, context, window, 'gemm'),
+  );
+}
+
+/** Convolutions of one image that are added: with shared transforms where that is faster, else one after the other. */
+function parallelConvolutions(node: Conv2dNode, context: StepContext): Step {
+  const parts = separate(node);
+  const shared = chooseShared(node, parts, context.runtime, context.dims(node.output));
+  if (shared === undefined) return inOrder(parts.map((part) => convolution(part, context)));
+  return winograd(node, context, node.window, shared, () =>
+    inOrder(
+      parts.map((part) => {
+        const [direct] = applicableAlgorithms(part, context.runtime);
+        return directConvolution(part, context, part.window, direct as DirectAlgorithm);
+      }),
+    ),
+  );
+}
+
+function inOrder(steps: readonly Step[]): Step {
+  return (at) => {
+    for (const step of steps) step(at);
+  };
+}
+
+/** By node, since packed weights are kept by node too. */
+const separated = new WeakMap<Conv2dNode, readonly Conv2dNode[]>();
+
+/** The same as nodes of one kernel each: the first writes the output, the others add to it, the last one clamps. */
+function separate(node: Conv2dNode): readonly Conv2dNode[] {
+  let parts = separated.get(node);
+  if (parts === undefined) {
+    const { parallel = [], relu, ...first } = node;
+    const adding = parallel.map((part) => ({ ...part, inputs: [node.inputs[0]!, node.output], output: node.output }));
+    parts = [first, ...adding].map((part, i) => (i === parallel.length && relu === true ? { ...part, relu } : part));
+    separated.set(node, parts);
+  }
+  return parts;
 }
 
 const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
@@ -66,13 +106,14 @@ function directConvolution(
 
 /**
  * A tile with an infinity or NaN in it, or so large a value that its transform overflows, would come out as NaN where a
- * direct sum does not: such an input, or any with such weights, is convolved by GEMM.
+ * direct sum does not: such an input, or any with such weights, takes the step of `makeDirect`.
  */
 function winograd(
   node: Conv2dNode | LinearNode,
   context: StepContext,
   window: Window,
   algorithm: WinogradAlgorithm,
+  makeDirect: () => Step,
 ): Step {
   const { runtime } = context;
   const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
@@ -84,7 +125,7 @@ function winograd(
   const { m, r } = WINOGRAD[algorithm];
   const { weightsPtr, biasPtr } = context.packed(node, algorithm);
   if (runtime.kernels.allBelow(weightsPtr, (biasPtr - weightsPtr) / 4, LARGEST_TRANSFORMED) === 0) {
-    return directConvolution(node, context, window, 'gemm');
+    return makeDirect();
   }
   const { bytes, lanes } = input(node, context);
   const points = (m + r - 1) ** 2;
@@ -97,14 +138,14 @@ function winograd(
       units: tiles,
       channels,
       canSplitChannels: true,
-      flops: 2 * tiles * points * lanes * channels,
+      flops: 2 * tiles * points * lanes * channels * kernelCount(node),
       outTile: m,
       blockTiles: winogradBlockTiles(runtime, points, tiles, lanes),
     },
     ports(node, context),
   );
   const inSlot = context.slot(node.inputs[0]!);
-  const direct = context.lazily(() => directConvolution(node, context, window, 'gemm'));
+  const direct = context.lazily(makeDirect);
   return (at) => {
     if (runtime.kernels.allBelow(at[inSlot]!, bytes / 4, LARGEST_TRANSFORMED) !== 0) {
       transformed(at);
@@ -112,6 +153,10 @@ function winograd(
       direct()(at);
     }
   };
+}
+
+function kernelCount(node: Conv2dNode | LinearNode): number {
+  return node.op === 'conv2d' ? 1 + (node.parallel?.length ?? 0) : 1;
 }
 
 /** What is known of a job before its addresses are. */
@@ -198,6 +243,7 @@ function writeDescriptor(
     batch,
     inWidth * lanes * 4,
     window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
+    kernelCount(node),
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
   runtime.heap.words(descriptor, fields.length).set(fields);

@@ -85,8 +85,7 @@ export class Executable {
     this.#packed.set(node, ofNode);
     let packed = ofNode.get(algorithm);
     if (packed === undefined) {
-      const { norm, groups } = node.op === 'conv2d' ? node : { norm: undefined, groups: 1 };
-      packed = packFilters(this.#runtime, { weight: node.weight, bias: node.bias, norm, groups }, algorithm);
+      packed = packFilters(this.#runtime, node, algorithm);
       ofNode.set(algorithm, packed);
     }
     return packed;

@@ -2,7 +2,7 @@
  * Parameters as kernels want them: packed once per executable, whatever the input's shape. BatchNorms are folded on the
  * way, in float64.
  */
-import type { Norm } from '../graph/graph.js';
+import type { Conv2dNode, LinearNode, Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, type Tensor } from '../tensor.js';
@@ -15,18 +15,12 @@ export interface PackedWeights {
   readonly biasPtr: number;
 }
 
-export interface Filters {
-  /** [outChannels, inChannels / groups, taps...] */
-  readonly weight: Tensor;
-  readonly bias: Tensor | undefined;
-  readonly norm: Norm | undefined;
-  readonly groups: number;
-}
-
 /** @throws OutOfMemoryError, with nothing left allocated */
-export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algorithm): PackedWeights {
-  const { heap } = runtime;
-  const { weight, groups } = filters;
+export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights {
+  if (node.op === 'conv2d' && node.parallel !== undefined) return packParallel(runtime, node, algorithm);
+  const { weight } = node;
+  const groups = node.op === 'conv2d' ? node.groups : 1;
+  const norm = node.op === 'conv2d' ? node.norm : undefined;
   const channels = weight.dims[0]!;
   // A depthwise convolution's channels are packed as one group.
   const packedGroups = algorithm === 'depthwise' ? 1 : groups;
@@ -34,16 +28,80 @@ export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algor
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
   const weightsBytes = packedDepth(weight, algorithm) * biasBytes;
   return withStaging(runtime, (stage) => {
-    const folded = filters.norm && foldNorm(runtime, filters.norm, channels, stage);
+    const folded = norm && foldNorm(runtime, norm, channels, stage);
     const sourcePtr = stage.parameter(weight);
-    const bias = folded ? stage.doubles(folded.shiftPtr, channels) : filters.bias?.data;
-    const allocation = heap.allocate(weightsBytes + biasBytes);
-    const biasPtr = allocation.ptr + weightsBytes;
-    const view = algorithm === 'gemmDouble' ? heap.doubles(biasPtr, biasCount) : heap.floats(biasPtr, biasCount);
+    const bias = folded ? stage.doubles(folded.shiftPtr, channels) : node.bias?.data;
+    const packed = allocatePacked(runtime, weightsBytes, biasBytes);
+    const view =
+      algorithm === 'gemmDouble'
+        ? runtime.heap.doubles(packed.biasPtr, biasCount)
+        : runtime.heap.floats(packed.biasPtr, biasCount);
     writeBias(view, bias, packedGroups);
-    packInto(runtime, algorithm, weight, groups, sourcePtr, folded?.scalePtr ?? 0, allocation.ptr);
-    return { allocation, weightsPtr: allocation.ptr, biasPtr };
+    packInto(runtime, algorithm, weight, groups, sourcePtr, folded?.scalePtr ?? 0, packed.weightsPtr);
+    return packed;
   });
+}
+
+function allocatePacked({ heap }: Runtime, weightsBytes: number, biasBytes: number): PackedWeights {
+  const allocation = heap.allocate(weightsBytes + biasBytes);
+  return { allocation, weightsPtr: allocation.ptr, biasPtr: allocation.ptr + weightsBytes };
+}
+
+/**
+ * A convolution and others within its window, for Winograd: packed as one whose input channels are those of all of them,
+ * the lanes of each rounded up. Scales are applied and biases added in float64.
+ */
+function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm): PackedWeights {
+  const parts = [node, ...(node.parallel ?? [])];
+  const [outChannels, inChannels, height, width] = node.weight.dims as [number, number, number, number];
+  const lanes = roundUp(inChannels, 4);
+  const depth = parts.length * lanes;
+  const kernels = new Float32Array(outChannels * depth * height * width);
+  const bias = new Float64Array(outChannels);
+  return withStaging(runtime, (stage) => {
+    parts.forEach((part, at) => {
+      const folded = part.norm && foldNorm(runtime, part.norm, outChannels, stage);
+      const scale = folded && stage.doubles(folded.scalePtr, outChannels);
+      const shift = folded ? stage.doubles(folded.shiftPtr, outChannels) : part.bias?.data;
+      for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
+      setKernels(kernels, node, part, scale, at * lanes, depth);
+    });
+    const sourcePtr = stage.floats(kernels);
+    const { m, r } = winogradScheme(algorithm)!;
+    const biasCount = roundUp(outChannels, 4);
+    const packed = allocatePacked(runtime, (m + r - 1) ** 2 * depth * biasCount * 4, biasCount * 4);
+    writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
+    const { kernels: wasm, scratchPtr } = runtime;
+    wasm.packWinogradWeights(sourcePtr, 0, packed.weightsPtr, outChannels, depth, r, m + r - 1, scratchPtr);
+    return packed;
+  });
+}
+
+/** Sets the kernels of `part` into windows of `node`'s size, from input channel `first` of `depth` on. */
+function setKernels(
+  target: Float32Array,
+  node: Conv2dNode,
+  part: Conv2dNode,
+  scale: Float64Array | undefined,
+  first: number,
+  depth: number,
+): void {
+  const [outChannels, inChannels, height, width] = part.weight.dims as [number, number, number, number];
+  const [fullHeight, fullWidth] = node.window.kernel;
+  const row = node.window.pads[0] - part.window.pads[0];
+  const column = node.window.pads[1] - part.window.pads[1];
+  const values = part.weight.data;
+  let from = 0;
+  for (let o = 0; o < outChannels; o++) {
+    for (let c = 0; c < inChannels; c++) {
+      const window = (o * depth + first + c) * fullHeight * fullWidth;
+      for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+          target[window + (row + y) * fullWidth + column + x] = values[from++]! * (scale?.[o] ?? 1);
+        }
+      }
+    }
+  }
 }
 
 /** Packed values per output channel. */
@@ -97,6 +155,8 @@ export interface Staging {
   /** Address of a tensor's values in row-major order. */
   parameter(tensor: Tensor): number;
   optional(tensor: Tensor | undefined): number;
+  /** Address of a copy. */
+  floats(values: Float32Array): number;
   /** Address of uninitialised memory. */
   allocate(bytes: number): number;
   /** Copy of float64 values. */
@@ -110,18 +170,21 @@ export function withStaging<T>(runtime: Runtime, work: (stage: Staging) => T): T
     allocations.push(allocation);
     return allocation.ptr;
   };
-  const parameter = (tensor: Tensor): number => {
-    const resident = residentPtr(tensor, runtime, 'planar');
-    if (resident !== undefined) return resident;
-    const values = tensor.data;
+  const floats = (values: Float32Array): number => {
     const ptr = allocate(values.byteLength);
     runtime.heap.floats(ptr, values.length).set(values);
     return ptr;
+  };
+  const parameter = (tensor: Tensor): number => {
+    const resident = residentPtr(tensor, runtime, 'planar');
+    if (resident !== undefined) return resident;
+    return floats(tensor.data);
   };
   try {
     return work({
       parameter,
       optional: (tensor) => (tensor === undefined ? 0 : parameter(tensor)),
+      floats,
       allocate,
       doubles: (ptr, count) => runtime.heap.doubles(ptr, count).slice(),
     });
