@@ -655,6 +655,7 @@ test('createRuntime: options', async () => {
     );
   };
   await rejects({ simd: 'avx' }, RangeError, 'simd', 'avx');
+  for (const memory of ['big', '', null]) await rejects({ memory }, RangeError, 'memory', JSON.stringify(memory));
   for (const threads of [0, 1.5, Number.NaN, -1]) await rejects({ threads }, RangeError, 'threads', `${threads}`);
   for (const maximumMemory of [0, Number.NaN, -1, 2 ** 33]) {
     await rejects({ maximumMemory }, RangeError, 'maximumMemory', `${maximumMemory}`);

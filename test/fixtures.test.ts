@@ -4,7 +4,15 @@
  * trust it stand on PyTorch too.
  */
 import { readdirSync } from 'node:fs';
-import { ACBlock, type ACBlockOptions, fuseStateDict, lenet5bn, type StateDict, type Tensor } from 'acnet-wasm';
+import {
+  ACBlock,
+  type ACBlockOptions,
+  createRuntime,
+  fuseStateDict,
+  lenet5bn,
+  type StateDict,
+  type Tensor,
+} from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -21,6 +29,7 @@ import {
   type Build,
   readFixture,
   relativeError,
+  sameBits,
   sumOfSquaredDifferences,
   supportedBuilds,
   take,
@@ -46,6 +55,7 @@ interface Config {
 const TOLERANCE = { output: 5e-6, train: 2e-5, running: 1e-6, fused: 1e-6, network: 1e-5 };
 // What the reference implementation prints for these shapes.
 const SQUARED_DIFFERENCE = 8e-10;
+const ALGORITHMS = ['gemm', 'gemmDouble', 'depthwise', 'winograd4x3', 'winograd2x3', 'winograd2x5'] as const;
 const builds = await supportedBuilds();
 const files = readdirSync('test/fixtures/acblock').filter((name) => name.endsWith('.safetensors'));
 
@@ -118,6 +128,7 @@ for (const file of files) {
 
 for (const simd of builds) {
   for (const file of files) test(`${simd}: ${file}`, () => checkBlock(simd, file));
+  test(`${simd}: every block by every algorithm that can compute it, with 1, 2 and 3 threads`, () => checkForced(simd));
   test(`${simd}: lenet5bn, three branches`, () => checkAcbNetwork(simd));
   test(`${simd}: lenet5bn, plain`, () => checkBaseNetwork(simd));
 }
@@ -164,6 +175,42 @@ async function checkBlock(simd: Build, file: string): Promise<void> {
     fresh.dispose();
     for (const tensor of Object.values(fused)) tensor.dispose();
   });
+}
+
+/** Both forms of every block; the bits do not depend on the number of threads. */
+async function checkForced(simd: Build): Promise<void> {
+  const runtimes = await Promise.all([1, 2, 3].map((threads) => createRuntime({ simd, threads })));
+  const counts = Object.fromEntries(ALGORITHMS.map((algorithm) => [algorithm, 0]));
+  for (const file of files) {
+    const { tensors, config, state } = readBlock(file);
+    for (const algorithm of ALGORITHMS) {
+      const outputs = runtimes.map((runtime) => {
+        const block = new ACBlock(runtime, { ...config, algorithm } as ACBlockOptions).loadStateDict(state).eval();
+        const forms = applies(block, tensors.input!)
+          ? [take(block.forward(tensors.input!)), take(block.switchToDeploy().forward(tensors.input!))]
+          : [];
+        block.dispose();
+        return forms;
+      });
+      for (const [form, values] of outputs[0]!.entries()) {
+        counts[algorithm]!++;
+        within(values, tensors.output_eval!, TOLERANCE.output, `${file} by ${algorithm}`);
+        for (const other of outputs) assert.ok(sameBits(other[form]!, values), `${file} by ${algorithm}: bits`);
+      }
+    }
+  }
+  for (const [algorithm, count] of Object.entries(counts)) assert.ok(count > 0, `nothing was computed by ${algorithm}`);
+  for (const runtime of runtimes) runtime.dispose();
+}
+
+function applies(block: ACBlock, input: Tensor): boolean {
+  try {
+    block.forward(input).dispose();
+    return true;
+  } catch (error) {
+    assert.match(String(error), 'cannot compute');
+    return false;
+  }
 }
 
 function checkTraining(block: ACBlock, tensors: StateDict): void {

@@ -2,10 +2,10 @@
  * Memory in use returns to where it was, to the byte, and reserved memory does not grow after the first forward:
  * over 100,000 forwards, over 10,000 blocks made and disposed of, and over tensors that nobody disposed of.
  */
-import { ACBlock, type Runtime, type StateDict, Tensor } from 'acnet-wasm';
+import { ACBlock, Conv2d, createRuntime, type Runtime, type StateDict, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { randomNd, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
+import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
 
 const FORWARDS = 100_000;
 const TRAINING_FORWARDS = 20_000;
@@ -130,6 +130,19 @@ for (const simd of await supportedBuilds()) {
       }));
   }
 
+  test(`${simd}: working memory of a convolution does not grow with the image`, () =>
+    withRuntime(simd, (runtime) => {
+      for (const kernelSize of [1, 3, 5]) {
+        const conv = new Conv2d(runtime, { inChannels: 8, outChannels: 8, kernelSize, padding: kernelSize >> 1 });
+        const input = new Tensor('float32', new Float32Array(8 * 700 * 900), [1, 8, 700, 900]).to(runtime);
+        const { used } = runtime.memory;
+        const output = conv.forward(input);
+        const working = runtime.memory.used - used - output.size * 4;
+        assert.ok(working < 100_000, `${kernelSize} x ${kernelSize}: ${working} bytes`);
+        for (const thing of [conv, input, output]) thing.dispose();
+      }
+    }));
+
   test(`${simd}: a dispose() too many frees nothing of anybody else`, () =>
     withRuntime(simd, (runtime) => {
       const first = toTensor(INPUT).to(runtime);
@@ -161,6 +174,26 @@ for (const simd of await supportedBuilds()) {
       }));
   }
 }
+
+test('transformed weights are accounted for, and memory: small does without them', async () => {
+  const [fast, small] = [await createRuntime({ memory: 'fast' }), await createRuntime({ memory: 'small' })];
+  const state = { weight: toTensor(randomNd(random, [64, 64, 3, 3])), bias: toTensor(randomNd(random, [64])) };
+  const input = toTensor(randomNd(random, [1, 64, 32, 32]));
+  const outputs = [fast, small].map((runtime) => {
+    const conv = new Conv2d(runtime, { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1 });
+    const { data } = conv.loadStateDict(state).forward(input);
+    // F(4x4, 3x3) has 36 values where a kernel has 9.
+    assert.is(runtime.memory.transforms, runtime === fast ? 64 * 64 * (36 - 9) * 4 : 0);
+    conv.dispose();
+    assert.is(runtime.memory.transforms, 0);
+    return data;
+  });
+  assert.ok(relativeError(outputs[1]!, outputs[0]!) < 1e-5);
+  const forced = new Conv2d(small, { inChannels: 4, outChannels: 4, kernelSize: 3, algorithm: 'winograd2x3' });
+  forced.forward(new Tensor('float32', new Float32Array(100), [1, 4, 5, 5])).dispose();
+  assert.is(small.memory.transforms, 4 * 4 * (16 - 9) * 4, 'what is forced is done');
+  for (const runtime of [fast, small]) runtime.dispose();
+});
 
 /** In a function of its own, so that nothing on the stack holds on to the last tensor. */
 function dropTensors(runtime: Runtime, block: ACBlock): void {

@@ -28,7 +28,7 @@ export function winogradScheme(algorithm: Algorithm): { readonly m: number; read
   return (WINOGRAD as Partial<Record<Algorithm, { readonly m: number; readonly r: number }>>)[algorithm];
 }
 
-/** The algorithms that can compute a node. */
+/** The algorithms that can compute a node. The first transforms no weights. */
 export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }: Runtime): Algorithm[] {
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];
   const gemm = kernels.sumsInDouble(node.weight.size / outChannels) ? 'gemmDouble' : 'gemm';
@@ -64,7 +64,8 @@ export function chooseAlgorithm(
     }
     return node.algorithm;
   }
-  if (applicable.length === 1 || applicable[0] === 'depthwise' || applicable[0] === 'gemmDouble') return applicable[0]!;
+  if (!runtime.transformsWeights || applicable[0] === 'depthwise' || applicable[0] === 'gemmDouble')
+    return applicable[0]!;
   const costs = applicable.map((algorithm) => predictCost(algorithm, node, outDims));
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }

@@ -27,11 +27,12 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
   const weightsBytes = packedDepth(weight, algorithm) * biasBytes;
+  const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = norm && foldNorm(runtime, norm, channels, stage);
     const sourcePtr = stage.parameter(weight);
     const bias = folded ? stage.doubles(folded.shiftPtr, channels) : node.bias?.data;
-    const packed = allocatePacked(runtime, weightsBytes, biasBytes);
+    const packed = allocatePacked(runtime, weightsBytes, biasBytes, plainBytes);
     const view =
       algorithm === 'gemmDouble'
         ? runtime.heap.doubles(packed.biasPtr, biasCount)
@@ -42,8 +43,9 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   });
 }
 
-function allocatePacked({ heap }: Runtime, weightsBytes: number, biasBytes: number): PackedWeights {
-  const allocation = heap.allocate(weightsBytes + biasBytes);
+/** @param plainBytes what the weights take where they are not transformed */
+function allocatePacked({ heap }: Runtime, weightsBytes: number, biasBytes: number, plainBytes: number): PackedWeights {
+  const allocation = heap.allocate(weightsBytes + biasBytes, weightsBytes - plainBytes);
   return { allocation, weightsPtr: allocation.ptr, biasPtr: allocation.ptr + weightsBytes };
 }
 
@@ -69,7 +71,8 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
     const sourcePtr = stage.floats(kernels);
     const { m, r } = winogradScheme(algorithm)!;
     const biasCount = roundUp(outChannels, 4);
-    const packed = allocatePacked(runtime, (m + r - 1) ** 2 * depth * biasCount * 4, biasCount * 4);
+    const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
+    const packed = allocatePacked(runtime, (m + r - 1) ** 2 * depth * biasCount * 4, biasCount * 4, plainBytes);
     writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
     const { kernels: wasm, scratchPtr } = runtime;
     wasm.packWinogradWeights(sourcePtr, 0, packed.weightsPtr, outChannels, depth, r, m + r - 1, scratchPtr);

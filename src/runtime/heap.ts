@@ -17,16 +17,23 @@ interface Block {
   bytes: number;
 }
 
+interface UsedBlock extends Block {
+  /** Bytes that a slower but smaller form of the contents would not need. */
+  overhead: number;
+}
+
 /** A piece of linear memory. Whoever drops it without `free` gives it back when it is garbage collected. */
 export class Allocation {
   readonly ptr: number;
   readonly bytes: number;
+  readonly overhead: number;
   #heap: Heap | undefined;
 
-  constructor(heap: Heap, block: Block) {
+  constructor(heap: Heap, block: UsedBlock) {
     this.#heap = heap;
     this.ptr = block.ptr;
     this.bytes = block.bytes;
+    this.overhead = block.overhead;
   }
 
   get isFree(): boolean {
@@ -45,12 +52,13 @@ export class Heap {
   readonly #maximum: number;
   /** Free blocks in address order, no two of them neighbours. */
   readonly #free: Block[] = [];
-  readonly #abandoned = new FinalizationRegistry<Block>((block) => this.#giveBack(block));
+  readonly #abandoned = new FinalizationRegistry<UsedBlock>((block) => this.#giveBack(block));
   /** What the innermost `undoOnError` has to free. */
   #recorded: Allocation[] | undefined;
   #end: number;
   #used = 0;
   #peak = 0;
+  #overhead = 0;
   #floats: Float32Array;
 
   /** @param base first byte that may be given out. @param maximum bytes that `memory` may grow to. */
@@ -72,15 +80,25 @@ export class Heap {
     return this.#peak;
   }
 
+  /** Bytes of those in use that are overhead. */
+  get overhead(): number {
+    return this.#overhead;
+  }
+
   get reserved(): number {
     return this.#memory.buffer.byteLength;
   }
 
-  /** Best fit, else new memory. @throws OutOfMemoryError */
-  allocate(bytes: number): Allocation {
+  /**
+   * Best fit, else new memory.
+   * @param overhead how many of the bytes a slower but smaller form of the contents would not need
+   * @throws OutOfMemoryError
+   */
+  allocate(bytes: number, overhead = 0): Allocation {
     const size = roundUp(Math.max(bytes, 1), ALIGNMENT);
-    const block = this.#takeFree(size) ?? this.#extend(size);
+    const block = { ...(this.#takeFree(size) ?? this.#extend(size)), overhead };
     this.#used += size;
+    this.#overhead += overhead;
     this.#peak = Math.max(this.#peak, this.#used);
     const allocation = new Allocation(this, block);
     this.#abandoned.register(allocation, block, allocation);
@@ -107,7 +125,7 @@ export class Heap {
 
   release(allocation: Allocation): void {
     this.#abandoned.unregister(allocation);
-    this.#giveBack({ ptr: allocation.ptr, bytes: allocation.bytes });
+    this.#giveBack(allocation);
   }
 
   /** A view that holds until the next allocation. */
@@ -164,15 +182,16 @@ export class Heap {
     }
   }
 
-  #giveBack(block: Block): void {
+  #giveBack(block: UsedBlock): void {
     this.#used -= block.bytes;
+    this.#overhead -= block.overhead;
     let at = this.#firstAfter(block.ptr);
     const before = this.#free[at - 1];
     if (before !== undefined && before.ptr + before.bytes === block.ptr) {
       before.bytes += block.bytes;
       at -= 1;
     } else {
-      this.#free.splice(at, 0, { ...block });
+      this.#free.splice(at, 0, { ptr: block.ptr, bytes: block.bytes });
     }
     const joined = this.#free[at]!;
     const after = this.#free[at + 1];

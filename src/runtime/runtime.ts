@@ -23,6 +23,11 @@ export interface RuntimeOptions {
    * runtime goes on with one. Results do not depend on it.
    */
   threads?: number;
+  /**
+   * `'fast'` (the default) lets convolutions transform their weights where that makes them faster: 4 times the bytes of
+   * 3 x 3 kernels, at most (`memory.transforms` tells how many). `'small'` does without.
+   */
+  memory?: 'fast' | 'small';
   /** Bytes that the runtime's memory may grow to; by default all that 32 bits can address (4 GiB). */
   maximumMemory?: number;
   /** The kernels of the chosen `simd`, when they are not to come from the package: see its `*.wasm` subpaths. */
@@ -49,6 +54,8 @@ export interface MemoryUse {
   readonly peak: number;
   /** Taken from the system; it never shrinks. */
   readonly reserved: number;
+  /** Of those in use, what weights transformed for speed take beyond plain ones. */
+  readonly transforms: number;
 }
 
 /** Made by {@link createRuntime}. */
@@ -73,8 +80,13 @@ export class Runtime {
 
   /** Bytes used now, at most, and taken from the system. All zero after `dispose`. */
   get memory(): MemoryUse {
-    const heap = this.#core?.heap;
-    return { used: heap?.used ?? 0, peak: heap?.peak ?? 0, reserved: heap?.reserved ?? 0 };
+    const { used = 0, peak = 0, reserved = 0, overhead = 0 } = this.#core?.heap ?? {};
+    return { used, peak, reserved, transforms: overhead };
+  }
+
+  /** Whether weights may be transformed to a larger form. @internal */
+  get transformsWeights(): boolean {
+    return this.#alive().transformsWeights;
   }
 
   /** Lets go of the memory. Whatever lives in it cannot be used any more. A second call does nothing. */
@@ -131,6 +143,7 @@ interface Core {
   readonly scratchPtr: number;
   readonly threads: number;
   readonly pool: Pool | undefined;
+  readonly transformsWeights: boolean;
 }
 
 /**
@@ -143,31 +156,37 @@ interface Core {
  * runtime.dispose();
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const { simd = 'auto', threads = 1, maximumMemory = LARGEST_MEMORY, wasm } = options;
-  checkOptions(simd, threads, maximumMemory);
+  const { simd = 'auto', threads = 1, memory = 'fast', maximumMemory = LARGEST_MEMORY, wasm } = options;
+  checkOptions(simd, threads, memory, maximumMemory);
   const features = probe(simd);
   const build = chooseBuild(simd, features);
   const maximum = Math.floor(maximumMemory / PAGE);
   const binary = await loadBinary(build, wasm);
-  if (threads > 1) {
-    try {
-      const core = await startThreads(threads, binary, maximum);
-      return new Runtime(build, { ...features, threads: { available: true } }, core);
-    } catch (error) {
-      if (error instanceof OutOfMemoryError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      return new Runtime(
-        build,
-        { ...features, threads: { available: false, reason } },
-        await startAlone(binary, maximum),
-      );
-    }
-  }
-  const alone: Capability = { available: false, reason: 'one thread was asked for' };
-  return new Runtime(build, { ...features, threads: alone }, await startAlone(binary, maximum));
+  const { core, capability } = await start(threads, binary, maximum);
+  return new Runtime(build, { ...features, threads: capability }, { ...core, transformsWeights: memory === 'fast' });
 }
 
-async function startAlone(binary: Binary, maximum: number): Promise<Core> {
+type Started = Omit<Core, 'transformsWeights'>;
+
+/** With as many threads as were asked for, or with one and the reason why. */
+async function start(
+  threads: number,
+  binary: Binary,
+  maximum: number,
+): Promise<{ core: Started; capability: Capability }> {
+  let reason = 'one thread was asked for';
+  if (threads > 1) {
+    try {
+      return { core: await startThreads(threads, binary, maximum), capability: { available: true } };
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) throw error;
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return { core: await startAlone(binary, maximum), capability: { available: false, reason } };
+}
+
+async function startAlone(binary: Binary, maximum: number): Promise<Started> {
   const memory = new WebAssembly.Memory({ initial: 1, maximum });
   const kernels = await instantiateKernels(binary, memory);
   const { heap, scratchPtrs } = layOut(memory, kernels, maximum, 1);
@@ -175,7 +194,7 @@ async function startAlone(binary: Binary, maximum: number): Promise<Core> {
 }
 
 /** @throws Error that says why there can be no threads */
-async function startThreads(threads: number, binary: Binary, maximum: number): Promise<Core> {
+async function startThreads(threads: number, binary: Binary, maximum: number): Promise<Started> {
   if (typeof SharedArrayBuffer === 'undefined') {
     throw new Error('there is no SharedArrayBuffer here; a page must be cross-origin isolated');
   }
@@ -202,7 +221,7 @@ function layOut(
   return { heap: new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE), scratchPtrs, controlPtr };
 }
 
-function checkOptions(simd: string, threads: number, maximumMemory: number): void {
+function checkOptions(simd: string, threads: number, memory: string, maximumMemory: number): void {
   if (simd !== 'auto' && simd !== 'baseline' && simd !== 'relaxed') {
     throw new RangeError(`createRuntime: simd must be 'auto', 'baseline' or 'relaxed', got ${JSON.stringify(simd)}`);
   }
@@ -210,6 +229,9 @@ function checkOptions(simd: string, threads: number, maximumMemory: number): voi
     throw new RangeError(
       `createRuntime: threads must be a whole number from 1 to ${MOST_THREADS}, got ${String(threads)}`,
     );
+  }
+  if (memory !== 'fast' && memory !== 'small') {
+    throw new RangeError(`createRuntime: memory must be 'fast' or 'small', got ${JSON.stringify(memory)}`);
   }
   if (!(maximumMemory >= PAGE && maximumMemory <= LARGEST_MEMORY)) {
     throw new RangeError(

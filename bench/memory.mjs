@@ -1,0 +1,37 @@
+// npm run bench:memory: what one 3x3 convolution 64->64 on a large image takes beyond its activations, and what weights
+// transformed for speed cost, in bytes of the runtime's memory and in time.
+import { Conv2d, createRuntime, Tensor } from 'acnet-wasm';
+
+const SIZE = 2048;
+const CHANNELS = 64;
+const ACTIVATION_BYTES = CHANNELS * SIZE * SIZE * 4;
+
+const host = new Tensor('float32', new Float32Array(CHANNELS * SIZE * SIZE).fill(0.5), [1, CHANNELS, SIZE, SIZE]);
+for (const memory of ['fast', 'small']) {
+  const runtime = await createRuntime({ memory });
+  const conv = new Conv2d(runtime, { inChannels: CHANNELS, outChannels: CHANNELS, kernelSize: 3, padding: 1 });
+  const parameters = runtime.memory.used;
+  const input = host.to(runtime);
+  warmUp(runtime, conv);
+  const start = performance.now();
+  const output = conv.forward(input);
+  const seconds = (performance.now() - start) / 1000;
+  const { used, transforms } = runtime.memory;
+  const working = used - 2 * ACTIVATION_BYTES - parameters;
+  const gflops = (2 * 9 * CHANNELS * ACTIVATION_BYTES) / 4 / seconds / 1e9;
+  console.log(
+    `memory '${memory}': 3x3 ${CHANNELS}->${CHANNELS} @${SIZE}: activations ${megabytes(2 * ACTIVATION_BYTES)}, beside them ` +
+      `${megabytes(working)} (transforms ${megabytes(transforms)}); ${seconds.toFixed(2)} s, ${gflops.toFixed(0)} GF/s`,
+  );
+  for (const thing of [output, input, conv, runtime]) thing.dispose();
+}
+
+function warmUp(runtime, conv) {
+  const small = new Tensor('float32', new Float32Array(CHANNELS * 32 * 32), [1, CHANNELS, 32, 32]).to(runtime);
+  for (let i = 0; i < 100; i++) conv.forward(small).dispose();
+  small.dispose();
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+}
