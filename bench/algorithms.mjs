@@ -1,6 +1,7 @@
 // npm run bench:algorithms: every algorithm that can compute a convolution, on the shapes of the paper's networks, and
 // the one that the cost model of src/plan/algorithm.ts chooses. A choice is good when it is within 10 % of the fastest.
-import { Conv2d, createRuntime, Tensor } from 'acnet-wasm';
+import { createRuntime } from 'acnet-wasm';
+import { disposeLayer, prepareLayer, repeat } from './layer.mjs';
 import { median } from './measure.mjs';
 import { nameOf, shapes, workOf } from './shapes.mjs';
 
@@ -22,23 +23,20 @@ console.log(`\n${good} of ${ratios.length} choices are within 10 % of the fastes
 runtime.dispose();
 
 function compare(shape) {
-  const [inChannels, outChannels, size, kernelSize, stride, padding] = shape;
-  const data = Float32Array.from({ length: inChannels * size * size }, (_, i) => Math.sin(i));
-  const input = new Tensor('float32', data, [1, inChannels, size, size]).to(runtime);
   const layers = {};
   for (const algorithm of [...ALGORITHMS, undefined]) {
-    const layer = new Conv2d(runtime, { inChannels, outChannels, kernelSize, stride, padding, algorithm });
+    const side = prepareLayer(runtime, shape, { algorithm });
     try {
-      repeat(layer, input, 100);
-      layers[algorithm ?? 'auto'] = layer;
+      repeat(side, 100);
+      layers[algorithm ?? 'auto'] = side;
     } catch {
-      layer.dispose();
+      disposeLayer(side);
     }
   }
   const names = Object.keys(layers);
   const times = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const name of names) times[name].push(repeat(layers[name], input, MILLISECONDS));
+    for (const name of names) times[name].push(repeat(layers[name], MILLISECONDS));
   }
   const { flops } = workOf(shape);
   const cell = (name) => (times[name] ? median(times[name]).toFixed(3) : '-').padStart(13);
@@ -48,17 +46,6 @@ function compare(shape) {
   console.log(
     `${nameOf(shape).padEnd(22)}${ALGORITHMS.map(cell).join('')}${cell('auto')}  ${ratio.toFixed(2)}, ${rate} GF/s`,
   );
-  for (const thing of [input, ...Object.values(layers)]) thing.dispose();
+  for (const side of Object.values(layers)) disposeLayer(side);
   return ratio;
-}
-
-/** Runs for so many milliseconds; returns those of one run. */
-function repeat(layer, input, milliseconds) {
-  const start = performance.now();
-  let count = 0;
-  do {
-    layer.forward(input).dispose();
-    count++;
-  } while (performance.now() - start < milliseconds);
-  return (performance.now() - start) / count;
 }

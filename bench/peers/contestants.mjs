@@ -10,19 +10,21 @@ import { readFileSync } from 'node:fs';
 import { ACBlock, createRuntime, Tensor } from '../../dist/index.js';
 import { onnxConv } from './onnxModel.mjs';
 
-/** The merged block, input resident. */
-async function openOurs(simd) {
+/**
+ * A block, input resident: merged, or (`form` 'train') in evaluation mode with three real branches that together are the
+ * convolution of the others.
+ */
+async function openOurs(simd, form) {
   const runtime = await createRuntime({ simd });
   return {
     name: 'acnet-wasm',
     version: versionOf('../../package.json'),
     simd: runtime.simd,
     prepare({ inChannels, outChannels, size, kernel, stride, padding }, { input, weight, bias }) {
-      const options = { inChannels, outChannels, kernelSize: kernel, stride, padding, form: 'deploy' };
-      const block = new ACBlock(runtime, options).eval().loadStateDict({
-        'fused_conv.weight': new Tensor('float32', weight, [outChannels, inChannels, kernel, kernel]),
-        'fused_conv.bias': new Tensor('float32', bias, [outChannels]),
-      });
+      const options = { inChannels, outChannels, kernelSize: kernel, stride, padding, form };
+      const block = new ACBlock(runtime, options).eval();
+      const dims = [outChannels, inChannels, kernel, kernel];
+      block.loadStateDict(form === 'train' ? branches(weight, bias, dims) : merged(weight, bias, dims));
       const resident = new Tensor('float32', input, [1, inChannels, size, size]).to(runtime);
       return {
         variants: [() => block.forward(resident).dispose()],
@@ -40,6 +42,45 @@ async function openOurs(simd) {
     },
     close: () => runtime.dispose(),
   };
+}
+
+function merged(weight, bias, dims) {
+  return {
+    'fused_conv.weight': new Tensor('float32', weight, dims),
+    'fused_conv.bias': new Tensor('float32', bias, [dims[0]]),
+  };
+}
+
+/** The middle column and row of each kernel are halved, and the branches have the other halves; BatchNorms do nothing. */
+function branches(weight, bias, [outChannels, inChannels, kernel]) {
+  const [square, column, row] = [weight.slice(), [], []];
+  const middle = kernel >> 1;
+  for (let plane = 0; plane < outChannels * inChannels; plane++) {
+    for (let i = 0; i < kernel; i++) {
+      for (const [list, at] of [
+        [column, (plane * kernel + i) * kernel + middle],
+        [row, (plane * kernel + middle) * kernel + i],
+      ]) {
+        list.push(weight[at] / 2);
+        square[at] -= weight[at] / 2;
+      }
+    }
+  }
+  const state = {};
+  for (const [name, values, size] of [
+    ['square', square, [kernel, kernel]],
+    ['ver', column, [kernel, 1]],
+    ['hor', row, [1, kernel]],
+  ]) {
+    state[`${name}_conv.weight`] = new Tensor('float32', values, [outChannels, inChannels, ...size]);
+    const vector = (value) => new Tensor('float32', new Float32Array(outChannels).fill(value), [outChannels]);
+    state[`${name}_bn.weight`] = vector(1);
+    state[`${name}_bn.bias`] = new Tensor('float32', name === 'square' ? bias : bias.map(() => 0), [outChannels]);
+    state[`${name}_bn.running_mean`] = vector(0);
+    // With eps it is 1.
+    state[`${name}_bn.running_var`] = vector(1 - 1e-5);
+  }
+  return state;
 }
 
 /** Tensors live in its wasm memory and kernels run synchronously, so the result is there when the call returns. */
@@ -141,9 +182,9 @@ async function openOnnxNode() {
 }
 
 /** All four, this package first. @throws Error that says how to install the peers where they are missing */
-export async function openContestants(simd) {
+export async function openContestants(simd, form = 'deploy') {
   try {
-    return [await openOurs(simd), await openTfjs(), await openOnnxWeb(), await openOnnxNode()];
+    return [await openOurs(simd, form), await openTfjs(), await openOnnxWeb(), await openOnnxNode()];
   } catch (error) {
     throw isMissing(error) ? new Error(HOW_TO_INSTALL) : error;
   }

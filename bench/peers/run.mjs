@@ -14,6 +14,8 @@ const HELP = `usage: npm run bench:peers -- [options]
 
   --shapes REGEX   only the shapes whose network and name match, as in "VGG-16 3x3 64->64 @32"; default all
   --simd BUILD     of this package: auto, baseline or relaxed; default baseline
+  --form FORM      of this package's block: deploy (one convolution) or train (three branches in evaluation mode, beside
+                   the peers' single convolution); default deploy
   --rounds N       interleaved rounds; default 15
   --time MS        least time of each contestant in a round; default 15
   --write          write bench/RESULTS.md and bench/results.svg
@@ -36,7 +38,7 @@ else {
 }
 
 async function main() {
-  const contestants = await openContestants(options.simd);
+  const contestants = await openContestants(options.simd, options.form);
   const [ours, ...peers] = contestants.map(({ name }) => name);
   const report = {
     machine: machine(),
@@ -162,6 +164,7 @@ function readOptions() {
       options: {
         shapes: { type: 'string', default: '' },
         simd: { type: 'string', default: 'baseline' },
+        form: { type: 'string', default: 'deploy' },
         rounds: { type: 'string', default: '15' },
         time: { type: 'string', default: '15' },
         write: { type: 'boolean', default: false },
@@ -180,6 +183,10 @@ function readOptions() {
     if (!['auto', 'baseline', 'relaxed'].includes(values.simd)) {
       throw new Error(`--simd must be auto, baseline or relaxed, got ${values.simd}`);
     }
+    if (!['deploy', 'train'].includes(values.form)) {
+      throw new Error(`--form must be deploy or train, got ${values.form}`);
+    }
+    if (values.write && values.form === 'train') throw new Error('--write needs --form deploy');
     const wanted = new RegExp(values.shapes);
     const picked = convolutions.filter(({ network, name }) => wanted.test(`${network} ${name}`));
     if (picked.length === 0) throw new Error(`--shapes matches none of the shapes, got ${values.shapes}`);

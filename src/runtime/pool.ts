@@ -5,6 +5,11 @@ import type { WorkerSetup } from './worker.js';
 
 export { CONTROL_BYTES };
 
+/**
+ * Polls, about a millisecond, before a thread that has no chunk left goes to sleep until the others are done. One that
+ * slept may be woken on the core of the thread that woke it, and systems take a tenth of a second to part the two.
+ */
+const POLLS = 200_000;
 /** How long workers may take to start, and a chunk to be computed, before they count as dead. */
 const START_MILLISECONDS = 10_000;
 const CHUNK_MILLISECONDS = 30_000;
@@ -73,12 +78,12 @@ export class Pool {
     let seen = control.done();
     let since = performance.now();
     for (let polls = 0; seen < chunks; polls++) {
-      if (polls > 2000) control.awaitDone(seen, 100);
+      if (polls > POLLS) control.awaitDone(seen, 100);
       const done = control.done();
       if (done !== seen) {
         seen = done;
         since = performance.now();
-      } else if ((polls & 1023) === 1023 || polls > 2000) {
+      } else if ((polls & 1023) === 1023 || polls > POLLS) {
         if (performance.now() - since > this.#patience) this.#giveUp('a worker thread died while computing');
       }
     }
