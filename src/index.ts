@@ -14,6 +14,7 @@ export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
 export { lenet5bn, type ModelOptions } from './models/lenet5bn.js';
 export type { Form } from './models/units.js';
+export { warmUp } from './plan/warmUp.js';
 export {
   type Capabilities,
   type Capability,

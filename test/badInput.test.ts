@@ -24,6 +24,7 @@ import {
   type StateDict,
   Tensor,
   UnsupportedError,
+  warmUp,
 } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -53,7 +54,22 @@ function refuses(action: () => unknown, errorClass: ErrorClass, ...parts: string
   throw new Error(`expected ${errorClass.name} (${parts.join(', ')}), but it returned ${String(result)}`);
 }
 
-/** The same, and `layer` gives the same output and the same state before and after, in the same memory. */
+/** The same of what happens later. */
+async function refusesLater(action: () => Promise<unknown>, errorClass: ErrorClass, ...parts: string[]): Promise<void> {
+  let caught: unknown;
+  await action().catch((error) => {
+    caught = error;
+  });
+  refuses(
+    () => {
+      if (caught !== undefined) throw caught;
+    },
+    errorClass,
+    ...parts,
+  );
+}
+
+/** refuses, and `layer` gives the same output and the same state before and after, in the same memory. */
 function refusesUnchanged(
   layer: Layer,
   input: Tensor,
@@ -637,29 +653,29 @@ test('Tensor: type, data and dims that do not fit each other', () => {
 });
 
 test('createRuntime: options', async () => {
-  const rejects = async (options: object, errorClass: ErrorClass, ...parts: string[]) => {
-    let caught: unknown;
-    await createRuntime(options).then(
-      (runtime) => runtime.dispose(),
-      (error) => {
-        caught = error;
-      },
-    );
-    refuses(
-      () => {
-        if (caught !== undefined) throw caught;
-      },
-      errorClass,
-      'createRuntime',
-      ...parts,
-    );
-  };
+  const rejects = (options: object, errorClass: ErrorClass, ...parts: string[]) =>
+    refusesLater(async () => (await createRuntime(options)).dispose(), errorClass, 'createRuntime', ...parts);
   await rejects({ simd: 'avx' }, RangeError, 'simd', 'avx');
   for (const memory of ['big', '', null]) await rejects({ memory }, RangeError, 'memory', JSON.stringify(memory));
   for (const threads of [0, 1.5, Number.NaN, -1]) await rejects({ threads }, RangeError, 'threads', `${threads}`);
   for (const maximumMemory of [0, Number.NaN, -1, 2 ** 33]) {
     await rejects({ maximumMemory }, RangeError, 'maximumMemory', `${maximumMemory}`);
   }
+});
+
+test('warmUp: milliseconds, and a runtime that is disposed of', async () => {
+  const runtime = await createRuntime();
+  for (const milliseconds of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    await refusesLater(
+      () => warmUp(runtime, { milliseconds }),
+      RangeError,
+      'warmUp',
+      'milliseconds',
+      `${milliseconds}`,
+    );
+  }
+  runtime.dispose();
+  await refusesLater(() => warmUp(runtime), TypeError, 'disposed');
 });
 
 test('createRuntime: relaxed SIMD where the engine has none', async () => {

@@ -2,7 +2,7 @@
  * Memory in use returns to where it was, to the byte, and reserved memory does not grow after the first forward:
  * over 100,000 forwards, over 10,000 blocks made and disposed of, and over tensors that nobody disposed of.
  */
-import { ACBlock, Conv2d, createRuntime, type Runtime, type StateDict, Tensor } from 'acnet-wasm';
+import { ACBlock, Conv2d, createRuntime, type Runtime, type StateDict, Tensor, warmUp } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
@@ -174,6 +174,20 @@ for (const simd of await supportedBuilds()) {
       }));
   }
 }
+
+test('warmUp computes for as long as it is told to and keeps nothing', async () => {
+  const runtime = await createRuntime();
+  const { used } = runtime.memory;
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await warmUp(runtime, { milliseconds: 60 });
+  clearInterval(timer);
+  assert.ok(turns >= 3, `other tasks had ${turns} turns`);
+  assert.is(runtime.memory.used, used);
+  const pending = warmUp(runtime, { milliseconds: 10_000 });
+  runtime.dispose();
+  await pending;
+});
 
 test('transformed weights are accounted for, and memory: small does without them', async () => {
   const [fast, small] = [await createRuntime({ memory: 'fast' }), await createRuntime({ memory: 'small' })];
