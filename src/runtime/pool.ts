@@ -70,6 +70,7 @@ export class Pool {
   }
 
   terminate(): void {
+    this.#control.stop();
     for (const thread of this.#threads) thread.terminate();
   }
 

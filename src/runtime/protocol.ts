@@ -14,6 +14,7 @@ export const CONTROL_BYTES = 128;
 const TICKET = 0;
 const DONE = 1;
 const FAILED = 2;
+const STOPPED = 3;
 const JOB = 4;
 
 /** The ticket: the job's number above, the next chunk below. */
@@ -131,6 +132,17 @@ export class Control {
       if (ticket >>> CHUNK_BITS !== number || chunk >= chunks) return -1;
       if (Atomics.compareExchange(this.#words, TICKET, ticket, ticket + 1) === ticket) return chunk;
     }
+  }
+
+  /** Tells the workers to leave: Deno cannot end a thread that sleeps. */
+  stop(): void {
+    Atomics.store(this.#words, STOPPED, 1);
+    Atomics.add(this.#words, TICKET, 1 << CHUNK_BITS);
+    Atomics.notify(this.#words, TICKET);
+  }
+
+  stopped(): boolean {
+    return Atomics.load(this.#words, STOPPED) !== 0;
   }
 
   current(): number {

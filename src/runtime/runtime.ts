@@ -20,7 +20,7 @@ export interface RuntimeOptions {
   simd?: 'auto' | 'baseline' | 'relaxed';
   /**
    * Threads to compute with, default 1. Where there can be no more than one, `capabilities.threads` says why and the
-   * runtime goes on with one. Results do not depend on it.
+   * runtime goes on with one. Results do not depend on it. Deno does not end before such a runtime is disposed of.
    */
   threads?: number;
   /**

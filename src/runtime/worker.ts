@@ -20,6 +20,7 @@ const FOREVER = 0x7fffffff;
 
 interface Port {
   postMessage(message: unknown): void;
+  close(): void;
 }
 
 /** What is used of node:worker_threads' parentPort. */
@@ -45,17 +46,20 @@ async function start({ bytes, memory, controlPtr, scratchPtr }: WorkerSetup, por
     const control = new Control(memory, controlPtr);
     port.postMessage('ready');
     serve(instance.exports as unknown as Kernels, control, scratchPtr);
+    port.close();
   } catch (error) {
     port.postMessage(String(error));
   }
 }
 
-function serve(kernels: Kernels, control: Control, scratchPtr: number): never {
+/** Until it is told to leave. */
+function serve(kernels: Kernels, control: Control, scratchPtr: number): void {
   let number = 0;
   for (;;) {
     for (let i = 0; i < POLLS && control.current() === number; i++);
     if (control.current() === number) control.sleep(number, FOREVER);
     const next = control.current();
+    if (control.stopped()) return;
     if (next === number) continue;
     number = next;
     const job = control.job();

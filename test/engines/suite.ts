@@ -50,7 +50,8 @@ const SUM_OF_SQUARES = 8e-10;
  * Runs every fixture on every build that the engine has.
  *
  * @param bundled the package as a bundler leaves it
- * @param plain the package's dist/index.js as it is, which runs the first fixture only, for the same bits
+ * @param plain the package's dist/index.js as it is, whose worker script lies beside it: runs the first fixture and the
+ * networks with two threads, for the same bits
  */
 export async function runSuite(bundled: Package, plain: Package, load: Load): Promise<Report> {
   const list: FixtureList = JSON.parse(new TextDecoder().decode(await load(LIST)));
@@ -60,7 +61,8 @@ export async function runSuite(bundled: Package, plain: Package, load: Load): Pr
   await runBuild(bundled, 'baseline', baseline, list, load);
 
   const unbundled = new Checks();
-  await runBuild(plain, 'baseline', unbundled, { blocks: [firstBlock], networks: [] }, load);
+  const few = { blocks: [firstBlock], networks: list.networks };
+  await runBuild(plain, 'baseline', unbundled, few, load, 2);
   for (const [name, digest] of Object.entries(unbundled.hashes)) {
     unbundled.check(`${name} has the same bits`, baseline.hashes[name] === digest ? '' : 'it differs from the bundle');
   }
@@ -75,7 +77,7 @@ export async function runSuite(bundled: Package, plain: Package, load: Load): Pr
 
   const failures = [
     ...baseline.failures.map((line) => `baseline ${line}`),
-    ...unbundled.failures.map((line) => `without a bundler ${line}`),
+    ...unbundled.failures.map((line) => `without a bundler, with two threads ${line}`),
     ...relaxed.failures.map((line) => `relaxed ${line}`),
   ];
   const passed = baseline.passed + unbundled.passed + relaxed.passed;
@@ -88,15 +90,24 @@ const RELAXED_MADD = Uint8Array.of(
   ...[10, 19, 1, 17, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
 );
 
-async function runBuild(pkg: Package, simd: Build, checks: Checks, list: FixtureList, load: Load): Promise<void> {
+async function runBuild(
+  pkg: Package,
+  simd: Build,
+  checks: Checks,
+  list: FixtureList,
+  load: Load,
+  threads = 1,
+): Promise<void> {
   let runtime: acnet.Runtime;
   try {
-    runtime = await pkg.createRuntime({ simd });
+    runtime = await pkg.createRuntime({ simd, threads });
   } catch (error) {
     checks.check('createRuntime', String(error));
     return;
   }
   checks.check('createRuntime', runtime.simd === simd ? '' : `asked for ${simd}, got ${runtime.simd}`);
+  const { reason = 'no reason' } = runtime.capabilities.threads;
+  checks.check('threads', runtime.threads === threads ? '' : `${runtime.threads} instead of ${threads}: ${reason}`);
   let used: number | undefined;
   for (const path of list.blocks) {
     const bytes = await load(path);
