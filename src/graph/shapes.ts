@@ -43,6 +43,8 @@ function outputDims(node: Node, inputs: readonly Dims[]): Dims {
       return first.length < 2 ? fail(node, 'input', first, 'at least 2 dims') : first;
     case 'relu':
       return first;
+    default:
+      throw new Error(`no shape of ${node.op} yet`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Steps: for each operation, the call of its kernel. Convolutions have a file of their own. */
-import type { AddNode, BatchNormNode, Node, PoolNode } from '../graph/graph.js';
+import type { BatchNormNode, BinaryNode, Node, PoolNode } from '../graph/graph.js';
 import { extentOf, residentPtr } from '../tensor.js';
 import { convolution } from './convolution.js';
 import { input, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
@@ -28,6 +28,8 @@ export function makeStep(node: Node, context: StepContext): Step {
       return flatten(node, context);
     case 'concat':
       return concat(node, context);
+    default:
+      throw new Error(`no step for ${node.op} yet`);
   }
 }
 
@@ -127,7 +129,7 @@ function globalAvgPool(node: Node, context: StepContext): Step {
   };
 }
 
-function add(node: AddNode, context: StepContext): Step {
+function add(node: BinaryNode, context: StepContext): Step {
   const { bytes } = input(node, context);
   const find = ports(node, context);
   const low = lowerBound(node);
