@@ -26,8 +26,9 @@ export class InferenceSession {
     this.#runtime = runtime;
     this.#ownsRuntime = ownsRuntime;
     this.inputNames = Object.freeze([...graph.inputs]);
-    this.outputNames = Object.freeze([...graph.outputs]);
-    this.#executable = new Executable(runtime, graph);
+    // By name there is one of each, however often the graph lists it.
+    this.outputNames = Object.freeze([...new Set(graph.outputs)]);
+    this.#executable = new Executable(runtime, { ...graph, outputs: this.outputNames });
   }
 
   /**
