@@ -15,6 +15,10 @@ export interface Graph {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly nodes: readonly Node[];
+  /** Values that are known beforehand; nodes read them by name like any other. */
+  readonly constants?: ReadonlyMap<string, Tensor>;
+  /** What is known of the shapes of inputs: a name where an axis may have any size. */
+  readonly inputDims?: ReadonlyMap<string, readonly (number | string)[]>;
 }
 
 interface NodeBase {
@@ -79,9 +83,20 @@ export interface LinearNode extends NodeBase {
   readonly relu?: boolean;
 }
 
-export interface AddNode extends NodeBase {
-  readonly op: 'add';
+/** Two inputs, broadcast as ONNX does (numpy's rules). */
+export interface BinaryNode extends NodeBase {
+  readonly op: 'add' | 'sub' | 'mul' | 'div';
   readonly relu?: boolean;
+}
+
+/**
+ * leakyRelu: x < 0 ? alpha x : x. clip: min(max(x, alpha), beta). hardSigmoid: min(max(alpha x + beta, 0), 1).
+ * hardSwish: x min(max(x / 6 + 1/2, 0), 1).
+ */
+export interface UnaryNode extends NodeBase {
+  readonly op: 'relu' | 'leakyRelu' | 'clip' | 'sigmoid' | 'hardSigmoid' | 'hardSwish';
+  readonly alpha?: number;
+  readonly beta?: number;
 }
 
 export interface PoolNode extends NodeBase {
@@ -91,11 +106,90 @@ export interface PoolNode extends NodeBase {
   readonly countIncludePad: boolean;
 }
 
-export interface SimpleNode extends NodeBase {
-  readonly op: 'relu' | 'globalAvgPool2d' | 'flatten' | 'concat' | 'softmax';
+/** Of the whole image: [N, C, H, W] to [N, C, 1, 1]. */
+export interface GlobalPoolNode extends NodeBase {
+  readonly op: 'globalAvgPool2d' | 'globalMaxPool2d';
 }
 
-export type Node = Conv2dNode | BatchNormNode | LinearNode | AddNode | PoolNode | SimpleNode;
+/** Over one axis; negative ones count from the end. */
+export interface AxisNode extends NodeBase {
+  readonly op: 'softmax' | 'logSoftmax' | 'concat' | 'flatten';
+  /** flatten: axes before it become rows, those from it on columns. */
+  readonly axis: number;
+}
+
+/** The size of an axis of another value. */
+export interface DimOf {
+  readonly value: string;
+  readonly axis: number;
+}
+
+/** The same values in the same row-major order. */
+export interface ReshapeNode extends NodeBase {
+  readonly op: 'reshape';
+  /** -1: whatever is left; 0: the input's size of the same axis, unless `allowZero`. */
+  readonly target: readonly (number | DimOf)[];
+  readonly allowZero?: boolean;
+}
+
+/** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
+export interface SqueezeNode extends NodeBase {
+  readonly op: 'squeeze' | 'unsqueeze';
+  readonly axes: readonly number[] | undefined;
+}
+
+export interface TransposeNode extends NodeBase {
+  readonly op: 'transpose';
+  /** Axis of the input that each axis of the output is; undefined: reversed. */
+  readonly permutation: readonly number[] | undefined;
+}
+
+/** As ONNX's Slice: negative positions count from the end, those outside are clamped, steps may be negative. */
+export interface SliceNode extends NodeBase {
+  readonly op: 'slice';
+  readonly axes: readonly number[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+  readonly steps: readonly number[];
+}
+
+/** Values before and after, for each axis; negative ones crop. */
+export interface PadNode extends NodeBase {
+  readonly op: 'pad';
+  /** All of the beginnings, then all of the ends. */
+  readonly pads: readonly number[];
+  readonly mode: 'constant' | 'reflect' | 'edge' | 'wrap';
+  readonly value: number;
+}
+
+export interface ReduceNode extends NodeBase {
+  readonly op: 'reduceMean';
+  /** undefined: all. */
+  readonly axes: readonly number[] | undefined;
+  readonly keepDims: boolean;
+}
+
+/** identity: a copy under another name. matMul: numpy's matmul of two values. */
+export interface SimpleNode extends NodeBase {
+  readonly op: 'identity' | 'matMul';
+}
+
+export type Node =
+  | Conv2dNode
+  | BatchNormNode
+  | LinearNode
+  | BinaryNode
+  | UnaryNode
+  | PoolNode
+  | GlobalPoolNode
+  | AxisNode
+  | ReshapeNode
+  | SqueezeNode
+  | TransposeNode
+  | SliceNode
+  | PadNode
+  | ReduceNode
+  | SimpleNode;
 
 type WithoutOutput<T> = T extends Node ? Omit<T, 'output'> : never;
 

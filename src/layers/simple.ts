@@ -1,11 +1,11 @@
 /** Layers without parameters or options: ReLU, GlobalAvgPool2d, Flatten, Softmax, Add, Concat. */
-import type { GraphBuilder, SimpleNode } from '../graph/graph.js';
+import type { GraphBuilder } from '../graph/graph.js';
 import { Layer } from './layer.js';
 
 /** A layer that is one node of one input. */
 abstract class OneNode extends Layer {
   /** @internal */
-  protected abstract readonly op: SimpleNode['op'];
+  protected abstract readonly op: 'relu' | 'globalAvgPool2d';
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
@@ -36,24 +36,28 @@ export class GlobalAvgPool2d extends OneNode {
 }
 
 /** [N, ...] to [N, features], in row-major order. */
-export class Flatten extends OneNode {
-  /** @internal */
-  protected override readonly op = 'flatten';
-
+export class Flatten extends Layer {
   /** @internal */
   override get kind(): string {
     return 'Flatten';
   }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    return graph.add({ op: 'flatten', path, layer: this.kind, inputs, axis: 1 });
+  }
 }
 
 /** Softmax over axis 1. */
-export class Softmax extends OneNode {
-  /** @internal */
-  protected override readonly op = 'softmax';
-
+export class Softmax extends Layer {
   /** @internal */
   override get kind(): string {
     return 'Softmax';
+  }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    return graph.add({ op: 'softmax', path, layer: this.kind, inputs, axis: 1 });
   }
 }
 
@@ -89,6 +93,6 @@ export class Concat extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({ op: 'concat', path, layer: this.kind, inputs });
+    return graph.add({ op: 'concat', path, layer: this.kind, inputs, axis: 1 });
   }
 }
