@@ -1,11 +1,12 @@
 /** ResNet for 32 x 32 images (He, Zhang, Ren, Sun, 2016, section 4.2), as the public ACNet code builds it stage by stage. */
+import { type Apply, Composite } from '../layers/composite.js';
 import type { Layer } from '../layers/layer.js';
 import { Linear } from '../layers/linear.js';
 import { Sequential } from '../layers/sequential.js';
-import { Flatten, GlobalAvgPool2d } from '../layers/simple.js';
+import { Add, Flatten, GlobalAvgPool2d, ReLU } from '../layers/simple.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { checkBlocksPerStage, checkModelOptions, type StagedModelOptions } from './options.js';
-import { buildModel, convBn, convBnRelu, residualStage } from './units.js';
+import { buildModel, convBn, convBnRelu } from './units.js';
 
 /**
  * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` are those of the stages, [16, 32, 64]
@@ -33,14 +34,12 @@ export function resnetCifar(runtime: Runtime, options: StagedModelOptions = {}):
 
   const stage = (s: number): Layer => {
     const [from, outChannels] = [channels[s - 1] ?? inChannels, channels[s]!];
-    const head =
-      s === 0
-        ? { conv1: convBn(runtime, form, { inChannels: from, outChannels, ...window }) }
-        : { projection: convBn(runtime, form, { inChannels: from, outChannels, kernelSize: 1, stride: 2 }) };
     const blocks = Array.from({ length: blocksPerStage[s]! }, (_, i) =>
       i === 0 && s > 0 ? block(from, outChannels, 2) : block(outChannels, outChannels, 1),
     );
-    return residualStage(runtime, blocks, head);
+    return s === 0
+      ? firstStage(runtime, convBn(runtime, form, { inChannels: from, outChannels, ...window }), blocks)
+      : laterStage(runtime, convBn(runtime, form, { inChannels: from, outChannels, kernelSize: 1, stride: 2 }), blocks);
   };
 
   return buildModel(
@@ -56,4 +55,33 @@ export function resnetCifar(runtime: Runtime, options: StagedModelOptions = {}):
         linear: new Linear(runtime, { inFeatures: channels[2], outFeatures: numClasses }),
       }),
   );
+}
+
+/** A convolution, then the blocks. */
+function firstStage(runtime: Runtime, conv1: Layer, blocks: readonly Layer[]): Layer {
+  const named = nameBlocks(blocks);
+  const layers = { conv1, ...named, add: new Add(runtime), relu: new ReLU(runtime) };
+  return new Composite(runtime, layers, (input, apply) =>
+    Object.keys(named).reduce((x, name) => addResidual(x, apply(name, x), apply), apply('relu', apply('conv1', input))),
+  );
+}
+
+/** The blocks, with a projection beside the first one. */
+function laterStage(runtime: Runtime, projection: Layer, blocks: readonly Layer[]): Layer {
+  const named = nameBlocks(blocks);
+  const layers = { projection, ...named, add: new Add(runtime), relu: new ReLU(runtime) };
+  return new Composite(runtime, layers, (input, apply) =>
+    Object.keys(named).reduce((x, name) => {
+      const shortcut = name === 'block0' ? apply('projection', x) : x;
+      return addResidual(shortcut, apply(name, x), apply);
+    }, input),
+  );
+}
+
+function nameBlocks(blocks: readonly Layer[]): Record<string, Layer> {
+  return Object.fromEntries(blocks.map((block, i) => [`block${i}`, block]));
+}
+
+function addResidual(shortcut: string, residual: string, apply: Apply): string {
+  return apply('relu', apply('add', shortcut, residual));
 }

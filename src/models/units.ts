@@ -9,7 +9,7 @@ import { Conv2d, type Conv2dOptions } from '../layers/conv2d.js';
 import type { Layer } from '../layers/layer.js';
 import { type Size, show } from '../layers/options.js';
 import { Sequential } from '../layers/sequential.js';
-import { Add, Concat, ReLU } from '../layers/simple.js';
+import { Concat, ReLU } from '../layers/simple.js';
 import { Runtime } from '../runtime/runtime.js';
 import type { Form } from './options.js';
 
@@ -75,27 +75,6 @@ export function bnReluConv(runtime: Runtime, form: Form, options: UnitOptions): 
     runtime,
     acb === undefined ? { bn, relu, conv: plainConv(runtime, options) } : { bn, relu, acb },
   );
-}
-
-/**
- * A stage of residual blocks: x = relu(shortcut(x) + block(x)), one block after the other. The first block's shortcut
- * is `projection` where there is one. Keys: `projection`, `block0`, `block1`, ...
- */
-export function residualStage(
-  runtime: Runtime,
-  blocks: readonly Layer[],
-  head: Readonly<Record<string, Layer>>,
-): Layer {
-  const named = Object.fromEntries(blocks.map((block, i) => [`block${i}`, block]));
-  const layers = { ...head, relu: new ReLU(runtime), ...named, add: new Add(runtime) };
-  return new Composite(runtime, layers, (input, apply) => {
-    let x = 'conv1' in head ? apply('relu', apply('conv1', input)) : input;
-    for (const name of Object.keys(named)) {
-      const shortcut = name === 'block0' && 'projection' in head ? apply('projection', x) : x;
-      x = apply('relu', apply('add', shortcut, apply(name, x)));
-    }
-    return x;
-  });
 }
 
 /** What a chain of layers makes of the input goes behind the input's channels. Keys: the layers' own. */
