@@ -369,6 +369,42 @@ for (const [name, { build, small, input }] of Object.entries(NETWORKS)) {
     }));
 }
 
+test('staged networks of any width and depth: forms agree, and toACNet has the keys of the train form', () =>
+  withRuntime('baseline', (runtime) =>
+    fc.assert(
+      fc.property(
+        fc.constantFrom('resnetCifar', 'wideResnet', 'densenet', 'resnet18', 'densenet121'),
+        fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 4, maxLength: 4 }),
+        fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 4, maxLength: 4 }),
+        fc.integer({ min: 1, max: 3 }),
+        (name, widths, depths, growth) => {
+          const { build, small } = NETWORKS[name]!;
+          const options: DenseModelOptions = {
+            channels: widths.slice(0, small.channels!.length),
+            blocksPerStage: depths.slice(0, name === 'resnet18' || name === 'densenet121' ? 4 : 3),
+            ...(small.growth !== undefined && { growth }),
+          };
+          if (name === 'densenet121') options.channels = [widths[0]! + 4];
+          const image = toTensor(randomNd(random, [1, 3, 32, 32]));
+          const base = build(runtime, { ...options, form: 'base' });
+          base.loadStateDict(randomState(dimsOf(base))).eval();
+          const net = toACNet(base);
+          within(take(net.forward(image)), take(base.forward(image)), 'toACNet');
+          const train = build(runtime, options);
+          assert.equal(dimsOf(net), dimsOf(train));
+          const state = randomState(dimsOf(train));
+          const expected = take(train.loadStateDict(state).eval().forward(image));
+          const deployed = build(runtime, { ...options, form: 'deploy' })
+            .loadStateDict(fuseStateDict(state))
+            .eval();
+          within(take(deployed.forward(image)), expected, 'deploy form');
+          for (const layer of [base, net, train, deployed]) layer.dispose();
+        },
+      ),
+      { numRuns: 40, seed: 3 },
+    ),
+  ));
+
 test('options: names and values are checked, and no memory is used then', () =>
   withRuntime('baseline', (runtime) => {
     const { used } = runtime.memory;

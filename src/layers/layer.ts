@@ -10,7 +10,7 @@ import { type ParameterSpec, Parameters } from './parameters.js';
 
 export abstract class Layer {
   readonly runtime: Runtime;
-  /** What the layer was constructed with. @internal */
+  /** What a copy is constructed with; arrays in it are not the caller's. @internal */
   readonly options: object | undefined;
   /** Own parameters and statistics. @internal */
   parameters: Parameters;
@@ -22,6 +22,7 @@ export abstract class Layer {
   /** What `forward` runs, and the change that it was made after. */
   #executable: { executable: Executable; madeAfter: number } | undefined;
 
+  /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
   constructor(runtime: Runtime, specs: readonly ParameterSpec[] = [], options?: object) {
     if (!(runtime instanceof Runtime)) {
       throw new TypeError(`${this.kind}: runtime must come from createRuntime, got ${String(runtime)}`);

@@ -9,7 +9,7 @@ import { Sequential } from '../layers/sequential.js';
 import { Flatten, ReLU } from '../layers/simple.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { checkModelOptions, type ModelOptions } from './options.js';
-import { buildModel, convBnRelu } from './units.js';
+import { buildModel, convBnRelu, type UnitOptions } from './units.js';
 
 /**
  * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` are those of the 5 convolutions,
@@ -30,7 +30,7 @@ export function alexnet(runtime: Runtime, options: ModelOptions = {}): Layer {
   const window = { kernelSize: 3, padding: 1 };
   const pool = { kernelSize: 3, stride: 2 };
   return buildModel(owner, runtime, () => {
-    const unit = convBnRelu.bind(undefined, runtime, form);
+    const unit = (unitOptions: UnitOptions): Layer => convBnRelu(runtime, form, unitOptions);
     return new Sequential(runtime, {
       features: new Sequential(runtime, {
         0: unit({ inChannels, outChannels: first, kernelSize: 11, stride: 4, padding: 2, branchSize }),

@@ -40,8 +40,8 @@ function pair(runtime: Runtime, form: Form, options: UnitOptions): ACBlock | { c
 }
 
 function blockOf(runtime: Runtime, form: Form, options: UnitOptions): ACBlock | undefined {
-  if (form === 'base' || !(options.branchSize !== undefined || isBlockKernel(options.kernelSize))) return undefined;
-  return new ACBlock(runtime, { ...options, form });
+  const isBlock = options.branchSize !== undefined || isBlockKernel(options.kernelSize);
+  return form !== 'base' && isBlock ? new ACBlock(runtime, { ...options, form }) : undefined;
 }
 
 function plainConv(runtime: Runtime, { branchSize: _, ...options }: UnitOptions): Conv2d {
