@@ -36,8 +36,17 @@ export type { Size } from './layers/options.js';
 export { AvgPool2d, type AvgPool2dOptions, MaxPool2d, type MaxPool2dOptions } from './layers/pool2d.js';
 export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
-export { lenet5bn, type ModelOptions } from './models/lenet5bn.js';
-export type { Form } from './models/units.js';
+export { alexnet } from './models/alexnet.js';
+export { cifarQuick } from './models/cifarQuick.js';
+export { densenet } from './models/densenet.js';
+export { densenet121 } from './models/densenet121.js';
+export { lenet5bn, lenet5bn, type ModelOptions } from './models/lenet5bn.js';
+export type { DenseModelOptions, Form, ModelOptions, StagedModelOptions } from './models/options.js';
+export { resnet18 } from './models/resnet18.js';
+export { resnetCifar } from './models/resnetCifar.js';
+export { type ToACNetOptions, toACNet } from './models/toACNet.js';
+export { vgg16 } from './models/vgg16.js';
+export { wideResnet } from './models/wideResnet.js';
 export { warmUp } from './plan/warmUp.js';
 export {
   type Capabilities,

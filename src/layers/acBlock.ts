@@ -90,6 +90,8 @@ interface Settings {
  * const y = block.switchToDeploy().forward(x);
  */
 export class ACBlock extends Layer {
+  /** @internal */
+  declare readonly options: ACBlockOptions;
   readonly #settings: Settings;
   #form: 'train' | 'deploy';
 
@@ -98,7 +100,7 @@ export class ACBlock extends Layer {
     const settings = checkOptions(options);
     const form = oneOf('ACBlock', 'form', options.form ?? 'train', ['train', 'deploy'] as const);
     const gamma = startGamma(options, settings.norm.affine);
-    super(runtime, form === 'train' ? trainSpecs(settings) : deploySpecs(settings));
+    super(runtime, form === 'train' ? trainSpecs(settings) : deploySpecs(settings), options);
     this.#settings = settings;
     this.#form = form;
     if (form === 'train' && gamma !== 1) this.initGamma(gamma);
@@ -140,6 +142,11 @@ export class ACBlock extends Layer {
       return graph.add({ op: 'batchNorm', ...common, inputs: [product], norm: branchNorm, momentum });
     });
     return outputs.reduce((sum, output) => graph.add({ op: 'add', ...common, inputs: [sum, output] }));
+  }
+
+  /** @internal */
+  override copyWith(): Layer {
+    return this.giveStateTo(new ACBlock(this.runtime, { ...this.options, form: this.#form }));
   }
 
   /**

@@ -56,6 +56,8 @@ export function normOf(parameters: Parameters, prefix: string, eps: number): Nor
  * In training mode the biased variance of the batch normalises and the unbiased one moves `running_var`.
  */
 export class BatchNorm2d extends Layer {
+  /** @internal */
+  declare readonly options: BatchNorm2dOptions;
   readonly #options: CheckedNorm;
 
   /** @throws TypeError, RangeError naming the option */
@@ -64,7 +66,7 @@ export class BatchNorm2d extends Layer {
     checkNames(owner, options, ['numFeatures', 'affine', 'eps', 'momentum']);
     const channels = wholeNumber(owner, 'numFeatures', options.numFeatures, 1);
     const checked = checkNormOptions(owner, options);
-    super(runtime, normSpecs('', channels, checked.affine));
+    super(runtime, normSpecs('', channels, checked.affine), options);
     this.#options = checked;
   }
 

@@ -53,6 +53,8 @@ const NAMES = [
  * height, width] and `bias` [outChannels].
  */
 export class Conv2d extends Layer {
+  /** @internal */
+  declare readonly options: Conv2dOptions;
   readonly #window: Window;
   readonly #paddingMode: PaddingMode;
   readonly #groups: number;
@@ -72,10 +74,11 @@ export class Conv2d extends Layer {
     const dims = [outChannels, inChannels / groups, ...window.kernel];
     const initial = uniformByFanIn(dims[1]! * window.kernel[0] * window.kernel[1]);
     const hasBias = flag(owner, 'bias', options.bias ?? true);
-    super(runtime, [
+    const specs = [
       { name: 'weight', dims, initial },
       ...(hasBias ? [{ name: 'bias', dims: [outChannels], initial }] : []),
-    ]);
+    ];
+    super(runtime, specs, options);
     this.#window = window;
     this.#paddingMode = mode;
     this.#groups = groups;

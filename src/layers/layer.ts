@@ -10,6 +10,8 @@ import { type ParameterSpec, Parameters } from './parameters.js';
 
 export abstract class Layer {
   readonly runtime: Runtime;
+  /** What a copy is constructed with; arrays in it are not the caller's. @internal */
+  readonly options: object | undefined;
   /** Own parameters and statistics. @internal */
   parameters: Parameters;
   /** Counts every change of any layer, so that the later of two changes has the larger number. */
@@ -20,11 +22,13 @@ export abstract class Layer {
   /** What `forward` runs, and the change that it was made after. */
   #executable: { executable: Executable; madeAfter: number } | undefined;
 
-  constructor(runtime: Runtime, specs: readonly ParameterSpec[] = []) {
+  /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
+  constructor(runtime: Runtime, specs: readonly ParameterSpec[] = [], options?: object) {
     if (!(runtime instanceof Runtime)) {
       throw new TypeError(`${this.kind}: runtime must come from createRuntime, got ${String(runtime)}`);
     }
     this.runtime = runtime;
+    this.options = structuredClone(options);
     this.parameters = new Parameters(runtime, specs);
   }
 
@@ -61,6 +65,25 @@ export abstract class Layer {
   /** Inner layers by name. @internal */
   children(): readonly (readonly [string, Layer])[] {
     return [];
+  }
+
+  /**
+   * A layer like this one with memory of its own: the same options, parameters, statistics and mode.
+   * @param children the inner layers of the copy, which owns them
+   * @internal
+   */
+  copyWith(_children: readonly (readonly [string, Layer])[]): Layer {
+    const Same = this.constructor as new (runtime: Runtime, options?: object) => Layer;
+    return this.giveStateTo(new Same(this.runtime, this.options));
+  }
+
+  /** Overwrites own parameters, statistics and mode of a layer of the same kind; returns it. @internal */
+  protected giveStateTo<T extends Layer>(other: T): T {
+    for (const name of this.parameters.names()) {
+      writeParameter(this.runtime, other.parameters.get(name), this.parameters.get(name).data);
+    }
+    other.#training = this.#training;
+    return other;
   }
 
   /**
@@ -147,8 +170,8 @@ export abstract class Layer {
     this.dispose();
   }
 
-  /** @internal */
-  protected assertUsable(method: string): void {
+  /** @throws TypeError when the layer or its runtime is disposed. @internal */
+  assertUsable(method: string): void {
     if (this.#disposed) throw new TypeError(`${this.kind}.${method}: this layer is disposed`);
     if (this.runtime.isDisposed) throw new TypeError(`${this.kind}.${method}: the layer's runtime is disposed`);
   }

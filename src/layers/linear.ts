@@ -22,10 +22,11 @@ export class Linear extends Layer {
     const outFeatures = wholeNumber(owner, 'outFeatures', options.outFeatures, 1);
     const initial = uniformByFanIn(inFeatures);
     const hasBias = flag(owner, 'bias', options.bias ?? true);
-    super(runtime, [
+    const specs = [
       { name: 'weight', dims: [outFeatures, inFeatures], initial },
       ...(hasBias ? [{ name: 'bias', dims: [outFeatures], initial }] : []),
-    ]);
+    ];
+    super(runtime, specs, options);
   }
 
   /** @internal */

@@ -46,7 +46,7 @@ export class MaxPool2d extends Layer {
     checkNames(owner, options, ['kernelSize', 'stride', 'padding', 'dilation', 'ceilMode']);
     const window = poolWindow(owner, options);
     const ceilMode = flag(owner, 'ceilMode', options.ceilMode ?? false);
-    super(runtime);
+    super(runtime, [], options);
     this.#window = window;
     this.#ceilMode = ceilMode;
   }
@@ -76,7 +76,7 @@ export class AvgPool2d extends Layer {
     const window = poolWindow(owner, options);
     const ceilMode = flag(owner, 'ceilMode', options.ceilMode ?? false);
     const countIncludePad = flag(owner, 'countIncludePad', options.countIncludePad ?? true);
-    super(runtime);
+    super(runtime, [], options);
     this.#window = window;
     this.#ceilMode = ceilMode;
     this.#countIncludePad = countIncludePad;

@@ -39,6 +39,11 @@ export class Sequential extends Layer {
   }
 
   /** @internal */
+  override copyWith(children: readonly (readonly [string, Layer])[]): Layer {
+    return this.giveStateTo(new Sequential(this.runtime, Object.fromEntries(children)));
+  }
+
+  /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     let values = inputs;
     for (const [name, layer] of this.#layers) {

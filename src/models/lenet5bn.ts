@@ -1,26 +1,15 @@
 /** LeNet-5 with BatchNorm for 28 x 28 images, as the public ACNet code builds it. */
 import type { Layer } from '../layers/layer.js';
 import { Linear } from '../layers/linear.js';
-import { checkNames, show, wholeNumber } from '../layers/options.js';
 import { MaxPool2d } from '../layers/pool2d.js';
 import { Sequential } from '../layers/sequential.js';
 import { Flatten, ReLU } from '../layers/simple.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { buildModel, checkForm, convBnRelu, type Form } from './units.js';
-
-export interface ModelOptions {
-  /** `'train'`, `'base'` (plain convolution and BatchNorm) or `'deploy'`; default `'train'`. */
-  form?: Form;
-  /** Default 10. */
-  numClasses?: number;
-  /** Channels of the images. */
-  inChannels?: number;
-  /** Output channels of the convolutions. */
-  channels?: readonly number[];
-}
+import { checkModelOptions, type ModelOptions } from './options.js';
+import { buildModel, convBnRelu } from './units.js';
 
 /**
- * Input [N, inChannels = 1, 28, 28], output [N, numClasses] logits. `channels` defaults to [20, 50].
+ * Input [N, inChannels = 1, 28, 28], output [N, numClasses = 10] logits. `channels` defaults to [20, 50].
  *
  * State keys: `stem.conv1`, `stem.conv2` (`.acb.*`, or `.conv.*` and `.bn.*` in base form), `linear1`, `linear2`.
  * @throws TypeError, RangeError naming the option
@@ -29,18 +18,9 @@ export interface ModelOptions {
  */
 export function lenet5bn(runtime: Runtime, options: ModelOptions = {}): Layer {
   const owner = 'lenet5bn';
-  checkNames(owner, options, ['form', 'numClasses', 'inChannels', 'channels']);
-  const form = checkForm(owner, options.form ?? 'train');
-  const numClasses = wholeNumber(owner, 'numClasses', options.numClasses ?? 10, 1);
-  const inChannels = wholeNumber(owner, 'inChannels', options.inChannels ?? 1, 1);
-  const channels = options.channels ?? [20, 50];
-  if (!Array.isArray(channels) || channels.length !== 2) {
-    throw new RangeError(`${owner}: channels must be two numbers, got ${show(channels)}`);
-  }
-  const [first, second] = channels.map((count, i) => wholeNumber(owner, `channels[${i}]`, count, 1)) as [
-    number,
-    number,
-  ];
+  const defaults = { numClasses: 10, inChannels: 1, channels: [20, 50] } as const;
+  const { form, numClasses, inChannels, channels } = checkModelOptions(owner, options, defaults);
+  const [first, second] = channels;
   return buildModel(
     owner,
     runtime,
