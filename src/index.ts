@@ -2,6 +2,7 @@
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
+export { writeOnnx } from './formats/onnx/write.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export type { PaddingMode } from './graph/graph.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';

@@ -186,7 +186,7 @@ function sliceDims(dims: readonly Dim[], { axes, starts, ends, steps }: SliceNod
 }
 
 /** How many elements ONNX's Slice takes of an axis. */
-export function sliceLength(size: number, start: number, end: number, step: number): number {
+function sliceLength(size: number, start: number, end: number, step: number): number {
   const [first, last] = sliceBounds(size, start, end, step);
   return Math.max(0, Math.ceil((last - first) / step));
 }

@@ -280,7 +280,7 @@ export class Lowering {
     else if (!missing) this.#handle(node, operator.lower);
   }
 
-  #handle(node: NodeProto, handler: (node: NodeContext) => void): void {
+  #handle(node: NodeProto, handler: (node: NodeContext) => string): void {
     try {
       const context = new NodeContext(this, node);
       if (node.output.slice(1).some((name) => this.isRead(name))) {
@@ -451,9 +451,10 @@ export class NodeContext {
     return Number.isSafeInteger(value) ? value : this.broken(`its ${what} ${value} is beyond 2^53`);
   }
 
-  /** Gives the node's output values that are known. */
-  define(value: Constant | Integers): void {
+  /** Gives the node's output values that are known; returns its name. */
+  define(value: Constant | Integers): string {
     this.#lowering.set(this.output, value);
+    return this.output;
   }
 
   /** Adds a node of the Graph; returns the name of its output, by default that of this node. */

@@ -5,15 +5,15 @@
  */
 import type { Pads, Pair, Window } from '../../graph/graph.js';
 import { Tensor } from '../../tensor.js';
-import { type Dim, type Dims, sameDim, sliceLength } from './dims.js';
+import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
-import { AttributeType } from './proto.js';
 import { type Arithmetic, calculate, gather, type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, readTensor, typeName } from './tensors.js';
 
 interface Operator {
-  readonly lower: (node: NodeContext) => void;
+  /** Gives the node's output a value, known or of the Graph; returns its name. */
+  readonly lower: (node: NodeContext) => string;
   /** Inputs that have to be known before the Graph is built. */
   readonly parameters?: readonly number[];
   /** Whether its output is known where all of its inputs are. */
@@ -87,7 +87,7 @@ function normalizeAxis(node: NodeContext, axis: number, rank: number): number {
 
 // Convolution, pooling, normalisation
 
-function lowerConv(node: NodeContext): void {
+function lowerConv(node: NodeContext): string {
   const weight = node.parameter(1, 'weight');
   expectTwoSpatialDims(node, weight.dims.length - 2, 'convolution');
   const [outChannels, , ...kernel] = weight.dims as [number, number, number, number];
@@ -101,7 +101,7 @@ function lowerConv(node: NodeContext): void {
   if (weight.size === 0) node.broken(`its weight has dims [${weight.dims}], expected no 0`);
   const bias = node.has(2) ? node.parameter(2, 'bias') : undefined;
   if (bias !== undefined) expectVector(node, bias, outChannels, 'bias');
-  node.emit({
+  return node.emit({
     op: 'conv2d',
     inputs: [node.operand(0)],
     weight: weight.tensor,
@@ -162,10 +162,10 @@ function samePadding(node: NodeContext, size: Dim | undefined, extent: number, s
   return Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
 }
 
-function lowerPool(node: NodeContext, op: 'maxPool2d' | 'avgPool2d'): void {
+function lowerPool(node: NodeContext, op: 'maxPool2d' | 'avgPool2d'): string {
   const kernel = node.ints('kernel_shape') ?? node.broken('it has no kernel_shape');
   expectTwoSpatialDims(node, kernel.length, 'pooling');
-  node.emit({
+  return node.emit({
     op,
     inputs: [node.operand(0)],
     window: readWindow(node, readPair(node, 'kernel_shape', 1)),
@@ -174,13 +174,13 @@ function lowerPool(node: NodeContext, op: 'maxPool2d' | 'avgPool2d'): void {
   });
 }
 
-function lowerGlobalPool(node: NodeContext, op: 'globalAvgPool2d' | 'globalMaxPool2d'): void {
+function lowerGlobalPool(node: NodeContext, op: 'globalAvgPool2d' | 'globalMaxPool2d'): string {
   const rank = node.dims(0)?.length ?? 4;
   expectTwoSpatialDims(node, rank - 2, 'pooling');
-  node.emit({ op, inputs: [node.operand(0)] });
+  return node.emit({ op, inputs: [node.operand(0)] });
 }
 
-function lowerBatchNormalization(node: NodeContext): void {
+function lowerBatchNormalization(node: NodeContext): string {
   if (node.flag('training_mode', false)) node.unsupported('it is in training mode');
   const gamma = node.parameter(1, 'scale');
   const names = ['bias', 'mean', 'variance'];
@@ -188,7 +188,7 @@ function lowerBatchNormalization(node: NodeContext): void {
   [gamma, beta, mean, variance].forEach((one, i) => {
     expectVector(node, one, gamma.size, ['scale', ...names][i]!);
   });
-  node.emit({
+  return node.emit({
     op: 'batchNorm',
     inputs: [node.operand(0)],
     norm: {
@@ -204,7 +204,7 @@ function lowerBatchNormalization(node: NodeContext): void {
 
 // Element by element
 
-function lowerClip(node: NodeContext): void {
+function lowerClip(node: NodeContext): string {
   const bound = (index: number, name: string, byDefault: number) => {
     if (node.opset < 11) return node.float(name, byDefault);
     if (!node.has(index)) return byDefault;
@@ -212,7 +212,7 @@ function lowerClip(node: NodeContext): void {
     if (constant.size !== 1) node.broken(`its ${name} has dims [${constant.dims}], expected a scalar`);
     return constant.tensor.data[0]!;
   };
-  node.emit({
+  return node.emit({
     op: 'clip',
     inputs: [node.operand(0)],
     alpha: bound(1, 'min', -LARGEST_FLOAT),
@@ -220,7 +220,7 @@ function lowerClip(node: NodeContext): void {
   });
 }
 
-function lowerArithmetic(node: NodeContext, operation: Arithmetic, op: 'add' | 'sub' | 'mul' | 'div'): void {
+function lowerArithmetic(node: NodeContext, operation: Arithmetic, op: 'add' | 'sub' | 'mul' | 'div'): string {
   const [a, b] = [node.integers(0), node.integers(1)];
   if (a !== undefined && b !== undefined) {
     return node.define(calculate(operation, a, b) ?? node.broken('its inputs are of different lengths'));
@@ -228,32 +228,32 @@ function lowerArithmetic(node: NodeContext, operation: Arithmetic, op: 'add' | '
   const [x, y] = [node.constant(0), node.constant(1)];
   const folded = x && y && calculateConstants(node, operation, x, y);
   if (folded) return node.define(folded);
-  node.emit({ op, inputs: [node.operand(0), node.operand(1)] });
+  return node.emit({ op, inputs: [node.operand(0), node.operand(1)] });
 }
 
-function lowerSum(node: NodeContext): void {
+function lowerSum(node: NodeContext): string {
   let sum = node.operand(0);
-  if (node.inputCount === 1) node.emit({ op: 'identity', inputs: [sum] });
+  if (node.inputCount === 1) return node.emit({ op: 'identity', inputs: [sum] });
   for (let i = 1; i < node.inputCount; i++) {
     const output = i === node.inputCount - 1 ? node.output : node.derive(`sum${i}`);
     sum = node.emit({ op: 'add', inputs: [sum, node.operand(i)] }, output);
   }
+  return sum;
 }
 
 /** Also of a Dropout, which does nothing in inference. */
-function lowerIdentity(node: NodeContext): void {
+function lowerIdentity(node: NodeContext): string {
   const known = node.integers(0) ?? node.constant(0);
-  if (known !== undefined) node.define(known);
-  else node.emit({ op: 'identity', inputs: [node.operand(0)] });
+  return known === undefined ? node.emit({ op: 'identity', inputs: [node.operand(0)] }) : node.define(known);
 }
 
-function lowerDropout(node: NodeContext): void {
+function lowerDropout(node: NodeContext): string {
   if (node.has(2) && node.parameter(2, 'training_mode').values[0] !== 0) node.unsupported('it is in training mode');
-  lowerIdentity(node);
+  return lowerIdentity(node);
 }
 
 /** Before opset 13 the input counts as a matrix, whose columns are the axes from this one on. */
-function lowerSoftmax(node: NodeContext, op: 'softmax' | 'logSoftmax'): void {
+function lowerSoftmax(node: NodeContext, op: 'softmax' | 'logSoftmax'): string {
   const dims = node.dims(0);
   const axis = node.int('axis', node.opset < 13 ? 1 : -1);
   if (
@@ -261,18 +261,17 @@ function lowerSoftmax(node: NodeContext, op: 'softmax' | 'logSoftmax'): void {
     axis === -1 ||
     (dims !== undefined && normalizeAxis(node, axis, dims.length) === dims.length - 1)
   ) {
-    node.emit({ op, inputs: [node.operand(0)], axis });
-    return;
+    return node.emit({ op, inputs: [node.operand(0)], axis });
   }
   if (dims === undefined) node.unsupported('before opset 13 it needs an input of known rank');
   const matrix = node.emit({ op: 'flatten', inputs: [node.operand(0)], axis }, node.derive('matrix'));
   const rows = node.emit({ op, inputs: [matrix], axis: 1 }, node.derive('rows'));
-  node.emit({ op: 'reshape', inputs: [rows], target: dims, allowZero: true });
+  return node.emit({ op: 'reshape', inputs: [rows], target: dims, allowZero: true });
 }
 
 // Matrices
 
-function lowerGemm(node: NodeContext): void {
+function lowerGemm(node: NodeContext): string {
   const alpha = node.float('alpha', 1);
   const beta = node.float('beta', 1);
   const right = node.constant(1);
@@ -297,10 +296,10 @@ function lowerGemm(node: NodeContext): void {
   } else {
     product = emitProduct(node, left, alpha, transB, rest);
   }
-  if (!rest) return;
+  if (!rest) return product;
   let term = node.operand(2);
   if (beta !== 1) term = node.emit({ op: 'mul', inputs: [term, node.newScalar('beta', beta)] }, node.derive('term'));
-  node.emit({ op: 'add', inputs: [product, term] });
+  return node.emit({ op: 'add', inputs: [product, term] });
 }
 
 /** A product with a right side that is not known. */
@@ -337,24 +336,22 @@ function scaledBias({ values, size }: Constant, beta: number, outFeatures: numbe
   return new Tensor('float32', data, [outFeatures]);
 }
 
-function lowerMatMul(node: NodeContext): void {
+function lowerMatMul(node: NodeContext): string {
   const right = node.constant(1);
   if (right?.dims.length === 2 && right.size > 0 && !right.integer && node.dims(0)?.length === 2) {
     const { tensor: weight } = transposeConstant(node, right, [1, 0]);
-    node.emit({ op: 'linear', inputs: [node.operand(0)], weight, bias: undefined });
-    return;
+    return node.emit({ op: 'linear', inputs: [node.operand(0)], weight, bias: undefined });
   }
-  node.emit({ op: 'matMul', inputs: [node.operand(0), node.operand(1)] });
+  return node.emit({ op: 'matMul', inputs: [node.operand(0), node.operand(1)] });
 }
 
 // Shapes and places
 
-function lowerReshape(node: NodeContext): void {
+function lowerReshape(node: NodeContext): string {
   const allowZero = node.flag('allowzero', false);
   const shape = node.integers(1) ?? integersOf(node.parameter(1, 'shape'));
   if (shape === undefined) node.broken('its shape is no vector');
-  const constant = node.integers(0) ? node.constant(0) : undefined;
-  const known = constant ?? node.constant(0);
+  const known = node.constant(0);
   if (known !== undefined && shape.elements.every((size) => typeof size === 'number')) {
     return node.define(reshapeConstant(node, known, shape.elements as number[], allowZero));
   }
@@ -370,7 +367,7 @@ function lowerReshape(node: NodeContext): void {
   if (target.filter((size) => size === -1).length > 1) node.broken('its shape holds -1 more than once');
   // One size that nobody can tell is whatever is left.
   if (open > 1) node.unsupported('its shape is computed from sizes that the file does not state');
-  node.emit({
+  return node.emit({
     op: 'reshape',
     inputs: [node.operand(0)],
     target: target.map((size) => size ?? -1),
@@ -383,7 +380,7 @@ function integersOf({ dims, size, values }: Constant): Integers | undefined {
   return dims.length === 1 && size <= MAX_ELEMENTS ? vector(Array.from(values)) : undefined;
 }
 
-function lowerTranspose(node: NodeContext): void {
+function lowerTranspose(node: NodeContext): string {
   const permutation = node.ints('perm');
   const constant = node.constant(0);
   const rank = node.dims(0)?.length ?? permutation?.length ?? 0;
@@ -395,10 +392,10 @@ function lowerTranspose(node: NodeContext): void {
     const all = permutation ?? constant.dims.map((_, i) => constant.dims.length - 1 - i);
     return node.define(transposeConstant(node, constant, all));
   }
-  node.emit({ op: 'transpose', inputs: [node.operand(0)], permutation });
+  return node.emit({ op: 'transpose', inputs: [node.operand(0)], permutation });
 }
 
-function lowerConcat(node: NodeContext): void {
+function lowerConcat(node: NodeContext): string {
   const inputs = Array.from({ length: node.inputCount }, (_, i) => i);
   const axis = node.int('axis', 1);
   const integers = inputs.map((i) => node.integers(i));
@@ -408,7 +405,7 @@ function lowerConcat(node: NodeContext): void {
     return node.define(vector(elements));
   }
   if (inputs.length === 0) node.broken('it has no inputs');
-  node.emit({ op: 'concat', inputs: inputs.map((i) => node.operand(i)), axis });
+  return node.emit({ op: 'concat', inputs: inputs.map((i) => node.operand(i)), axis });
 }
 
 interface Cut {
@@ -418,13 +415,13 @@ interface Cut {
   readonly steps: number[];
 }
 
-function lowerSlice(node: NodeContext): void {
+function lowerSlice(node: NodeContext): string {
   const cut = readCut(node);
   const integers = node.integers(0);
   if (integers !== undefined && !integers.scalar && cut.axes.length <= 1) {
     return node.define(cut.axes.length === 0 ? integers : slice(integers, cut.starts[0]!, cut.ends[0]!, cut.steps[0]!));
   }
-  node.emit({ op: 'slice', inputs: [node.operand(0)], ...cut });
+  return node.emit({ op: 'slice', inputs: [node.operand(0)], ...cut });
 }
 
 /** Positions beyond 2^53 are an exporter's way to say the end, or the beginning. */
@@ -456,7 +453,7 @@ function checkAxes(node: NodeContext, axes: readonly number[], rank = node.dims(
   return normal;
 }
 
-function lowerPad(node: NodeContext): void {
+function lowerPad(node: NodeContext): string {
   const early = node.opset < 11;
   const given = early ? (node.ints('pads') ?? node.broken('it has no pads')) : node.numbers(1, 'pads');
   if (given.some((pad) => Math.abs(pad) > MAX_EXTENT)) node.broken(`its pads are [${given}]`);
@@ -479,7 +476,9 @@ function lowerPad(node: NodeContext): void {
   if (pads.length % 2 !== 0 || (rank !== undefined && pads.length !== 2 * rank)) {
     node.broken(`it has ${pads.length} pads for an input of rank ${rank ?? 'unknown'}`);
   }
-  node.emit({ op: 'pad', inputs: [node.operand(0)], pads, mode, value: padValue(node, early) });
+  // Exporters write such a Pad before every AveragePool.
+  if (pads.every((pad) => pad === 0)) return node.emit({ op: 'identity', inputs: [node.operand(0)] });
+  return node.emit({ op: 'pad', inputs: [node.operand(0)], pads, mode, value: padValue(node, early) });
 }
 
 function padValue(node: NodeContext, early: boolean): number {
@@ -493,7 +492,7 @@ function readAxes(node: NodeContext, inputSince: number): number[] | undefined {
   return node.has(1) ? node.numbers(1, 'axes') : undefined;
 }
 
-function lowerSqueeze(node: NodeContext): void {
+function lowerSqueeze(node: NodeContext): string {
   const given = readAxes(node, 13);
   const axes = given && checkAxes(node, given);
   const integers = node.integers(0);
@@ -508,10 +507,10 @@ function lowerSqueeze(node: NodeContext): void {
       node.broken(`dims [${constant.dims}] at [${gone}] are not all 1`);
     return node.define(constant.reshaped(constant.dims.filter((_, axis) => !gone.includes(axis))));
   }
-  node.emit({ op: 'squeeze', inputs: [node.operand(0)], axes });
+  return node.emit({ op: 'squeeze', inputs: [node.operand(0)], axes });
 }
 
-function lowerUnsqueeze(node: NodeContext): void {
+function lowerUnsqueeze(node: NodeContext): string {
   const given = readAxes(node, 13) ?? node.broken('it has no axes');
   const rank = node.dims(0)?.length;
   const axes = checkAxes(node, given, rank === undefined ? undefined : rank + given.length);
@@ -525,14 +524,14 @@ function lowerUnsqueeze(node: NodeContext): void {
     );
     return node.define(constant.reshaped(dims));
   }
-  node.emit({ op: 'unsqueeze', inputs: [node.operand(0)], axes });
+  return node.emit({ op: 'unsqueeze', inputs: [node.operand(0)], axes });
 }
 
-function lowerReduceMean(node: NodeContext): void {
+function lowerReduceMean(node: NodeContext): string {
   const axes = readAxes(node, 18);
   const all = axes === undefined || axes.length === 0;
   if (all && node.flag('noop_with_empty_axes', false)) return lowerIdentity(node);
-  node.emit({
+  return node.emit({
     op: 'reduceMean',
     inputs: [node.operand(0)],
     axes: all ? undefined : checkAxes(node, axes),
@@ -542,8 +541,8 @@ function lowerReduceMean(node: NodeContext): void {
 
 // Constants and the arithmetic of shapes
 
-function lowerConstant(node: NodeContext): void {
-  node.define(readConstant(node));
+function lowerConstant(node: NodeContext): string {
+  return node.define(readConstant(node));
 }
 
 function readConstant(node: NodeContext): Constant {
@@ -562,32 +561,34 @@ function readConstant(node: NodeContext): Constant {
   return new Constant([numbers.length], integer, () => numbers);
 }
 
-function lowerShape(node: NodeContext): void {
+function lowerShape(node: NodeContext): string {
   const dims: Dims = node.constant(0)?.dims ?? node.dims(0);
   if (dims === undefined) node.unsupported('it needs an input of known rank');
-  node.define(vector(dims.slice(node.int('start', 0), node.int('end', dims.length))));
+  return node.define(vector(dims.slice(node.int('start', 0), node.int('end', dims.length))));
 }
 
-function lowerGather(node: NodeContext): void {
+function lowerGather(node: NodeContext): string {
   const value = node.integers(0);
   if (value === undefined || value.scalar) node.unsupported('it is taken only where shapes are computed');
   const indices = node.integers(1) ?? integersOf(node.parameter(1, 'indices'));
   const axis = node.int('axis', 0);
   if (indices === undefined || (axis !== 0 && axis !== -1)) node.unsupported('its indices are no scalar or vector');
-  node.define(gather(value, indices) ?? node.broken(`its indices are outside of a vector of ${value.elements.length}`));
+  return node.define(
+    gather(value, indices) ?? node.broken(`its indices are outside of a vector of ${value.elements.length}`),
+  );
 }
 
-function lowerCast(node: NodeContext): void {
+function lowerCast(node: NodeContext): string {
   const to = node.int('to', DataType.FLOAT);
   const integers = node.integers(0);
   if (integers !== undefined && (to === DataType.INT64 || to === DataType.INT32)) return node.define(integers);
   const constant = node.constant(0);
   if (constant !== undefined) return node.define(castConstant(node, constant, to));
   if (integers !== undefined || to !== DataType.FLOAT) node.unsupported(`a cast to ${typeName(to)}`);
-  node.emit({ op: 'identity', inputs: [node.operand(0)] });
+  return node.emit({ op: 'identity', inputs: [node.operand(0)] });
 }
 
-function lowerConstantOfShape(node: NodeContext): void {
+function lowerConstantOfShape(node: NodeContext): string {
   const dims = node.numbers(0, 'shape');
   if (dims.some((dim) => dim < 0)) node.broken(`its shape is [${dims}]`);
   const proto = node.attribute('value')?.t;
@@ -596,5 +597,5 @@ function lowerConstantOfShape(node: NodeContext): void {
   const size = dims.reduce((a, b) => a * b, 1);
   node.spend(8 * size);
   const value = fill?.values[0] ?? 0;
-  node.define(new Constant(dims, isIntegerType(proto?.dataType), () => new Float64Array(size).fill(value)));
+  return node.define(new Constant(dims, isIntegerType(proto?.dataType), () => new Float64Array(size).fill(value)));
 }
