@@ -1,7 +1,7 @@
 /**
  * What each operator of ONNX becomes: one handler per operator, from the NodeContext of lower.ts. Where a definition
- * changed between opset 9 and 21, the handler takes both forms: lists of integers, bounds and the like moved from
- * attributes to inputs, one operator after the other.
+ * changed up to opset 21, the handler takes all forms: lists of integers, bounds and the like moved from attributes to
+ * inputs, one operator after the other.
  */
 import type { Pads, Pair, Window } from '../../graph/graph.js';
 import { Tensor } from '../../tensor.js';
@@ -182,6 +182,7 @@ function lowerGlobalPool(node: NodeContext, op: 'globalAvgPool2d' | 'globalMaxPo
 
 function lowerBatchNormalization(node: NodeContext): string {
   if (node.flag('training_mode', false)) node.unsupported('it is in training mode');
+  if (!node.flag('spatial', true)) node.unsupported('it has statistics for each place');
   const gamma = node.parameter(1, 'scale');
   const names = ['bias', 'mean', 'variance'];
   const [beta, mean, variance] = names.map((name, i) => node.parameter(2 + i, name)) as [Constant, Constant, Constant];
@@ -226,9 +227,22 @@ function lowerArithmetic(node: NodeContext, operation: Arithmetic, op: 'add' | '
     return node.define(calculate(operation, a, b) ?? node.broken('its inputs are of different lengths'));
   }
   const [x, y] = [node.constant(0), node.constant(1)];
-  const folded = x && y && calculateConstants(node, operation, x, y);
+  // With an axis, as before opset 7, the kernels broadcast.
+  const folded = x && y && !node.attribute('axis') && calculateConstants(node, operation, x, y);
   if (folded) return node.define(folded);
-  return node.emit({ op, inputs: [node.operand(0), node.operand(1)] });
+  return node.emit({ op, inputs: [node.operand(0), alignedOperand(node)] });
+}
+
+/** The second operand. Before opset 7 its first axis could stand for any of the first operand's. */
+function alignedOperand(node: NodeContext): string {
+  const operand = node.operand(1);
+  if (node.opset >= 7 || node.attribute('axis') === undefined) return operand;
+  const [rank, ownRank] = [node.dims(0)?.length, node.dims(1)?.length];
+  if (rank === undefined || ownRank === undefined) node.unsupported('with an axis it needs inputs of known rank');
+  const missing = rank - normalizeAxis(node, node.int('axis', 0), rank) - ownRank;
+  if (missing <= 0) return operand;
+  const axes = Array.from({ length: missing }, (_, i) => ownRank + i);
+  return node.emit({ op: 'unsqueeze', inputs: [operand], axes }, node.derive('aligned'));
 }
 
 function lowerSum(node: NodeContext): string {
@@ -248,7 +262,9 @@ function lowerIdentity(node: NodeContext): string {
 }
 
 function lowerDropout(node: NodeContext): string {
-  if (node.has(2) && node.parameter(2, 'training_mode').values[0] !== 0) node.unsupported('it is in training mode');
+  const training = node.has(2) && node.parameter(2, 'training_mode').values[0] !== 0;
+  const ratio = node.has(1) ? node.parameter(1, 'ratio').values[0] : undefined;
+  if (training && ratio !== 0) node.unsupported('it is in training mode');
   return lowerIdentity(node);
 }
 
@@ -349,8 +365,7 @@ function lowerMatMul(node: NodeContext): string {
 
 function lowerReshape(node: NodeContext): string {
   const allowZero = node.flag('allowzero', false);
-  const shape = node.integers(1) ?? integersOf(node.parameter(1, 'shape'));
-  if (shape === undefined) node.broken('its shape is no vector');
+  const shape = readShape(node) ?? node.broken('its shape is no vector');
   const known = node.constant(0);
   if (known !== undefined && shape.elements.every((size) => typeof size === 'number')) {
     return node.define(reshapeConstant(node, known, shape.elements as number[], allowZero));
@@ -373,6 +388,11 @@ function lowerReshape(node: NodeContext): string {
     target: target.map((size) => size ?? -1),
     ...(allowZero && { allowZero }),
   });
+}
+
+function readShape(node: NodeContext): Integers | undefined {
+  if (node.opset < 5) return vector(node.ints('shape') ?? node.broken('it has no shape'));
+  return node.integers(1) ?? integersOf(node.parameter(1, 'shape'));
 }
 
 /** A list of numbers that came as floats, as bound values do. */
