@@ -56,9 +56,7 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map(
     GlobalMaxPool: { lower: (node) => lowerGlobalPool(node, 'globalMaxPool2d') },
     Gemm: { lower: lowerGemm },
     MatMul: { lower: lowerMatMul },
-    Flatten: {
-      lower: (node) => node.emit({ op: 'flatten', inputs: [node.operand(0)], axis: node.int('axis', 1) }),
-    },
+    Flatten: { lower: lowerFlatten },
     Reshape: { lower: lowerReshape, parameters: [1], foldable: true },
     Transpose: { lower: lowerTranspose, foldable: true },
     Concat: { lower: lowerConcat, foldable: true },
@@ -362,6 +360,15 @@ function lowerMatMul(node: NodeContext): string {
 }
 
 // Shapes and places
+
+function lowerFlatten(node: NodeContext): string {
+  const axis = node.int('axis', 1);
+  const rank = node.dims(0)?.length;
+  if (rank === undefined || rank >= 2) return node.emit({ op: 'flatten', inputs: [node.operand(0)], axis });
+  // A Graph's flatten takes no vectors; all of the axis lies on one side.
+  const behind = axis === 0 || axis === -rank;
+  return node.emit({ op: 'reshape', inputs: [node.operand(0)], target: behind ? [1, -1] : [-1, 1] });
+}
 
 function lowerReshape(node: NodeContext): string {
   const allowZero = node.flag('allowzero', false);
