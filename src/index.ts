@@ -1,6 +1,7 @@
 /** The public interface of the package. */
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
+export { readCheckpoint } from './formats/readCheckpoint.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export type { PaddingMode } from './graph/graph.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';
