@@ -115,8 +115,13 @@ function findDirectory(file: Uint8Array, view: DataView): Directory {
 /** The last record whose comment ends where the file does. */
 function findEndRecord(file: Uint8Array, view: DataView): number {
   const last = file.length - END_RECORD_BYTES;
-  for (let at = last; at >= Math.max(0, last - MAX_COMMENT_BYTES); at--) {
-    if (view.getUint32(at, true) === END_RECORD && view.getUint16(at + 20, true) === last - at) return at;
+  const first = Math.max(0, last - MAX_COMMENT_BYTES);
+  // By the first byte of its signature, as the native search is many times quicker than a loop over views.
+  const window = file.subarray(first, Math.max(first, last + 1));
+  for (let i = window.length; i > 0; ) {
+    i = window.lastIndexOf(END_RECORD & 255, i - 1);
+    const at = first + i;
+    if (i >= 0 && view.getUint32(at, true) === END_RECORD && view.getUint16(at + 20, true) === last - at) return at;
   }
   throw broken(file.length, 'the zip archive has no end record: the file is truncated');
 }
