@@ -9,6 +9,7 @@
  * torch leaves them zero in local headers. Nothing is decompressed, so that no entry can be longer than the file.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
+import { crc32 } from '../crc32.js';
 import { show } from '../file.js';
 
 export interface ZipEntry {
@@ -231,36 +232,6 @@ function viewOf(file: Uint8Array): DataView {
 /** Beyond 2^53 not exact, and in any case beyond the file. */
 function readUint64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-}
-
-/** Remainders of the CRC-32 polynomial (reflected) for four bytes at a time: [4][256]. */
-const CRC_TABLES = (() => {
-  const tables = new Int32Array(4 * 256);
-  for (let byte = 0; byte < 256; byte++) {
-    let remainder = byte;
-    for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
-    tables[byte] = remainder;
-  }
-  for (let i = 256; i < tables.length; i++) {
-    const remainder = tables[i - 256]!;
-    tables[i] = (remainder >>> 8) ^ tables[remainder & 255]!;
-  }
-  return tables;
-})();
-
-function crc32(file: Uint8Array, start: number, end: number): number {
-  let crc = -1;
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
-    crc ^= file[i]! | (file[i + 1]! << 8) | (file[i + 2]! << 16) | (file[i + 3]! << 24);
-    crc =
-      CRC_TABLES[768 + (crc & 255)]! ^
-      CRC_TABLES[512 + ((crc >>> 8) & 255)]! ^
-      CRC_TABLES[256 + ((crc >>> 16) & 255)]! ^
-      CRC_TABLES[crc >>> 24]!;
-  }
-  for (; i < end; i++) crc = (crc >>> 8) ^ CRC_TABLES[(crc ^ file[i]!) & 255]!;
-  return ~crc >>> 0;
 }
 
 function hex(value: number): string {
