@@ -197,6 +197,8 @@ test('JPEGs that lie are refused before memory is asked for', async () => {
   await refuses('lossless', changed(1, 0xc3), /SOF3 and 8 bits, expected/);
   await refuses('arithmetic', changed(1, 0xc9), /SOF9/);
   await refuses('12 bits', changed(4, 12), /12 bits/);
+  await refuses('sampled 15 times', changed(11, 0xf1), /sampled 15 x 1 times/);
+  await refuses('sampled 0 times', changed(11, 0x10), /sampled 1 x 0 times/);
   await refuses('255 components', changed(9, 255), /255 components/);
   const file = read('progressive444.jpg');
   const scan = file.findIndex((byte, i) => byte === 0xff && file[i + 1] === 0xda);

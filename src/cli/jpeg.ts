@@ -15,6 +15,8 @@ interface Frame {
   readonly width: number;
   readonly height: number;
   readonly components: number;
+  /** Bits that its blocks of 8 x 8 samples take at least. */
+  readonly leastBits: number;
   /** Where the frame is in the file, for errors. */
   readonly at: number;
 }
@@ -22,10 +24,9 @@ interface Frame {
 const START_OF_IMAGE = 0xd8;
 const START_OF_SCAN = 0xda;
 const MAX_SCANS = 100;
-/** A block of 8 x 8 pixels takes one bit at least. */
-const MAX_PIXELS_PER_BYTE = 8 * 64;
-/** Of the decoder, for each sample: coefficients of 4 bytes, and values. */
-const BYTES_PER_SAMPLE = 5;
+const PROGRESSIVE = 0xc2;
+/** Of the decoder, for each sample: a coefficient of 4 bytes, and its value twice. */
+const BYTES_PER_SAMPLE = 6;
 
 export function isJpeg(file: Uint8Array): boolean {
   return file[0] === 0xff && file[1] === START_OF_IMAGE && file[2] === 0xff;
@@ -33,12 +34,9 @@ export function isJpeg(file: Uint8Array): boolean {
 
 /** @throws {UnsupportedError} if jpeg-js is not installed */
 export async function decodeJpeg(file: Uint8Array): Promise<Image> {
-  const { width, height, components, at } = findFrame(file);
+  const { width, height, components, leastBits, at } = findFrame(file);
   checkPixels(width, height, at);
-  if (components !== 1 && components !== 3 && components !== 4) {
-    throw broken(at, `the image has ${components} components, expected 1, 3 or 4`);
-  }
-  if (width * height > file.length * MAX_PIXELS_PER_BYTE) {
+  if (leastBits > 8 * file.length) {
     throw broken(at, `${file.length} bytes cannot hold ${width} x ${height} pixels`);
   }
   checkScans(file);
@@ -94,13 +92,38 @@ function isStartOfFrame(marker: number): boolean {
 function readFrame(view: DataView, marker: number, at: number): Frame {
   if (at + 10 > view.byteLength) throw broken(view.byteLength, 'the file is truncated');
   const precision = view.getUint8(at + 4);
-  if (marker > 0xc2 || precision !== 8) {
+  if (marker > PROGRESSIVE || precision !== 8) {
     throw new UnsupportedError(
       `decodeImage: JPEG: the image is of process SOF${marker - 0xc0} and ${precision} bits, expected ` +
         'a baseline or progressive one (SOF0 to SOF2) of 8 bits',
     );
   }
-  return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), components: view.getUint8(at + 9), at };
+  const height = view.getUint16(at + 5);
+  const width = view.getUint16(at + 7);
+  const components = view.getUint8(at + 9);
+  if (components !== 1 && components !== 3 && components !== 4) {
+    throw broken(at, `the image has ${components} components, expected 1, 3 or 4`);
+  }
+  const blocks = countBlocks(view, at, width, height, components);
+  // A code for its first coefficient, and where the others do not come in scans of their own, one for these.
+  return { width, height, components, leastBits: blocks * (marker === PROGRESSIVE ? 1 : 2), at };
+}
+
+/** Each component has so many samples across and down for the most that one has, 1 to 4. */
+function countBlocks(view: DataView, at: number, width: number, height: number, components: number): number {
+  if (at + 10 + 3 * components > view.byteLength) throw broken(view.byteLength, 'the file is truncated');
+  const factors: [across: number, down: number][] = [];
+  for (let i = 0; i < components; i++) {
+    const byte = view.getUint8(at + 11 + 3 * i);
+    const factor: [number, number] = [byte >> 4, byte & 15];
+    if (factor.some((samples) => samples < 1 || samples > 4)) {
+      throw broken(at, `component ${i} is sampled ${factor.join(' x ')} times, expected 1 to 4`);
+    }
+    factors.push(factor);
+  }
+  const most = [0, 1].map((axis) => Math.max(...factors.map((factor) => factor[axis]!)));
+  const pixels = width * height;
+  return factors.reduce((sum, [across, down]) => sum + (pixels * across * down) / (64 * most[0]! * most[1]!), 0);
 }
 
 function checkScans(file: Uint8Array): void {

@@ -154,16 +154,17 @@ function readPass(
   const [x, y, xStep, yStep] = pass;
   const length = rowBytes(header, columns);
   const pixelBytes = Math.max(1, bitsPerPixel(header) / 8);
-  let previous: Uint8Array = new Uint8Array(length);
+  const isCopy = xStep === 1 && bitsPerPixel(header) === 8 * image.channels && header.colourType !== PALETTE;
+  let above: Uint8Array = new Uint8Array(length);
   let next = at;
   for (let row = 0; row < rows; row++) {
     const current = bytes.subarray(next + 1, next + 1 + length);
-    unfilter(bytes[next]!, current, previous, pixelBytes);
+    unfilter(bytes[next]!, current, above, pixelBytes);
     const to = (y + row * yStep) * image.width + x;
-    for (let column = 0; column < columns; column++) {
-      writePixel(current, column, header, palette, image, to + column * xStep);
-    }
-    previous = current;
+    if (isCopy) image.data.set(current, to * image.channels);
+    else if (header.colourType === PALETTE) writeColours(current, columns, header, palette, image.data, to, xStep);
+    else writeSamples(current, columns, header, image, to, xStep);
+    above = current;
     next += 1 + length;
   }
   return next;
@@ -171,14 +172,21 @@ function readPass(
 
 /** Adds to each byte what the filter predicts from the one to the left, the one above and the one between them. */
 function unfilter(filter: number, current: Uint8Array, above: Uint8Array, pixelBytes: number): void {
-  if (filter > 4) throw broken(0, `a row has the filter ${filter}, expected 0 to 4`);
-  for (let i = 0; i < current.length; i++) {
-    const left = i >= pixelBytes ? current[i - pixelBytes]! : 0;
-    const up = above[i]!;
-    if (filter === 1) current[i]! += left;
-    else if (filter === 2) current[i]! += up;
-    else if (filter === 3) current[i]! += (left + up) >> 1;
-    else if (filter === 4) current[i]! += paeth(left, up, i >= pixelBytes ? above[i - pixelBytes]! : 0);
+  const { length } = current;
+  if (filter === 1) {
+    for (let i = pixelBytes; i < length; i++) current[i]! += current[i - pixelBytes]!;
+  } else if (filter === 2) {
+    for (let i = 0; i < length; i++) current[i]! += above[i]!;
+  } else if (filter === 3) {
+    for (let i = 0; i < pixelBytes; i++) current[i]! += above[i]! >> 1;
+    for (let i = pixelBytes; i < length; i++) current[i]! += (current[i - pixelBytes]! + above[i]!) >> 1;
+  } else if (filter === 4) {
+    for (let i = 0; i < pixelBytes; i++) current[i]! += above[i]!;
+    for (let i = pixelBytes; i < length; i++) {
+      current[i]! += paeth(current[i - pixelBytes]!, above[i]!, above[i - pixelBytes]!);
+    }
+  } else if (filter !== 0) {
+    throw broken(0, `a row has the filter ${filter}, expected 0 to 4`);
   }
 }
 
@@ -191,19 +199,36 @@ function paeth(left: number, up: number, corner: number): number {
   return toUp <= toCorner ? up : corner;
 }
 
-function writePixel(row: Uint8Array, column: number, header: Header, palette: Uint8Array, image: Image, to: number) {
-  const { depth, colourType } = header;
-  const { channels, data } = image;
-  const first = column * COLOUR_TYPES.get(colourType)!.samples;
-  if (colourType === PALETTE) {
-    const entry = 3 * sample(row, column, depth);
-    if (entry + 3 > palette.length) throw broken(0, `a pixel has the colour ${entry / 3} of ${palette.length / 3}`);
-    for (let channel = 0; channel < 3; channel++) data[3 * to + channel] = palette[entry + channel]!;
-    return;
+/** `to` and `step` count pixels of the image. */
+function writeColours(
+  row: Uint8Array,
+  columns: number,
+  { depth }: Header,
+  palette: Uint8Array,
+  data: Uint8Array,
+  to: number,
+  step: number,
+): void {
+  for (let column = 0; column < columns; column++) {
+    const colour = 3 * sample(row, column, depth);
+    if (colour + 3 > palette.length) throw broken(0, `a pixel has the colour ${colour / 3} of ${palette.length / 3}`);
+    const at = 3 * (to + column * step);
+    for (let channel = 0; channel < 3; channel++) data[at + channel] = palette[colour + channel]!;
   }
-  for (let channel = 0; channel < channels; channel++) {
-    const value = sample(row, first + channel, depth);
-    data[channels * to + channel] = depth === 16 ? value >> 8 : (value * 255) / (2 ** depth - 1);
+}
+
+/** Those of grey or of the colours, without those of transparency behind them. */
+function writeSamples(row: Uint8Array, columns: number, header: Header, image: Image, to: number, step: number): void {
+  const { depth } = header;
+  const { channels, data } = image;
+  const samples = bitsPerPixel(header) / depth;
+  const scale = depth < 8 ? 255 / (2 ** depth - 1) : 1;
+  for (let column = 0; column < columns; column++) {
+    const at = channels * (to + column * step);
+    for (let channel = 0; channel < channels; channel++) {
+      const value = sample(row, column * samples + channel, depth);
+      data[at + channel] = depth === 16 ? value >> 8 : value * scale;
+    }
   }
 }
 

@@ -27,6 +27,8 @@ interface Entry {
 /** The longest header that the reference implementation takes. */
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_RANK = 32;
+/** Each tensor has four: its name and three in its entry. */
+const MAX_KEYS = 2 ** 17;
 /** The header, a tensor in it, and the tensor's shape. */
 const MAX_DEPTH = 3;
 
@@ -141,6 +143,7 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
   const decoder = new TextDecoder();
   const scopes: Map<string, number>[] = []; // by depth; the header is at depth 1
   let depth = 0;
+  let keys = 0;
   let quoted = false;
   let start = 8;
   for (let i = 8; i < end; i++) {
@@ -156,6 +159,7 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
     } else if (byte === 0x7d || byte === 0x5d) {
       depth--;
     } else if (byte === 0x3a) {
+      if (++keys > MAX_KEYS) throw broken(i, `the header has more than ${MAX_KEYS} keys`);
       const key: string = JSON.parse(decoder.decode(file.slice(start, i)));
       if (scopes[depth]?.has(key)) throw broken(start, `the header has the key ${show(key)} twice`);
       scopes[depth]?.set(key, start);
