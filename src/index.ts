@@ -3,6 +3,7 @@ export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
 export { writeOnnx } from './formats/onnx/write.js';
+export { readCheckpoint } from './formats/readCheckpoint.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export type {
   AxisNode,
@@ -42,7 +43,7 @@ export { alexnet } from './models/alexnet.js';
 export { cifarQuick } from './models/cifarQuick.js';
 export { densenet } from './models/densenet.js';
 export { densenet121 } from './models/densenet121.js';
-export { lenet5bn, lenet5bn, type ModelOptions } from './models/lenet5bn.js';
+export { lenet5bn } from './models/lenet5bn.js';
 export type { DenseModelOptions, Form, ModelOptions, StagedModelOptions } from './models/options.js';
 export { resnet18 } from './models/resnet18.js';
 export { resnetCifar } from './models/resnetCifar.js';

@@ -378,6 +378,23 @@ test('a key that stands twice is refused', () => {
   assert.equal(metadata, { a: '"a":{[', b: '\\', c: '}' });
 });
 
+test('a header of very many keys is refused within a second', () => {
+  const keys = Array.from({ length: 1_000_000 }, (_, i) => `"${i}":""`);
+  const start = performance.now();
+  refuses('metadata', fileOf(`{"__metadata__":{${keys.join(',')}}}`), /more than 131072 keys/);
+  assert.ok(performance.now() - start < 2000, 'the file itself takes some of it to make');
+  const tensors = keys
+    .slice(0, 32_000)
+    .map((_, i) => `"${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`);
+  assert.is(Object.keys(readSafetensors(fileOf(`{${tensors.join(',')}}`, 32_000)).tensors).length, 32_000);
+});
+
+test('integers of 64 bits are rounded once', () => {
+  // By way of a double this is 2^60 + 2^36, half way between two float32.
+  const longs = BigInt64Array.of(2n ** 60n + 2n ** 36n + 1n, -(2n ** 60n) - 2n ** 36n - 1n);
+  assert.equal([...single('I64', [2], bytesOf(longs)).data], [2 ** 60 + 2 ** 37, -(2 ** 60) - 2 ** 37]);
+});
+
 test('names of Object.prototype are names like any other', () => {
   const entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
   const { tensors } = readSafetensors(

@@ -6,48 +6,33 @@
  *     |           | blanks: { name: { dtype, shape,     | row-major, without holes or    |
  *     |           | data_offsets: [begin, end] }, ... } | overlaps                       |
  *
- * Numbers are little-endian, as every host of WebAssembly is in practice, so elements are copied and never swapped.
  * Files are hostile: every size is checked against the file before anything is allocated for it.
  */
 import { FormatError } from '../errors.js';
 import { type StateDict, Tensor } from '../tensor.js';
+import { bytesPerElement, ELEMENT_TYPES, type ElementType, isElementType, toFloat32 } from './elements.js';
+import { byteView, safeProduct, show } from './file.js';
 
 interface Entry {
   name: string;
   /** Byte offset of the tensor's name in the file, for errors. */
   at: number;
-  dtype: string;
+  dtype: ElementType;
   dims: number[];
   /** Bytes from the beginning of the data. */
   begin: number;
   end: number;
 }
 
-interface ElementArray {
-  readonly BYTES_PER_ELEMENT: number;
-  new (buffer: ArrayBuffer): Float32Array | ArrayLike<number> | ArrayLike<bigint>;
-}
-
 /** The longest header that the reference implementation takes. */
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_RANK = 32;
+/** Each tensor has four: its name and three in its entry. */
+const MAX_KEYS = 2 ** 17;
 /** The header, a tensor in it, and the tensor's shape. */
 const MAX_DEPTH = 3;
 
 const METADATA = '__metadata__';
-
-const ELEMENTS = new Map<unknown, ElementArray>([
-  ['F32', Float32Array],
-  ['F64', Float64Array],
-  ['F16', Uint16Array],
-  ['BF16', Uint16Array],
-  ['I64', BigInt64Array],
-  ['I32', Int32Array],
-  ['I16', Int16Array],
-  ['I8', Int8Array],
-  ['U8', Uint8Array],
-  ['BOOL', Uint8Array],
-]);
 
 /**
  * Reads a safetensors file. Elements of type F32, F64, F16, BF16, I64, I32, I16, I8, U8 and BOOL all become float32,
@@ -63,7 +48,7 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): {
   tensors: StateDict;
   metadata: Record<string, string>;
 } {
-  const file = byteView(bytes);
+  const file = byteView(bytes, 'readSafetensors');
   if (file.length < 8) throw broken(file.length, `the file has ${file.length} bytes, expected at least 8`);
   const view = new DataView(file.buffer, file.byteOffset, 8);
   const headerBytes = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
@@ -136,23 +121,6 @@ function broken(offset: number, message: string): FormatError {
   return new FormatError(`readSafetensors: ${message}`, offset);
 }
 
-/** A value of the file for a message: it may be as long as the file. */
-function show(value: unknown): string {
-  return `${JSON.stringify(value)}`.slice(0, 80);
-}
-
-/** A view of the bytes; not the object itself, as a Node Buffer's slice would alias. */
-function byteView(bytes: Uint8Array | ArrayBuffer): Uint8Array {
-  // By tag, not instanceof: test runners give modules a realm of their own.
-  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
-  if (tag !== 'Uint8Array' && tag !== 'ArrayBuffer') {
-    throw new TypeError(`readSafetensors: bytes is ${tag}, expected a Uint8Array or an ArrayBuffer`);
-  }
-  return ArrayBuffer.isView(bytes)
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    : new Uint8Array(bytes);
-}
-
 /** The header, and where each of its keys stands in the file. */
 function readHeader(file: Uint8Array, end: number) {
   if (file[8] !== 0x7b) throw broken(8, 'the header does not begin with {');
@@ -175,6 +143,7 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
   const decoder = new TextDecoder();
   const scopes: Map<string, number>[] = []; // by depth; the header is at depth 1
   let depth = 0;
+  let keys = 0;
   let quoted = false;
   let start = 8;
   for (let i = 8; i < end; i++) {
@@ -190,6 +159,7 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
     } else if (byte === 0x7d || byte === 0x5d) {
       depth--;
     } else if (byte === 0x3a) {
+      if (++keys > MAX_KEYS) throw broken(i, `the header has more than ${MAX_KEYS} keys`);
       const key: string = JSON.parse(decoder.decode(file.slice(start, i)));
       if (scopes[depth]?.has(key)) throw broken(start, `the header has the key ${show(key)} twice`);
       scopes[depth]?.set(key, start);
@@ -210,24 +180,18 @@ function checkEntry(value: unknown, name: string, at: number, dataBytes: number)
   const fail = (field: string, got: unknown, expected: string) =>
     broken(at, `tensor ${show(name)} has ${field} ${show(got)}, expected ${expected}`);
   const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
-  const elements = ELEMENTS.get(dtype);
-  if (!elements) throw fail('dtype', dtype, `one of ${[...ELEMENTS.keys()].join(', ')}`);
+  if (!isElementType(dtype)) throw fail('dtype', dtype, `one of ${ELEMENT_TYPES.join(', ')}`);
   if (!areSizes(shape) || shape.length > MAX_RANK) throw fail('shape', shape, `at most ${MAX_RANK} integers from 0`);
   if (!areSizes(offsets) || offsets.length !== 2) throw fail('data_offsets', offsets, '[begin, end]');
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes) throw fail('data_offsets', offsets, `a range within ${dataBytes} bytes`);
-  const bytes = shape.reduce(safeProduct, elements.BYTES_PER_ELEMENT);
+  const bytes = shape.reduce(safeProduct, bytesPerElement(dtype));
   if (end - begin !== bytes) throw fail('data_offsets', offsets, `${bytes} bytes for ${dtype} ${show(shape)}`);
-  return { name, at, dtype: dtype as string, dims: shape, begin, end };
+  return { name, at, dtype, dims: shape, begin, end };
 }
 
 function areSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
-}
-
-/** Infinite from where a double no longer holds every integer; also of [2^40, 2^40, 0], as in the reference. */
-function safeProduct(a: number, b: number): number {
-  return a * b <= Number.MAX_SAFE_INTEGER ? a * b : Infinity;
 }
 
 /** Tensors that overlap or leave bytes out could smuggle something past other readers: the format forbids both. */
@@ -240,32 +204,6 @@ function checkCoverage(entries: readonly Entry[], dataStart: number, dataBytes: 
   if (covered < dataBytes) {
     throw broken(dataStart + covered, `the tensors cover ${covered} bytes of data, expected all ${dataBytes}`);
   }
-}
-
-function toFloat32(dtype: string, buffer: ArrayBuffer): Float32Array {
-  const elements = new (ELEMENTS.get(dtype)!)(buffer);
-  if (elements instanceof Float32Array) return elements;
-  if (elements instanceof BigInt64Array) return new Float32Array(Array.from(elements, Number));
-  if (dtype.endsWith('F16')) return halvesToFloat32(elements as ArrayLike<number>, dtype === 'BF16');
-  return new Float32Array(elements as ArrayLike<number>);
-}
-
-/** Of float16 bits, or of bfloat16 ones where `brain` is true. */
-export function halvesToFloat32(halves: ArrayLike<number>, brain: boolean): Float32Array {
-  const bits = new Uint32Array(halves.length);
-  const floats = new Float32Array(bits.buffer);
-  for (let i = 0; i < bits.length; i++) {
-    const half = halves[i]!;
-    if (brain) {
-      bits[i] = half << 16; // BF16 is the upper half of a float32
-    } else {
-      // The exponent is biased by 15 here and by 127 in float32; an exponent of ones is infinity or NaN in both.
-      const special = (half & 0x7c00) === 0x7c00;
-      bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13) | (special ? 0x7f800000 : 0);
-      floats[i]! *= 2 ** 112;
-    }
-  }
-  return floats;
 }
 
 function entriesOf<T>(

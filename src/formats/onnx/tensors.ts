@@ -5,7 +5,7 @@
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import { Tensor } from '../../tensor.js';
-import { halvesToFloat32 } from '../safetensors.js';
+import { brainsToFloat32, halvesToFloat32 } from '../elements.js';
 import type { TensorProto } from './proto.js';
 
 type TypedField = 'floatData' | 'int32Data' | 'int64Data' | 'doubleData' | 'uint64Data';
@@ -137,7 +137,8 @@ function elementsOf(tensor: TensorProto, type: ElementType, dataType: number): A
   const { rawData } = tensor;
   // slice, not subarray: the copy is aligned, and does not keep the file alive.
   const elements = rawData === undefined ? tensor[type.field] : new type.array(rawData.slice().buffer as ArrayBuffer);
-  if (type.name.endsWith('FLOAT16')) return halvesToFloat32(elements as ArrayLike<number>, type.name === 'BFLOAT16');
+  if (type.name === 'FLOAT16') return halvesToFloat32(elements as ArrayLike<number>);
+  if (type.name === 'BFLOAT16') return brainsToFloat32(elements as ArrayLike<number>);
   if (dataType === DataType.FLOAT)
     return elements instanceof Float32Array ? elements : Float32Array.from(elements as number[]);
   if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)

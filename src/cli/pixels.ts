@@ -1,0 +1,24 @@
+/** An image in memory, and the bound on the size that a file may claim. */
+import { FormatError, UnsupportedError } from '../errors.js';
+
+export interface Image {
+  readonly width: number;
+  readonly height: number;
+  /** Grey, or red, green and blue. */
+  readonly channels: 1 | 3;
+  /** [height][width][channels] */
+  readonly data: Uint8Array;
+}
+
+/** Photos of 12 megapixels are below. */
+export const MAX_PIXELS = 2 ** 24;
+
+/** Checks a size that a file claims, before anything is allocated for it. */
+export function checkPixels(width: number, height: number, at: number): void {
+  if (width === 0 || height === 0) throw new FormatError(`decodeImage: the image is of size ${width} x ${height}`, at);
+  if (width * height > MAX_PIXELS) {
+    throw new UnsupportedError(
+      `decodeImage: the image is of size ${width} x ${height}, expected at most ${MAX_PIXELS} pixels`,
+    );
+  }
+}

@@ -1,0 +1,23 @@
+/** What the readers of files share: a view of the bytes, names for messages, sizes that do not overflow. */
+
+/** A view of the bytes; not the object itself, as a Node Buffer's slice would alias. */
+export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8Array {
+  // By tag, not instanceof: test runners give modules a realm of their own.
+  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
+  if (tag !== 'Uint8Array' && tag !== 'ArrayBuffer') {
+    throw new TypeError(`${caller}: bytes is ${tag}, expected a Uint8Array or an ArrayBuffer`);
+  }
+  return ArrayBuffer.isView(bytes)
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
+}
+
+/** A value of the file for a message: it may be as long as the file. */
+export function show(value: unknown): string {
+  return `${JSON.stringify(value)}`.slice(0, 80);
+}
+
+/** Infinite from where a double no longer holds every integer. */
+export function safeProduct(a: number, b: number): number {
+  return a * b <= Number.MAX_SAFE_INTEGER ? a * b : Infinity;
+}

@@ -1,0 +1,223 @@
+/**
+ * The tensors of a torch.save archive: the globals and the persistent identifiers in its pickle, and the values in its
+ * storages.
+ *
+ * A tensor is a view of a storage, which several may share. Element [i, j, ...] is number
+ * offset + i * stride[0] + j * stride[1] + ... of the storage, and the storage is entry `data/KEY` of the archive.
+ */
+import { FormatError } from '../../errors.js';
+import { Tensor } from '../../tensor.js';
+import { bytesPerElement, type ElementType, toFloat32 } from '../elements.js';
+import { safeProduct, show } from '../file.js';
+import { PickleDict, PickleFunction, type PickleHost } from './pickle.js';
+import { checkCrc, type ZipEntry } from './zip.js';
+
+/** A storage of the archive, seen as elements of one type. */
+class Storage {
+  readonly type: ElementType;
+  readonly entry: ZipEntry;
+  readonly length: number;
+
+  constructor(type: ElementType, entry: ZipEntry, length: number) {
+    this.type = type;
+    this.entry = entry;
+    this.length = length;
+  }
+}
+
+/** A tensor whose values are still in the file. */
+export class StoredTensor {
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly dims: readonly number[];
+  readonly strides: readonly number[];
+  readonly size: number;
+  /** Where the pickle makes it, for errors. */
+  readonly at: number;
+
+  constructor(storage: Storage, offset: number, dims: readonly number[], strides: readonly number[], at: number) {
+    this.storage = storage;
+    this.offset = offset;
+    this.dims = dims;
+    this.strides = strides;
+    this.size = dims.reduce(safeProduct, 1);
+    this.at = at;
+  }
+}
+
+class StorageType {
+  readonly element: ElementType;
+
+  constructor(element: ElementType) {
+    this.element = element;
+  }
+}
+
+const STORAGE_TYPES: Record<string, ElementType> = {
+  FloatStorage: 'F32',
+  DoubleStorage: 'F64',
+  HalfStorage: 'F16',
+  BFloat16Storage: 'BF16',
+  LongStorage: 'I64',
+  IntStorage: 'I32',
+  ShortStorage: 'I16',
+  CharStorage: 'I8',
+  ByteStorage: 'U8',
+  BoolStorage: 'BOOL',
+};
+
+const DTYPES = [
+  ...['float64', 'float32', 'float16', 'bfloat16', 'complex64', 'complex128'],
+  ...['int64', 'int32', 'int16', 'int8', 'uint8', 'bool'],
+];
+
+const MAX_RANK = 32;
+
+/** All that a pickle of state dicts may name. */
+const GLOBALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ['collections.OrderedDict', new PickleFunction(makeOrderedDict)],
+  ['torch._utils._rebuild_tensor_v2', new PickleFunction(rebuildTensor)],
+  ['torch._utils._rebuild_parameter', new PickleFunction(rebuildParameter)],
+  ['torch.Size', new PickleFunction(makeSize)],
+  ...Object.entries(STORAGE_TYPES).map(([name, type]) => [`torch.${name}`, new StorageType(type)] as const),
+  ...DTYPES.map((name) => [`torch.${name}`, name] as const),
+]);
+
+/** @param storageOf Finds an archive's storage by its key. */
+export function pickleHost(storageOf: (key: string) => ZipEntry | undefined): PickleHost {
+  return { globals: GLOBALS, persistentLoad: (id, at) => loadStorage(storageOf, id, at) };
+}
+
+/** ('storage', type, key, device, number of elements) */
+function loadStorage(storageOf: (key: string) => ZipEntry | undefined, id: unknown, at: number): Storage {
+  const [kind, type, key, , length] = Array.isArray(id) ? (id as unknown[]) : [];
+  if (kind !== 'storage' || !(type instanceof StorageType) || typeof key !== 'string' || !isSize(length)) {
+    throw broken(at, 'the pickle has a persistent identifier that is not of a storage');
+  }
+  const entry = storageOf(key);
+  if (entry === undefined) throw broken(at, `the archive has no storage ${show(key)}`);
+  const { element } = type;
+  if (safeProduct(length, bytesPerElement(element)) !== entry.end - entry.start) {
+    const bytes = entry.end - entry.start;
+    throw broken(
+      at,
+      `storage ${show(key)} has ${bytes} bytes, expected those of ${length} elements of type ${element}`,
+    );
+  }
+  return new Storage(element, entry, length);
+}
+
+/** State dicts are pickled as an empty one, whose items are set afterwards. */
+function makeOrderedDict(args: readonly unknown[], at: number): PickleDict {
+  if (args.length > 0) throw broken(at, 'the pickle makes an OrderedDict with arguments');
+  return new PickleDict();
+}
+
+function makeSize(args: readonly unknown[], at: number): readonly unknown[] {
+  const [sizes] = args;
+  if (args.length !== 1 || !Array.isArray(sizes)) throw broken(at, 'the pickle makes a torch.Size of no tuple');
+  return sizes;
+}
+
+/** (data, requires_grad, backward_hooks) */
+function rebuildParameter([data]: readonly unknown[], at: number): StoredTensor {
+  if (!(data instanceof StoredTensor)) throw broken(at, 'the pickle makes a parameter of what is not a tensor');
+  return data;
+}
+
+/** (storage, storage_offset, size, stride, requires_grad, backward_hooks, metadata?) */
+function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at: number): StoredTensor {
+  if (!(storage instanceof Storage)) throw broken(at, 'the pickle makes a tensor of what is not a storage');
+  if (!isSize(offset) || !areSizes(dims) || !areSizes(strides) || dims.length !== strides.length) {
+    throw broken(
+      at,
+      `a tensor has no offset, sizes and strides that are as many, at most ${MAX_RANK}, integers from 0`,
+    );
+  }
+  const tensor = new StoredTensor(storage, offset, dims, strides, at);
+  const last = dims.reduce((sum, dim, axis) => sum + safeProduct(dim - 1, strides[axis]!), offset);
+  if (tensor.size > Number.MAX_SAFE_INTEGER || (tensor.size > 0 && last >= storage.length)) {
+    throw broken(
+      at,
+      `a tensor of sizes [${dims.join(', ')}], strides [${strides.join(', ')}] and offset ${offset} ` +
+        `reaches beyond its storage of ${storage.length} elements`,
+    );
+  }
+  return tensor;
+}
+
+/** Copies tensors out of the file, each of them on its own, also where they share a storage. */
+export function loadTensors(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>): Map<string, Tensor> {
+  checkTotal(file, tensors);
+  const checked = new Set<ZipEntry>();
+  const loaded = new Map<string, Tensor>();
+  for (const [name, tensor] of tensors) {
+    const { entry } = tensor.storage;
+    if (!checked.has(entry)) checkCrc(file, entry);
+    checked.add(entry);
+    loaded.set(name, new Tensor('float32', loadValues(file, tensor), tensor.dims));
+  }
+  return loaded;
+}
+
+/** Strides of 0, and many tensors of one storage, make much of a small file: as float32, at most 16 MB and 4 times it. */
+function checkTotal(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>): void {
+  const limit = 2 ** 24 + 4 * file.length;
+  let bytes = 0;
+  for (const [name, { size, at }] of tensors) {
+    bytes += 4 * size;
+    if (bytes > limit) {
+      throw broken(at, `the tensors up to ${show(name)} take ${bytes} bytes, expected at most ${limit}`);
+    }
+  }
+}
+
+function loadValues(file: Uint8Array, tensor: StoredTensor): Float32Array {
+  const { type, entry } = tensor.storage;
+  const bytes = bytesPerElement(type);
+  const start = entry.start + tensor.offset * bytes;
+  const elements = isContiguous(tensor)
+    ? file.slice(start, start + tensor.size * bytes)
+    : gather(file, start, tensor, bytes);
+  return toFloat32(type, elements.buffer as ArrayBuffer);
+}
+
+function isContiguous({ dims, strides }: StoredTensor): boolean {
+  let expected = 1;
+  for (let axis = dims.length - 1; axis >= 0; axis--) {
+    if (dims[axis] !== 1 && strides[axis] !== expected) return false;
+    expected *= dims[axis]!;
+  }
+  return true;
+}
+
+/** The bytes of the elements in row-major order of the dims. */
+function gather(file: Uint8Array, start: number, { dims, strides, size }: StoredTensor, bytes: number): Uint8Array {
+  const gathered = new Uint8Array(size * bytes);
+  const index = dims.map(() => 0);
+  let from = start;
+  for (let to = 0; to < gathered.length; to += bytes) {
+    for (let i = 0; i < bytes; i++) gathered[to + i] = file[from + i]!;
+    // Step to the next element: the last axis first, as an odometer does.
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      from += strides[axis]! * bytes;
+      index[axis]!++;
+      if (index[axis]! < dims[axis]!) break;
+      from -= strides[axis]! * dims[axis]! * bytes;
+      index[axis] = 0;
+    }
+  }
+  return gathered;
+}
+
+function areSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length <= MAX_RANK && value.every(isSize);
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function broken(offset: number, message: string): FormatError {
+  return new FormatError(`readCheckpoint: ${message}`, offset);
+}
