@@ -2,7 +2,8 @@
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
-export type { PaddingMode } from './graph/graph.js';
+export type { Graph, Node, PaddingMode } from './graph/graph.js';
+export { type GraphSummary, type NodeSummary, printGraph, summarize } from './graph/print.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';
 export { BatchNorm2d, type BatchNorm2dOptions } from './layers/batchNorm2d.js';
 export { Conv2d, type Conv2dOptions } from './layers/conv2d.js';
@@ -14,6 +15,7 @@ export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
 export { lenet5bn, type ModelOptions } from './models/lenet5bn.js';
 export type { Form } from './models/units.js';
+export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
 export {
   type Capabilities,
   type Capability,
