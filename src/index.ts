@@ -2,7 +2,31 @@
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
-export type { Graph, Node, PaddingMode } from './graph/graph.js';
+export type {
+  AxisNode,
+  BatchNormNode,
+  BinaryNode,
+  Conv2dNode,
+  DimOf,
+  GlobalPoolNode,
+  Graph,
+  LinearNode,
+  Node,
+  Norm,
+  PaddingMode,
+  PadNode,
+  Pads,
+  Pair,
+  PoolNode,
+  ReduceNode,
+  ReshapeNode,
+  SimpleNode,
+  SliceNode,
+  SqueezeNode,
+  TransposeNode,
+  UnaryNode,
+  Window,
+} from './graph/graph.js';
 export { type GraphSummary, type NodeSummary, printGraph, summarize } from './graph/print.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';
 export { BatchNorm2d, type BatchNorm2dOptions } from './layers/batchNorm2d.js';
@@ -24,4 +48,5 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
+export { InferenceSession, type InferenceSessionOptions } from './session/inferenceSession.js';
 export { type StateDict, Tensor } from './tensor.js';

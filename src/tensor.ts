@@ -4,6 +4,7 @@
  * A resident tensor has one of two layouts:
  *   planar         row-major in the order of its dims (parameters)
  *   channelsLast   [dims[0]][the other dims][dims[1] rounded up to 4, the rest zero] (activations)
+ * Operations tell which one they take (src/plan/layouts.ts).
  */
 import type { Allocation } from './runtime/heap.js';
 import type { Runtime } from './runtime/runtime.js';
@@ -83,8 +84,7 @@ export class Tensor {
    * @throws OutOfMemoryError
    */
   to(runtime: Runtime): Tensor {
-    if (this.#residence?.runtime === runtime && this.#residence.layout === 'channelsLast') return this;
-    return copyIn(runtime, this.data, this.dims);
+    return this.#residence?.runtime === runtime ? this : copyIn(runtime, this.data, this.dims, 'channelsLast');
   }
 
   /** Gives the memory back; the tensor cannot be used any more. A second call does nothing. */
@@ -125,15 +125,44 @@ export function residentTensor(
   return new Tensor('float32', new Residence(runtime, allocation, layout, ptr), dims);
 }
 
-/** Uninitialised channels-last memory for a tensor; `bytes` as `extentOf` tells. */
-export function allocateTensor(runtime: Runtime, dims: readonly number[], bytes = extentOf(dims).bytes): Tensor {
-  return residentTensor(runtime, runtime.heap.allocate(bytes), dims, 'channelsLast');
+/** Uninitialised memory for a tensor; `bytes` as `bytesOf` tells. */
+export function allocateTensor(
+  runtime: Runtime,
+  dims: readonly number[],
+  layout: Layout = 'channelsLast',
+  bytes = bytesOf(dims, layout),
+): Tensor {
+  return residentTensor(runtime, runtime.heap.allocate(bytes), dims, layout);
 }
 
 /** Address of a tensor that lives in the runtime in that layout; undefined where it does not. */
 export function residentPtr(tensor: Tensor, runtime: Runtime, layout: Layout): number | undefined {
   const residence = Tensor.residenceOf(tensor);
-  return residence?.runtime === runtime && residence.layout === layout ? residence.ptr : undefined;
+  if (residence?.runtime !== runtime) return undefined;
+  return residence.layout === layout || layoutsCoincide(tensor.dims) ? residence.ptr : undefined;
+}
+
+/** The same values resident in the runtime in that layout: the tensor itself, or a new one. @throws OutOfMemoryError */
+export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout): Tensor {
+  if (residentPtr(tensor, runtime, layout) !== undefined) return tensor;
+  const residence = Tensor.residenceOf(tensor);
+  if (residence?.runtime !== runtime) return copyIn(runtime, tensor.data, tensor.dims, layout);
+  const converted = allocateTensor(runtime, tensor.dims, layout);
+  convert(runtime, residence.ptr, residentPtr(converted, runtime, layout)!, tensor.dims, layout);
+  return converted;
+}
+
+/** Copies values of these dims from the other layout into `layout`. */
+export function convert(
+  { kernels }: Runtime,
+  fromPtr: number,
+  toPtr: number,
+  dims: readonly number[],
+  layout: Layout,
+): void {
+  const { batch, channels, pixels } = extentOf(dims);
+  const kernel = layout === 'planar' ? kernels.toPlanar : kernels.toChannelsLast;
+  kernel(fromPtr, toPtr, batch, channels, pixels);
 }
 
 export function runtimeOf(tensor: Tensor): Runtime | undefined {
@@ -151,19 +180,34 @@ export function extentOf(dims: readonly number[]): Extent {
   return { batch, channels, pixels, lanes, bytes: batch * pixels * lanes * 4 };
 }
 
+/** Bytes of values of these dims in a layout. */
+export function bytesOf(dims: readonly number[], layout: Layout): number {
+  return layout === 'planar' ? sizeOf(dims) * 4 : extentOf(dims).bytes;
+}
+
+/** Whether values of these dims are the same bytes in both layouts. */
+export function layoutsCoincide(dims: readonly number[]): boolean {
+  const { channels, pixels, lanes } = extentOf(dims);
+  return pixels === 1 && channels === lanes;
+}
+
 /** dims as people write them: `[1, 3, 32, 32]`. */
 export function format(dims: readonly number[]): string {
   return `[${dims.join(', ')}]`;
 }
 
-function copyIn(runtime: Runtime, data: Float32Array, dims: readonly number[]): Tensor {
-  const { batch, channels, pixels } = extentOf(dims);
-  const { heap, kernels } = runtime;
+function copyIn(runtime: Runtime, data: Float32Array, dims: readonly number[], layout: Layout): Tensor {
+  const { heap } = runtime;
+  if (layout === 'planar' || layoutsCoincide(dims)) {
+    const tensor = allocateTensor(runtime, dims, layout);
+    heap.floats(Tensor.residenceOf(tensor)!.ptr, data.length).set(data);
+    return tensor;
+  }
   const staging = heap.allocate(data.byteLength);
   try {
-    const tensor = allocateTensor(runtime, dims);
+    const tensor = allocateTensor(runtime, dims, layout);
     heap.floats(staging.ptr, data.length).set(data);
-    kernels.toChannelsLast(staging.ptr, Tensor.residenceOf(tensor)!.ptr, batch, channels, pixels);
+    convert(runtime, staging.ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
     return tensor;
   } finally {
     staging.free();
@@ -171,12 +215,11 @@ function copyIn(runtime: Runtime, data: Float32Array, dims: readonly number[]): 
 }
 
 function copyOut(tensor: Tensor, { runtime, layout, ptr }: Residence): Float32Array {
-  const { heap, kernels } = runtime;
-  if (layout === 'planar') return heap.floats(ptr, tensor.size).slice();
-  const { batch, channels, pixels } = extentOf(tensor.dims);
+  const { heap } = runtime;
+  if (layout === 'planar' || layoutsCoincide(tensor.dims)) return heap.floats(ptr, tensor.size).slice();
   const staging = heap.allocate(tensor.size * 4);
   try {
-    kernels.toPlanar(ptr, staging.ptr, batch, channels, pixels);
+    convert(runtime, ptr, staging.ptr, tensor.dims, 'planar');
     return heap.floats(staging.ptr, tensor.size).slice();
   } finally {
     staging.free();

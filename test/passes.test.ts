@@ -540,6 +540,16 @@ test('crops are negative pads', () => {
   assert.equal(run([1, 0], [END, END], { paddingMode: 'circular', pads: [0, 0, 1, 0] }), undefined);
 });
 
+test('crops that are counted from the start, where the size is known', () => {
+  const run = (dims?: readonly (number | string)[]) => {
+    const b = new Builder(2);
+    const { graph } = check(b.graph([b.conv(b.crop('x', [1, -9], [8, 9]), { pads: [0, 0, 0, 0] })], dims));
+    return graph.nodes.length === 1 ? (graph.nodes[0] as Op<'conv2d'>).window.pads : undefined;
+  };
+  assert.equal(run(['N', 2, 9, 10]), [-1, -1, -1, -1]);
+  assert.equal(run(['N', 2, 'H', 10]), undefined);
+});
+
 test('a slice that others read stays for them', () => {
   const b = new Builder(2);
   const crop = b.crop('x', [1, 1], [-1, -1]);
@@ -581,6 +591,7 @@ test('pads', () => {
   assert.equal(run([1, 2, 0, 1], { pads: [0, 0, 0, 0] }, 'reflect'), ['reflect', 1, 2, 0, 1]);
   assert.equal(run([1, 2, 0, 1], { pads: [0, -1, 0, 0] }, 'edge'), ['replicate', 1, 1, 0, 1]);
   assert.equal(run([1, 2, 0, 1], { pads: [0, 0, 0, 0] }, 'wrap'), undefined, 'it may wrap more than once');
+  assert.equal(run([1, 2, 0, 1], { pads: [0, 0, 0, 0] }, 'wrap', 0, [2, 2, 9, 10]), ['circular', 1, 2, 0, 1]);
   assert.equal(run([1, 1, 1, 1], { pads: [1, 0, 0, 0] }, 'edge'), undefined);
 });
 
@@ -632,6 +643,12 @@ test('not a graph', () => {
   assert.throws(
     () => reparameterize(null as unknown as Graph),
     (error: unknown) => error instanceof TypeError && /graph must be a Graph/.test(error.message),
+  );
+  const b = new Builder(2);
+  b.conv('x', {}, 'y');
+  assert.throws(
+    () => reparameterize({ ...b.graph(['y']), inputs: ['z'] }),
+    (error: unknown) => error instanceof RangeError && /reads x, which nothing before it makes/.test(error.message),
   );
 });
 

@@ -1,22 +1,150 @@
-/** Elementwise kernels over whole buffers; `count` floats, a multiple of 4. */
+/**
+ * Elementwise kernels. Those of one tensor go over whole buffers: `count` floats, rounded up to whole vectors, which
+ * every buffer holds. An operation is a class, so that each gets loops of its own.
+ */
 import { clampLow } from '../simd';
+import { expOfNegative } from './exp';
+import { nextRun, runLength, runPtr, runStride, startWalk } from './walk';
 
-/** out = max(low, a + b). Out may be a or b. */
-export function add(aPtr: usize, bPtr: usize, outPtr: usize, count: i32, low: f32): void {
+class Add {}
+class Sub {}
+class Mul {}
+class Div {}
+
+class Relu {}
+class LeakyRelu {}
+class Clip {}
+class Sigmoid {}
+class HardSigmoid {}
+class HardSwish {}
+
+/** out = max(low, a op b) over a walk of a, b and out; op: 0 add, 1 sub, 2 mul, 3 div. Out may be a or b. */
+export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPtr: usize, low: f32): void {
+  if (op === 0) binaryWalk<Add>(tablePtr, aPtr, bPtr, outPtr, low);
+  else if (op === 1) binaryWalk<Sub>(tablePtr, aPtr, bPtr, outPtr, low);
+  else if (op === 2) binaryWalk<Mul>(tablePtr, aPtr, bPtr, outPtr, low);
+  else binaryWalk<Div>(tablePtr, aPtr, bPtr, outPtr, low);
+}
+
+function binaryWalk<Op>(tablePtr: usize, aPtr: usize, bPtr: usize, outPtr: usize, low: f32): void {
+  const length = runLength(tablePtr);
+  const aStride = runStride(tablePtr, 0);
+  const bStride = runStride(tablePtr, 1);
+  const outStride = runStride(tablePtr, 2);
+  startWalk(tablePtr, aPtr, bPtr, outPtr);
+  do {
+    binaryRun<Op>(
+      runPtr(tablePtr, 0),
+      runPtr(tablePtr, 1),
+      runPtr(tablePtr, 2),
+      length,
+      aStride,
+      bStride,
+      outStride,
+      low,
+    );
+  } while (nextRun(tablePtr));
+}
+
+function binaryRun<Op>(
+  aPtr: usize,
+  bPtr: usize,
+  outPtr: usize,
+  length: i32,
+  aStride: i32,
+  bStride: i32,
+  outStride: i32,
+  low: f32,
+): void {
   const lows = f32x4.splat(low);
-  const bytes = (<usize>count) << 2;
-  for (let at: usize = 0; at < bytes; at += 16) {
-    v128.store(outPtr + at, clampLow(f32x4.add(v128.load(aPtr + at), v128.load(bPtr + at)), lows));
+  let left = length;
+  if (outStride === 4 && aStride === 4 && bStride === 4) {
+    for (; left >= 4; left -= 4) {
+      v128.store(outPtr, clampLow(combine<Op>(v128.load(aPtr), v128.load(bPtr)), lows));
+      aPtr += 16;
+      bPtr += 16;
+      outPtr += 16;
+    }
+  } else if (outStride === 4 && aStride === 4 && bStride === 0) {
+    const b = v128.load32_splat(bPtr);
+    for (; left >= 4; left -= 4) {
+      v128.store(outPtr, clampLow(combine<Op>(v128.load(aPtr), b), lows));
+      aPtr += 16;
+      outPtr += 16;
+    }
+  } else if (outStride === 4 && aStride === 0 && bStride === 4) {
+    const a = v128.load32_splat(aPtr);
+    for (; left >= 4; left -= 4) {
+      v128.store(outPtr, clampLow(combine<Op>(a, v128.load(bPtr)), lows));
+      bPtr += 16;
+      outPtr += 16;
+    }
+  }
+  for (; left > 0; --left) {
+    const value = clampLow(combine<Op>(v128.load32_splat(aPtr), v128.load32_splat(bPtr)), lows);
+    v128.store32_lane(outPtr, value, 0);
+    aPtr += aStride;
+    bPtr += bStride;
+    outPtr += outStride;
   }
 }
 
-/** out = max(0, x), NaN kept. Out may be x. */
-export function relu(inPtr: usize, outPtr: usize, count: i32): void {
-  const zeros = f32x4.splat(0);
+function combine<Op>(a: v128, b: v128): v128 {
+  if (idof<Op>() === idof<Add>()) return f32x4.add(a, b);
+  if (idof<Op>() === idof<Sub>()) return f32x4.sub(a, b);
+  if (idof<Op>() === idof<Mul>()) return f32x4.mul(a, b);
+  return f32x4.div(a, b);
+}
+
+/**
+ * out = f(x); op: 0 relu, 1 leakyRelu, 2 clip, 3 sigmoid, 4 hardSigmoid, 5 hardSwish, see src/graph/graph.ts. Out may
+ * be x.
+ */
+export function unary(op: i32, inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
+  if (op === 0) unaryOver<Relu>(inPtr, outPtr, count, alpha, beta);
+  else if (op === 1) unaryOver<LeakyRelu>(inPtr, outPtr, count, alpha, beta);
+  else if (op === 2) unaryOver<Clip>(inPtr, outPtr, count, alpha, beta);
+  else if (op === 3) unaryOver<Sigmoid>(inPtr, outPtr, count, alpha, beta);
+  else if (op === 4) unaryOver<HardSigmoid>(inPtr, outPtr, count, alpha, beta);
+  else unaryOver<HardSwish>(inPtr, outPtr, count, alpha, beta);
+}
+
+function unaryOver<Op>(inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
+  const alphas = f32x4.splat(alpha);
+  const betas = f32x4.splat(beta);
   const bytes = (<usize>count) << 2;
   for (let at: usize = 0; at < bytes; at += 16) {
-    v128.store(outPtr + at, clampLow(v128.load(inPtr + at), zeros));
+    v128.store(outPtr + at, apply<Op>(v128.load(inPtr + at), alphas, betas));
   }
+}
+
+function apply<Op>(x: v128, alpha: v128, beta: v128): v128 {
+  if (idof<Op>() === idof<Relu>()) return clampLow(x, f32x4.splat(0));
+  if (idof<Op>() === idof<LeakyRelu>()) {
+    return v128.bitselect(f32x4.mul(x, alpha), x, f32x4.lt(x, f32x4.splat(0)));
+  }
+  if (idof<Op>() === idof<Clip>()) return clampHigh(clampLow(x, alpha), beta);
+  if (idof<Op>() === idof<Sigmoid>()) return sigmoid(x);
+  if (idof<Op>() === idof<HardSigmoid>()) return clampToUnit(f32x4.add(f32x4.mul(x, alpha), beta));
+  // hardSwish: alpha and beta are 1/6 and 1/2.
+  return f32x4.mul(x, clampToUnit(f32x4.add(f32x4.mul(x, alpha), beta)));
+}
+
+/** min(x, high) that keeps NaN in x. */
+function clampHigh(x: v128, high: v128): v128 {
+  return f32x4.pmin(x, high);
+}
+
+function clampToUnit(x: v128): v128 {
+  return clampHigh(clampLow(x, f32x4.splat(0)), f32x4.splat(1));
+}
+
+/** 1 / (1 + exp(-x)); for negative x as e / (1 + e) with e = exp(x), so that nothing overflows and small results are exact. */
+function sigmoid(x: v128): v128 {
+  const one = f32x4.splat(1);
+  const power = expOfNegative(f32x4.neg(f32x4.abs(x)));
+  const numerator = v128.bitselect(power, one, f32x4.lt(x, f32x4.splat(0)));
+  return f32x4.div(numerator, f32x4.add(one, power));
 }
 
 /**

@@ -40,28 +40,6 @@ export function toPlanar(inPtr: usize, outPtr: usize, batch: i32, channels: i32,
   }
 }
 
-/**
- * Copies the channels of [pixels][fromLanes] into lanes `firstLane` and on of [pixels][toLanes]: one input of a
- * concatenation.
- */
-export function copyChannels(
-  inPtr: usize,
-  outPtr: usize,
-  pixels: i32,
-  channels: i32,
-  fromLanes: i32,
-  toLanes: i32,
-  firstLane: i32,
-): void {
-  const bytes = (<usize>channels) << 2;
-  outPtr += (<usize>firstLane) << 2;
-  for (let i = 0; i < pixels; ++i) {
-    memory.copy(outPtr, inPtr, bytes);
-    inPtr += (<usize>fromLanes) << 2;
-    outPtr += (<usize>toLanes) << 2;
-  }
-}
-
 /** Zeros `bytes` bytes. */
 export function clear(ptr: usize, bytes: usize): void {
   memory.fill(ptr, 0, bytes);

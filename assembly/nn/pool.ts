@@ -104,3 +104,21 @@ export function globalAvgPool2d(inPtr: usize, outPtr: usize, batch: i32, pixels:
     outPtr += stride;
   }
 }
+
+/** Largest value of each channel over all pixels of an image, NaN wins: [batch][pixels][lanes] to [batch][lanes]. */
+export function globalMaxPool2d(inPtr: usize, outPtr: usize, batch: i32, pixels: i32, lanes: i32): void {
+  const stride = (<usize>lanes) << 2;
+  for (let image = 0; image < batch; ++image) {
+    for (let at: usize = 0; at < stride; at += 16) {
+      let pixelPtr = inPtr + at;
+      let largest = v128.load(pixelPtr);
+      for (let i = 1; i < pixels; ++i) {
+        pixelPtr += stride;
+        largest = f32x4.max(largest, v128.load(pixelPtr));
+      }
+      v128.store(outPtr + at, largest);
+    }
+    inPtr += stride * <usize>pixels;
+    outPtr += stride;
+  }
+}

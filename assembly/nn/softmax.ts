@@ -1,23 +1,45 @@
 /**
- * Softmax over the channels of each pixel: [pixels][lanes], the first `channels` lanes count, the rest become 0.
- * The exponential is AssemblyScript's own, so that every engine gives the same bits.
+ * Softmax and its logarithm over one axis of [outer][axis][inner], given as distances in floats: so channels of
+ * channels-last pixels (inner 1) and any axis of a planar tensor. Sums are float64. exp and log are AssemblyScript's
+ * own, so that every engine gives the same bits. Out may be in.
  */
-export function softmax(inPtr: usize, outPtr: usize, pixels: i32, channels: i32, lanes: i32): void {
-  const stride = (<usize>lanes) << 2;
-  for (let i = 0; i < pixels; ++i) {
-    let largest: f32 = -Infinity;
-    for (let c: usize = 0; c < <usize>channels; ++c) largest = max(largest, load<f32>(inPtr + (c << 2)));
-    let sum: f64 = 0;
-    for (let c: usize = 0; c < <usize>channels; ++c) {
-      const power = NativeMathf.exp(load<f32>(inPtr + (c << 2)) - largest);
-      sum += <f64>power;
-      store<f32>(outPtr + (c << 2), power);
+export function softmax(
+  inPtr: usize,
+  outPtr: usize,
+  outer: i32,
+  outerStride: i32,
+  inner: i32,
+  axis: i32,
+  axisStride: i32,
+  isLog: bool,
+): void {
+  const step = (<usize>axisStride) << 2;
+  for (let o = 0; o < outer; ++o) {
+    for (let i = 0; i < inner; ++i) {
+      const start = (<usize>o * <usize>outerStride + <usize>i) << 2;
+      softmaxOf(inPtr + start, outPtr + start, <usize>axis * step, step, isLog);
     }
-    for (let c: usize = 0; c < <usize>channels; ++c) {
-      store<f32>(outPtr + (c << 2), <f32>(<f64>load<f32>(outPtr + (c << 2)) / sum));
+  }
+}
+
+function softmaxOf(inPtr: usize, outPtr: usize, bytes: usize, step: usize, isLog: bool): void {
+  let largest: f32 = -Infinity;
+  for (let at: usize = 0; at < bytes; at += step) largest = max(largest, load<f32>(inPtr + at));
+  let sum: f64 = 0;
+  for (let at: usize = 0; at < bytes; at += step) {
+    const difference = load<f32>(inPtr + at) - largest;
+    const power = NativeMathf.exp(difference);
+    sum += <f64>power;
+    store<f32>(outPtr + at, isLog ? difference : power);
+  }
+  if (isLog) {
+    const logarithm = <f64>NativeMathf.log(<f32>sum);
+    for (let at: usize = 0; at < bytes; at += step) {
+      store<f32>(outPtr + at, <f32>(<f64>load<f32>(outPtr + at) - logarithm));
     }
-    for (let c = <usize>channels; c < <usize>lanes; ++c) store<f32>(outPtr + (c << 2), 0);
-    inPtr += stride;
-    outPtr += stride;
+  } else {
+    for (let at: usize = 0; at < bytes; at += step) {
+      store<f32>(outPtr + at, <f32>(<f64>load<f32>(outPtr + at) / sum));
+    }
   }
 }

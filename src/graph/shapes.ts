@@ -1,25 +1,52 @@
 /** Shapes of a graph's values from the shapes of its inputs. Every check that depends on a shape is here. */
 import { format, sizeOf } from '../tensor.js';
+import {
+  binaryDims,
+  concatDims,
+  flattenDims,
+  frontAxis,
+  matMulDims,
+  paddedAxes,
+  permutationOf,
+  reduceDims,
+  reshapeDims,
+  sliceRanges,
+  squeezeDims,
+} from './arrayShapes.js';
 import type { BatchNormNode, Conv2dNode, Graph, LinearNode, Node, Pair, PoolNode, Window } from './graph.js';
+import { fail, title } from './shapeErrors.js';
 
 type Dims = readonly number[];
+
+const MOST_DIMS = 8;
 
 /** @throws RangeError naming the layer, what it expects, and what came */
 export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<string, Dims> {
   const shapes = new Map<string, Dims>();
+  graph.constants?.forEach((tensor, name) => {
+    shapes.set(name, tensor.dims);
+  });
   graph.inputs.forEach((name, i) => {
     shapes.set(name, inputDims[i]!);
   });
   for (const node of graph.nodes) {
     const dims = node.inputs.map((name) => shapes.get(name)!);
-    for (const one of dims) checkNotEmpty(node, one);
-    shapes.set(node.output, outputDims(node, dims));
+    for (const one of dims) checkSize(node, 'input', one);
+    const output = outputDims(node, dims, shapes);
+    checkSize(node, 'output', output);
+    shapes.set(node.output, output);
   }
   return shapes;
 }
 
-function outputDims(node: Node, inputs: readonly Dims[]): Dims {
-  const [first] = inputs as [Dims];
+function outputDims(node: Node, inputs: readonly Dims[], shapes: ReadonlyMap<string, Dims>): Dims {
+  const output = outputOf(node, inputs, shapes);
+  if (node.op === 'conv2d' || node.op === 'batchNorm' || node.op === 'linear') expectResidual(node, inputs[1], output);
+  return output;
+}
+
+function outputOf(node: Node, inputs: readonly Dims[], shapes: ReadonlyMap<string, Dims>): Dims {
+  const [first, second] = inputs as [Dims, Dims];
   switch (node.op) {
     case 'conv2d':
       return conv2dDims(node, first);
@@ -30,21 +57,46 @@ function outputDims(node: Node, inputs: readonly Dims[]): Dims {
     case 'maxPool2d':
     case 'avgPool2d':
       return poolDims(node, first);
-    case 'add':
-      return addDims(node, inputs);
-    case 'concat':
-      return concatDims(node, inputs);
     case 'globalAvgPool2d':
+    case 'globalMaxPool2d':
       expectImage(node, first);
       return [first[0]!, first[1]!, 1, 1];
-    case 'flatten':
-      return first.length < 2 ? fail(node, 'input', first, 'at least 2 dims') : [first[0]!, sizeOf(first.slice(1))];
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return binaryDims(node, first, second);
     case 'softmax':
-      return first.length < 2 ? fail(node, 'input', first, 'at least 2 dims') : first;
-    case 'relu':
+    case 'logSoftmax':
+      frontAxis(node, node.axis, first);
       return first;
-    default:
-      throw new Error(`no shape of ${node.op} yet`);
+    case 'concat':
+      return concatDims(node, inputs);
+    case 'flatten':
+      return flattenDims(node, first);
+    case 'reshape':
+      return reshapeDims(node, first, (value) => shapes.get(value));
+    case 'squeeze':
+    case 'unsqueeze':
+      return squeezeDims(node, first);
+    case 'transpose':
+      return permutationOf(node, first).map((axis) => first[axis]!);
+    case 'slice':
+      return sliceRanges(node, first).map(({ count }) => count);
+    case 'pad':
+      return paddedAxes(node, first).map(({ outSize }) => outSize);
+    case 'reduceMean':
+      return reduceDims(node, first);
+    case 'matMul':
+      return matMulDims(node, first, second);
+    case 'relu':
+    case 'leakyRelu':
+    case 'clip':
+    case 'sigmoid':
+    case 'hardSigmoid':
+    case 'hardSwish':
+    case 'identity':
+      return first;
   }
 }
 
@@ -104,29 +156,6 @@ function poolDims(node: PoolNode, input: Dims): Dims {
   return [input[0]!, input[1]!, height, width];
 }
 
-function addDims(node: Node, inputs: readonly Dims[]): Dims {
-  const [first, ...others] = inputs as [Dims, ...Dims[]];
-  for (const other of others) {
-    if (format(other) !== format(first)) {
-      throw new RangeError(`${title(node)}: inputs must have the same dims, got ${format(first)} and ${format(other)}`);
-    }
-  }
-  return first;
-}
-
-function concatDims(node: Node, inputs: readonly Dims[]): Dims {
-  const [first, ...others] = inputs as [Dims, ...Dims[]];
-  if (first.length < 2) fail(node, 'input', first, 'at least 2 dims');
-  for (const other of others) {
-    if (other.length !== first.length || other.some((dim, axis) => axis !== 1 && dim !== first[axis])) {
-      throw new RangeError(
-        `${title(node)}: inputs must have the same dims but for channels, got ${format(first)} and ${format(other)}`,
-      );
-    }
-  }
-  return first.map((dim, axis) => (axis === 1 ? inputs.reduce((sum, dims) => sum + dims[1]!, 0) : dim));
-}
-
 /** Windows down and across. In ceil mode a last window may hang over the padding, but must start before its end. */
 function windowCounts(node: Node, window: Window, input: Dims, ceilMode: boolean): Pair {
   const { kernel, stride, dilation, pads } = window;
@@ -159,15 +188,14 @@ function expectChannels(node: Node, input: Dims, channels: number): void {
   );
 }
 
-function checkNotEmpty(node: Node, input: Dims): void {
-  if (sizeOf(input) === 0) fail(node, 'input', input, 'dims of at least 1');
+/** A residual is added value by value. */
+function expectResidual(node: Node, residual: Dims | undefined, output: Dims): void {
+  if (residual !== undefined && format(residual) !== format(output)) {
+    throw new RangeError(`${title(node)}: residual must have dims ${format(output)}, got ${format(residual)}`);
+  }
 }
 
-function fail(node: Node, argument: string, dims: Dims, expected: string): never {
-  throw new RangeError(`${title(node)}: ${argument} must have ${expected}, got ${format(dims)}`);
-}
-
-/** `ACBlock.forward`, with the layer's path where it is part of a network. */
-function title(node: Node): string {
-  return node.path === '' ? `${node.layer}.forward` : `${node.layer}.forward (${node.path})`;
+function checkSize(node: Node, argument: string, dims: Dims): void {
+  if (sizeOf(dims) === 0) fail(node, argument, dims, 'dims of at least 1');
+  if (dims.length > MOST_DIMS) fail(node, argument, dims, `at most ${MOST_DIMS} dims`);
 }

@@ -8,8 +8,11 @@ import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/grap
 /** A later node that its producer may absorb, as the producer then is; undefined where it may not. */
 type Rule = (producer: Node, consumer: Node) => Node | undefined;
 
-export function fuse(graph: Graph): Graph {
-  return [absorbBatchNorm, absorbAdd, absorbParallel, absorbRelu].reduce(applyRule, graph);
+/** @param addsSameDims whether both inputs of an addition have the same dims; one that broadcasts is left alone */
+export function fuse(graph: Graph, addsSameDims: (add: Node) => boolean): Graph {
+  const absorbPlainAdd: Rule = (producer, consumer) =>
+    consumer.op === 'add' && addsSameDims(consumer) ? absorbAdd(producer, consumer) : undefined;
+  return [absorbBatchNorm, absorbPlainAdd, absorbParallel, absorbRelu].reduce(applyRule, graph);
 }
 
 function applyRule(graph: Graph, rule: Rule): Graph {

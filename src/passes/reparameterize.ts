@@ -5,6 +5,7 @@
  * go away.
  */
 import type { Graph, Pair } from '../graph/graph.js';
+import { checkGraph } from '../graph/validate.js';
 import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
 import { foldAffine } from './foldAffine.js';
@@ -32,6 +33,7 @@ const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAff
  * in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; tensors that stay as
  * they are are shared with it.
  * @returns `merged` lists the convolutions that several branches became
+ * @throws TypeError when it is no graph, RangeError when it reads what nothing before makes
  * @example
  * const { graph, merged } = reparameterize(readOnnx(bytes));
  * console.log(`${merged.length} blocks merged`);
@@ -40,6 +42,7 @@ export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBran
   if (typeof graph !== 'object' || graph === null || !Array.isArray(graph.nodes)) {
     throw new TypeError(`reparameterize: graph must be a Graph, as readOnnx returns it, got ${String(graph)}`);
   }
+  checkGraph(graph);
   const context: PassContext = { values: new ExactValues(), merges: new MergeLog() };
   let current = graph;
   for (let round = 0; round < MOST_ROUNDS; round++) {

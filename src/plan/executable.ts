@@ -1,14 +1,17 @@
 /**
- * The one executor. Takes a Graph, fuses it, packs its parameters once, and keeps a Plan for each of the input shapes
- * it met last.
+ * The one executor. Takes a Graph, fuses it, packs its parameters and places its constants once, and keeps a Plan for
+ * each of the input shapes it met last.
  */
-import type { Conv2dNode, Graph, LinearNode } from '../graph/graph.js';
+import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
+import { inferShapes } from '../graph/shapes.js';
 import { fuse } from '../passes/fuse.js';
+import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import type { Tensor } from '../tensor.js';
+import { bytesOf, convert, format, type Layout, type Tensor } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import { Plan } from './plan.js';
-import { type PackedWeights, packFilters } from './weights.js';
+import type { OnStep } from './stepInfo.js';
+import { type PackedWeights, packFilters, withStaging } from './weights.js';
 
 /** Plans kept; the one not used for longest goes first. */
 const MOST_PLANS = 8;
@@ -16,13 +19,17 @@ const MOST_PLANS = 8;
 export class Executable {
   readonly #runtime: Runtime;
   readonly #graph: Graph;
+  /** By which of the additions have inputs of the same dims; there is hardly ever more than one. */
+  readonly #fused = new Map<string, Graph>();
   /** The one used last first. */
   #plans: Plan[] = [];
   readonly #packed = new Map<Conv2dNode | LinearNode, Map<Algorithm, PackedWeights>>();
+  /** By layout and name. */
+  readonly #constants = new Map<string, Allocation>();
 
   constructor(runtime: Runtime, graph: Graph) {
     this.#runtime = runtime;
-    this.#graph = fuse(graph);
+    this.#graph = graph;
   }
 
   get inputCount(): number {
@@ -31,19 +38,16 @@ export class Executable {
 
   /**
    * @param inputs of this runtime or in JavaScript's memory
+   * @param onStep told of every step and its time
    * @returns new resident tensors
    * @throws RangeError when shapes do not fit, OutOfMemoryError; nothing has changed then
    */
-  run(inputs: readonly Tensor[]): Tensor[] {
+  run(inputs: readonly Tensor[], onStep?: OnStep): Tensor[] {
     const { heap } = this.#runtime;
     try {
       return heap.undoOnError(() => {
         const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
-        const resident = inputs.map((tensor) => tensor.to(this.#runtime));
-        const outputs = plan.run(resident);
-        resident.forEach((tensor, i) => {
-          if (tensor !== inputs[i]) tensor.dispose();
-        });
+        const outputs = plan.run(inputs, onStep);
         this.#keep(plan);
         return outputs;
       });
@@ -58,12 +62,27 @@ export class Executable {
     for (const ofNode of this.#packed.values()) {
       for (const { allocation } of ofNode.values()) allocation.free();
     }
+    for (const allocation of this.#constants.values()) allocation.free();
     this.#plans = [];
     this.#packed.clear();
+    this.#constants.clear();
   }
 
   #makePlan(inputDims: readonly (readonly number[])[]): Plan {
-    return new Plan(this.#runtime, this.#graph, inputDims, (node, algorithm) => this.#pack(node, algorithm));
+    const shapes = inferShapes(this.#graph, inputDims);
+    return new Plan(this.#runtime, this.#fuse(shapes), shapes, {
+      packed: (node, algorithm) => this.#pack(node, algorithm),
+      constant: (name, layout) => this.#placeConstant(name, layout),
+    });
+  }
+
+  #fuse(shapes: ReadonlyMap<string, readonly number[]>): Graph {
+    const addsSameDims = ({ inputs: [a, b] }: Node): boolean => format(shapes.get(a!)!) === format(shapes.get(b!)!);
+    const additions = this.#graph.nodes.filter(({ op }) => op === 'add');
+    const key = additions.map((node) => (addsSameDims(node) ? '=' : '~')).join('');
+    const fused = this.#fused.get(key) ?? fuse(this.#graph, addsSameDims);
+    this.#fused.set(key, fused);
+    return fused;
   }
 
   /** Puts the plan where what was used last is, and lets go of the oldest. */
@@ -78,6 +97,19 @@ export class Executable {
     for (const ofNode of this.#packed.values()) {
       for (const [algorithm, { allocation }] of ofNode) if (allocation.isFree) ofNode.delete(algorithm);
     }
+    for (const [key, allocation] of this.#constants) if (allocation.isFree) this.#constants.delete(key);
+  }
+
+  /** Address of a constant in that layout. */
+  #placeConstant(name: string, layout: Layout): number {
+    const key = `${layout} ${name}`;
+    let allocation = this.#constants.get(key);
+    if (allocation === undefined) {
+      const tensor = this.#graph.constants!.get(name)!;
+      allocation = placeTensor(this.#runtime, tensor, layout);
+      this.#constants.set(key, allocation);
+    }
+    return allocation.ptr;
   }
 
   #pack(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights {
@@ -90,4 +122,17 @@ export class Executable {
     }
     return packed;
   }
+}
+
+/** A copy of a tensor's values, whoever owns the tensor. @throws OutOfMemoryError */
+function placeTensor(runtime: Runtime, tensor: Tensor, layout: Layout): Allocation {
+  const { heap } = runtime;
+  const { data, dims } = tensor;
+  const allocation = heap.allocate(bytesOf(dims, layout));
+  if (layout === 'planar') {
+    heap.floats(allocation.ptr, data.length).set(data);
+    return allocation;
+  }
+  withStaging(runtime, (stage) => convert(runtime, stage.floats(data), allocation.ptr, dims, layout));
+  return allocation;
 }

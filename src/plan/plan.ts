@@ -1,70 +1,104 @@
 /**
  * The Plan: a graph for one set of input shapes, with every address and table decided. Running it allocates nothing but
- * its outputs.
+ * its outputs, and copies of inputs that are not there as it needs them.
  */
-import type { Graph, Node } from '../graph/graph.js';
-import { inferShapes } from '../graph/shapes.js';
+import type { Graph } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allocateTensor, extentOf, residentPtr, type Tensor } from '../tensor.js';
-import { placeInArena } from './arena.js';
+import { allocateTensor, bytesOf, inLayout, type Layout, residentPtr, type Tensor } from '../tensor.js';
+import { type Lifetime, placeInArena } from './arena.js';
+import { isMove, type Lowered, lower, type Operation, type Place } from './lower.js';
+import { move } from './moves.js';
 import type { Step, StepContext } from './step.js';
+import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
 import { makeStep } from './steps.js';
 
 type Dims = readonly number[];
+
+/** What outlives a plan. */
+export interface Resources {
+  readonly packed: StepContext['packed'];
+  /** Address of a constant of the graph in that layout. */
+  constant(name: string, layout: Layout): number;
+}
+
+interface Port {
+  readonly slot: number;
+  readonly layout: Layout;
+  readonly dims: Dims;
+  readonly bytes: number;
+}
 
 export class Plan {
   readonly #runtime: Runtime;
   #allocations: Allocation[] = [];
   readonly #lazySteps: { step: Step | undefined }[] = [];
   readonly #steps: readonly Step[];
-  readonly #inputDims: readonly Dims[];
-  readonly #inputSlots: readonly number[];
-  readonly #outputs: readonly { slot: number; dims: Dims; bytes: number }[];
+  readonly #infos: readonly StepInfo[];
+  readonly #inputs: readonly Port[];
+  readonly #outputs: readonly Port[];
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
 
   /**
-   * @param packed where a node's packed weights are; they outlive the plan
-   * @throws RangeError when the shapes do not fit, OutOfMemoryError; what is allocated then is the caller's to undo
+   * @param shapes of all values of the graph
+   * @throws RangeError when a forced algorithm does not fit, OutOfMemoryError; what is allocated then is the caller's to
+   * undo
    */
-  constructor(runtime: Runtime, graph: Graph, inputDims: readonly Dims[], packed: StepContext['packed']) {
+  constructor(runtime: Runtime, graph: Graph, shapes: ReadonlyMap<string, Dims>, resources: Resources) {
     this.#runtime = runtime;
-    this.#inputDims = inputDims;
-    const shapes = inferShapes(graph, inputDims);
-    const slots = assignSlots(graph, shapes);
-    const slot = (value: string): number => slots.get(value)!;
-    this.#inputSlots = graph.inputs.map(slot);
-    this.#outputs = graph.outputs.map((name) => {
-      const dims = Object.freeze([...shapes.get(name)!]);
-      return { slot: slot(name), dims, bytes: extentOf(dims).bytes };
+    const lowered = lower(graph, shapes);
+    const slots = assignSlots(lowered);
+    this.#addresses = this.#placeSlots(lowered, slots);
+    for (const { name, buffer, layout } of lowered.constants) {
+      this.#addresses[slots[buffer]!] = resources.constant(name, layout);
+    }
+    const port = ({ buffer, layout }: Place, dims: Dims): Port => {
+      return { slot: slots[buffer]!, layout, dims, bytes: bytesOf(dims, layout) };
+    };
+    this.#inputs = lowered.inputs.map((place, i) => port(place, shapes.get(graph.inputs[i]!)!));
+    this.#outputs = lowered.outputs.map((place) => port(place, Object.freeze([...place.dims])));
+    const contexts = lowered.operations.map((operation) => this.#contextOf(operation, shapes, slots, resources.packed));
+    this.#steps = lowered.operations.map(({ node }, i) => {
+      return isMove(node) ? move(node, contexts[i]!) : makeStep(node, contexts[i]!);
     });
-    this.#addresses = this.#placeSlots(graph, shapes, slots);
-    const allocate = (bytes: number): number => this.#allocate(bytes);
-    const lazily: StepContext['lazily'] = (make) => this.#lazily(make);
-    const context: StepContext = { runtime, slot, dims: (value) => shapes.get(value)!, allocate, lazily, packed };
-    this.#steps = graph.nodes.map((node) => makeStep(node, context));
+    this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
   }
 
   /** Whether the plan is for inputs of these shapes. */
   fits(inputs: readonly Tensor[]): boolean {
-    return this.#inputDims.every((dims, i) => {
+    return this.#inputs.every(({ dims }, i) => {
       const given = inputs[i]!.dims;
       return dims === given || (dims.length === given.length && dims.every((dim, axis) => dim === given[axis]));
     });
   }
 
-  /** @param inputs resident, of the plan's shapes. Returns new resident tensors. */
-  run(inputs: readonly Tensor[]): Tensor[] {
+  /** What the steps are, in order. */
+  get steps(): readonly StepInfo[] {
+    return this.#infos;
+  }
+
+  /**
+   * @param inputs of the plan's shapes, in this runtime or in JavaScript's memory
+   * @param onStep told of every step and its time
+   * @returns new resident tensors
+   */
+  run(inputs: readonly Tensor[], onStep?: OnStep): Tensor[] {
+    const [runtime, at] = [this.#runtime, this.#addresses];
     const outputs = this.#allocateOutputs();
-    const at = this.#addresses;
+    const resident: Tensor[] = [];
     for (let i = 0; i < inputs.length; i++) {
-      at[this.#inputSlots[i]!] = residentPtr(inputs[i]!, this.#runtime, 'channelsLast')!;
+      const { slot, layout } = this.#inputs[i]!;
+      resident.push(inLayout(inputs[i]!, runtime, layout));
+      at[slot] = residentPtr(resident[i]!, runtime, layout)!;
     }
     for (let i = 0; i < outputs.length; i++) {
-      at[this.#outputs[i]!.slot] = residentPtr(outputs[i]!, this.#runtime, 'channelsLast')!;
+      const { slot, layout } = this.#outputs[i]!;
+      at[slot] = residentPtr(outputs[i]!, runtime, layout)!;
     }
-    for (const step of this.#steps) step(at);
+    if (onStep === undefined) for (const step of this.#steps) step(at);
+    else this.#runTimed(onStep);
+    for (let i = 0; i < inputs.length; i++) if (resident[i] !== inputs[i]) resident[i]!.dispose();
     return outputs;
   }
 
@@ -78,6 +112,35 @@ export class Plan {
   dispose(): void {
     for (const allocation of this.#allocations) allocation.free();
     this.#allocations = [];
+  }
+
+  #runTimed(onStep: OnStep): void {
+    this.#steps.forEach((step, i) => {
+      const start = performance.now();
+      step(this.#addresses);
+      onStep(this.#infos[i]!, performance.now() - start);
+    });
+  }
+
+  #contextOf(
+    { node, inputs, output }: Operation,
+    shapes: ReadonlyMap<string, Dims>,
+    slots: readonly number[],
+    packed: StepContext['packed'],
+  ): StepContext {
+    // A move has the same name on both sides; its steps tell the sides apart themselves.
+    const places = new Map<string, Place>(node.inputs.map((name, i) => [name, inputs[i]!]));
+    if (!isMove(node)) places.set(node.output, output);
+    return {
+      runtime: this.#runtime,
+      slot: (value) => slots[places.get(value)!.buffer]!,
+      layout: (value) => places.get(value)!.layout,
+      dims: (value) => shapes.get(value)!,
+      output: { slot: slots[output.buffer]!, layout: output.layout },
+      allocate: (bytes) => this.#allocate(bytes),
+      lazily: (make) => this.#lazily(make),
+      packed,
+    };
   }
 
   #lazily(make: () => Step): () => Step {
@@ -97,23 +160,28 @@ export class Plan {
 
   #allocateOutputs(): Tensor[] {
     const { heap } = this.#runtime;
-    return heap.undoOnError(() => this.#outputs.map(({ dims, bytes }) => allocateTensor(this.#runtime, dims, bytes)));
+    return heap.undoOnError(() =>
+      this.#outputs.map(({ dims, layout, bytes }) => allocateTensor(this.#runtime, dims, layout, bytes)),
+    );
   }
 
-  /** Puts every slot that is neither input nor output into one arena. */
-  #placeSlots(graph: Graph, shapes: ReadonlyMap<string, Dims>, slots: ReadonlyMap<string, number>): number[] {
-    const external = new Set([...graph.inputs, ...graph.outputs].map((name) => slots.get(name)!));
-    const lifetimes = new Map<number, { bytes: number; first: number; last: number }>();
-    graph.nodes.forEach((node, step) => {
-      for (const name of [node.output, ...node.inputs]) {
-        const slot = slots.get(name)!;
+  /** Puts every slot that is neither input nor output nor constant into one arena. */
+  #placeSlots({ buffers, operations, outputs }: Lowered, slots: readonly number[]): number[] {
+    const external = new Set(outputs.map(({ buffer }) => slots[buffer]!));
+    buffers.forEach(({ kind }, i) => {
+      if (kind !== 'computed') external.add(slots[i]!);
+    });
+    const lifetimes = new Map<number, Lifetime>();
+    operations.forEach(({ inputs, output }, step) => {
+      for (const { buffer } of [output, ...inputs]) {
+        const slot = slots[buffer]!;
         if (external.has(slot)) continue;
-        const life = lifetimes.get(slot) ?? { bytes: extentOf(shapes.get(name)!).bytes, first: step, last: step };
+        const life = lifetimes.get(slot) ?? { bytes: buffers[buffer]!.bytes, first: step, last: step };
         lifetimes.set(slot, { ...life, last: step });
       }
     });
     const { offsets, bytes } = placeInArena([...lifetimes.values()]);
-    const addresses = new Array<number>(slots.size).fill(0);
+    const addresses = new Array<number>(buffers.length).fill(0);
     if (bytes > 0) {
       const arenaPtr = this.#allocate(bytes);
       [...lifetimes.keys()].forEach((slot, i) => {
@@ -124,40 +192,23 @@ export class Plan {
   }
 }
 
-/** A slot per value, but one for both where a node may write over its input. */
-function assignSlots(graph: Graph, shapes: ReadonlyMap<string, Dims>): Map<string, number> {
-  const lastUse = new Map<string, number>();
-  graph.nodes.forEach((node, step) => {
-    for (const name of node.inputs) lastUse.set(name, step);
+/** A slot for each buffer: its own number, or that of a buffer of the same size which its operation may overwrite. */
+function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
+  const lastUse = new Array<number>(buffers.length).fill(-1);
+  operations.forEach(({ inputs }, step) => {
+    for (const { buffer } of inputs) lastUse[buffer] = step;
   });
-  const kept = new Set([...graph.inputs, ...graph.outputs]);
-  const slots = new Map<string, number>();
-  let count = 0;
-  for (const name of graph.inputs) slots.set(name, count++);
-  graph.nodes.forEach((node, step) => {
-    const reused = overwritable(node).find(
-      (name) =>
-        !kept.has(name) &&
-        lastUse.get(name) === step &&
-        extentOf(shapes.get(name)!).bytes === extentOf(shapes.get(node.output)!).bytes,
+  const kept = new Set(outputs.map(({ buffer }) => buffer));
+  const slots = buffers.map((_, i) => i);
+  operations.forEach(({ overwritable, output }, step) => {
+    const reused = overwritable.find(
+      (buffer) =>
+        buffers[buffer]!.kind === 'computed' &&
+        !kept.has(buffer) &&
+        lastUse[buffer] === step &&
+        buffers[buffer]!.bytes === buffers[output.buffer]!.bytes,
     );
-    slots.set(node.output, reused === undefined ? count++ : slots.get(reused)!);
+    if (reused !== undefined) slots[output.buffer] = slots[reused]!;
   });
   return slots;
-}
-
-/** The inputs that a node's kernel may overwrite with its output: it reads each value before it writes it. */
-function overwritable(node: Node): readonly string[] {
-  switch (node.op) {
-    case 'conv2d':
-    case 'linear':
-      return node.inputs.slice(1).filter((name) => name !== node.inputs[0]);
-    case 'add':
-    case 'batchNorm':
-    case 'relu':
-    case 'softmax':
-      return node.inputs;
-    default:
-      return [];
-  }
 }

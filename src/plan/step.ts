@@ -4,18 +4,23 @@
  */
 import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { type Extent, extentOf } from '../tensor.js';
+import { bytesOf, type Extent, extentOf, type Layout } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import type { PackedWeights } from './weights.js';
 
 export type Addresses = readonly number[];
 export type Step = (at: Addresses) => void;
 
-/** What the plan tells a step's maker. */
+/** What the plan tells the maker of one node's step. */
 export interface StepContext {
   readonly runtime: Runtime;
+  /** Where the node finds or puts a value. */
   slot(value: string): number;
   dims(value: string): readonly number[];
+  /** In which layout the node finds or puts a value. */
+  layout(value: string): Layout;
+  /** Where the node's output goes. */
+  readonly output: { readonly slot: number; readonly layout: Layout };
   /** Memory that lives as long as the plan. */
   allocate(bytes: number): number;
   /** A step that is made when it is first needed. */
@@ -33,6 +38,21 @@ export function ports(node: Node, context: StepContext): (at: Addresses) => [num
 
 export function input(node: Node, context: StepContext): Extent {
   return extentOf(context.dims(node.inputs[0]!));
+}
+
+/** Floats of a value, zeros behind its channels included. */
+export function floatCount(value: string, context: StepContext): number {
+  return bytesOf(context.dims(value), context.layout(value)) / 4;
+}
+
+/**
+ * Zeros the lanes behind a value's last channel, for kernels that leave something else there; undefined where it has
+ * none.
+ */
+export function laneCleaner(value: string, context: StepContext): ((ptr: number) => void) | undefined {
+  const { batch, channels, pixels, lanes } = extentOf(context.dims(value));
+  if (context.layout(value) === 'planar' || channels === lanes) return undefined;
+  return (ptr) => context.runtime.kernels.clearLanes(ptr, batch * pixels, channels, lanes);
 }
 
 export function writeTable(context: StepContext, table: Int32Array | Float32Array): number {

@@ -1,8 +1,14 @@
-/** Steps: for each operation, the call of its kernel. Convolutions have a file of their own. */
-import type { BatchNormNode, BinaryNode, Node, PoolNode } from '../graph/graph.js';
-import { extentOf, residentPtr } from '../tensor.js';
+/**
+ * Steps: for each operation, the call of its kernel. Here are those of layers; convolutions, elementwise operations and
+ * those that treat tensors as arrays have files of their own.
+ */
+import { frontAxis } from '../graph/arrayShapes.js';
+import type { AxisNode, BatchNormNode, GlobalPoolNode, Node, PoolNode } from '../graph/graph.js';
+import { residentPtr, sizeOf } from '../tensor.js';
+import { concat, matMul, pad, reduceMean, slice, transpose } from './arraySteps.js';
 import { convolution } from './convolution.js';
-import { input, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
+import { binary, unary } from './elementwise.js';
+import { input, laneCleaner, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
 import { withStaging } from './weights.js';
 import { windowDivisors, windowTable } from './windows.js';
 
@@ -17,19 +23,41 @@ export function makeStep(node: Node, context: StepContext): Step {
     case 'avgPool2d':
       return pool(node, context);
     case 'globalAvgPool2d':
-      return globalAvgPool(node, context);
-    case 'add':
-      return add(node, context);
-    case 'relu':
-      return relu(node, context);
+    case 'globalMaxPool2d':
+      return globalPool(node, context);
     case 'softmax':
+    case 'logSoftmax':
       return softmax(node, context);
-    case 'flatten':
-      return flatten(node, context);
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return binary(node, context);
+    case 'relu':
+    case 'leakyRelu':
+    case 'clip':
+    case 'sigmoid':
+    case 'hardSigmoid':
+    case 'hardSwish':
+      return unary(node, context);
     case 'concat':
       return concat(node, context);
-    default:
-      throw new Error(`no step for ${node.op} yet`);
+    case 'slice':
+      return slice(node, context);
+    case 'pad':
+      return pad(node, context);
+    case 'transpose':
+      return transpose(node, context);
+    case 'reduceMean':
+      return reduceMean(node, context);
+    case 'matMul':
+      return matMul(node, context);
+    case 'identity':
+    case 'flatten':
+    case 'reshape':
+    case 'squeeze':
+    case 'unsqueeze':
+      throw new Error(`${node.op} is another name for its input and has no step`);
   }
 }
 
@@ -120,75 +148,35 @@ function pool(node: PoolNode, context: StepContext): Step {
   };
 }
 
-function globalAvgPool(node: Node, context: StepContext): Step {
+function globalPool(node: GlobalPoolNode, context: StepContext): Step {
   const { batch, pixels, lanes } = input(node, context);
-  const find = ports(node, context);
-  return (at) => {
-    const [inPtr, , outPtr] = find(at);
-    context.runtime.kernels.globalAvgPool2d(inPtr, outPtr, batch, pixels, lanes);
-  };
-}
-
-function add(node: BinaryNode, context: StepContext): Step {
-  const { bytes } = input(node, context);
-  const find = ports(node, context);
-  const low = lowerBound(node);
-  return (at) => {
-    const [aPtr, bPtr, outPtr] = find(at);
-    context.runtime.kernels.add(aPtr, bPtr, outPtr, bytes / 4, low);
-  };
-}
-
-function relu(node: Node, context: StepContext): Step {
-  const { bytes } = input(node, context);
-  const find = ports(node, context);
-  return (at) => {
-    const [inPtr, , outPtr] = find(at);
-    context.runtime.kernels.relu(inPtr, outPtr, bytes / 4);
-  };
-}
-
-function softmax(node: Node, context: StepContext): Step {
-  const { batch, channels, pixels, lanes } = input(node, context);
-  const find = ports(node, context);
-  return (at) => {
-    const [inPtr, , outPtr] = find(at);
-    context.runtime.kernels.softmax(inPtr, outPtr, batch * pixels, channels, lanes);
-  };
-}
-
-/** Features in N, C, H, W order, each image's padded to whole vectors. */
-function flatten(node: Node, context: StepContext): Step {
   const { kernels } = context.runtime;
-  const { batch, channels, pixels, lanes } = input(node, context);
-  const features = extentOf(context.dims(node.output)).lanes;
+  const kernel = node.op === 'globalAvgPool2d' ? kernels.globalAvgPool2d : kernels.globalMaxPool2d;
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);
-    if (features !== channels * pixels) kernels.clear(outPtr, batch * features * 4);
-    for (let image = 0; image < batch; image++) {
-      kernels.toPlanar(inPtr + image * pixels * lanes * 4, outPtr + image * features * 4, 1, channels, pixels);
-    }
+    kernel(inPtr, outPtr, batch, pixels, lanes);
   };
 }
 
-function concat(node: Node, context: StepContext): Step {
-  const { kernels } = context.runtime;
-  const out = extentOf(context.dims(node.output));
-  const outSlot = context.slot(node.output);
-  let firstLane = 0;
-  const parts = node.inputs.map((name) => {
-    const { channels, lanes } = extentOf(context.dims(name));
-    const part = { slot: context.slot(name), channels, lanes, firstLane };
-    firstLane += channels;
-    return part;
-  });
+function softmax(node: AxisNode, context: StepContext): Step {
+  const dims = context.dims(node.output);
+  const axis = frontAxis(node, node.axis, dims);
+  const { batch, channels, pixels, lanes } = input(node, context);
+  const inner = sizeOf(dims.slice(axis + 1));
+  const outer = sizeOf(dims.slice(0, axis));
+  const size = dims[axis]!;
+  // Outer and their distance; inner; the axis and the distance of its values.
+  const shape =
+    context.layout(node.output) === 'planar'
+      ? [outer, size * inner, inner, size, inner]
+      : [batch * pixels, lanes, 1, channels, 1];
+  const isLog = node.op === 'logSoftmax' ? 1 : 0;
+  const clearLanes = laneCleaner(node.output, context);
+  const find = ports(node, context);
   return (at) => {
-    const outPtr = at[outSlot]!;
-    if (out.lanes !== out.channels) kernels.clear(outPtr, out.bytes);
-    for (const part of parts) {
-      const [inPtr, pixels] = [at[part.slot]!, out.batch * out.pixels];
-      kernels.copyChannels(inPtr, outPtr, pixels, part.channels, part.lanes, out.lanes, part.firstLane);
-    }
+    const [inPtr, , outPtr] = find(at);
+    context.runtime.kernels.softmax(inPtr, outPtr, ...shape, isLog);
+    clearLanes?.(outPtr);
   };
 }

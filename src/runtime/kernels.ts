@@ -31,16 +31,14 @@ export interface Kernels {
   packWeightsDouble: Kernel;
   /** (weight, scale, packed, channels, taps) */
   packDepthwiseWeights: Kernel;
-  /** (a, b, out, count, low) */
-  add: Kernel;
-  /** (in, out, count) */
-  relu: Kernel;
+  /** (op, table, a, b, out, low) */
+  binary: Kernel;
+  /** (op, in, out, count, alpha, beta) */
+  unary: Kernel;
   /** (ptr, count, limit), 0 or 1 */
   allBelow(ptr: number, count: number, limit: number): number;
   /** (ptr, bytes) */
   clear: Kernel;
-  /** (in, out, pixels, channels, fromLanes, toLanes, firstLane) */
-  copyChannels: Kernel;
   /** (in, out, batch, channels, pixels) */
   toChannelsLast: Kernel;
   /** (in, out, batch, channels, pixels) */
@@ -51,10 +49,22 @@ export interface Kernels {
   avgPool2d: Kernel;
   /** (in, out, batch, pixels, lanes) */
   globalAvgPool2d: Kernel;
+  /** (in, out, batch, pixels, lanes) */
+  globalMaxPool2d: Kernel;
   /** (in, out, rows, columns, batch, outHeight, outWidth, kernelHeight, kernelWidth, inImageStride, lanes) */
   maxPool2d: Kernel;
-  /** (in, out, pixels, channels, lanes) */
+  /** (a, b, out, m, depth, n, scratch) */
+  matMul: Kernel;
+  /** (in, out, outer, outerStride, inner, axis, axisStride, isLog), strides in floats */
   softmax: Kernel;
+  /** (table, in, out) */
+  copyStrided: Kernel;
+  /** (kept, reduced, in, out, count) */
+  reduceMean: Kernel;
+  /** (ptr, count, value) */
+  fill: Kernel;
+  /** (ptr, pixels, channels, lanes) */
+  clearLanes: Kernel;
   /** (in, pixels, lanes, mean, variance) */
   batchStatistics: Kernel;
   /** (in, out, residual, coefficients, pixels, lanes, low) */

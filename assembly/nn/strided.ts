@@ -1,0 +1,80 @@
+/** Kernels that move and reduce values of tensors with any strides; walk.ts tells how they find them. */
+import { nextRun, runLength, runPtr, runStride, startWalk } from './walk';
+
+/** Copies what a walk of `in` and `out` meets: transposition, slicing, padding, concatenation. */
+export function copyStrided(tablePtr: usize, inPtr: usize, outPtr: usize): void {
+  const length = runLength(tablePtr);
+  const inStride = runStride(tablePtr, 0);
+  const outStride = runStride(tablePtr, 1);
+  startWalk(tablePtr, inPtr, outPtr, 0);
+  do {
+    copyRun(runPtr(tablePtr, 0), runPtr(tablePtr, 1), length, inStride, outStride);
+  } while (nextRun(tablePtr));
+}
+
+function copyRun(inPtr: usize, outPtr: usize, length: i32, inStride: i32, outStride: i32): void {
+  let left = length;
+  if (inStride === 4 && outStride === 4) {
+    for (; left >= 4; left -= 4) {
+      v128.store(outPtr, v128.load(inPtr));
+      inPtr += 16;
+      outPtr += 16;
+    }
+  }
+  for (; left > 0; --left) {
+    store<f32>(outPtr, load<f32>(inPtr));
+    inPtr += inStride;
+    outPtr += outStride;
+  }
+}
+
+/**
+ * The mean of what a walk from each place of `in` meets, summed in float64: `keptPtr` is a walk of `in` and `out` over
+ * the axes that stay, `reducedPtr` one of `in` over those that go, `count` values long.
+ */
+export function reduceMean(keptPtr: usize, reducedPtr: usize, inPtr: usize, outPtr: usize, count: f64): void {
+  const length = runLength(keptPtr);
+  const inStride = runStride(keptPtr, 0);
+  const outStride = runStride(keptPtr, 1);
+  startWalk(keptPtr, inPtr, outPtr, 0);
+  do {
+    let fromPtr = runPtr(keptPtr, 0);
+    let toPtr = runPtr(keptPtr, 1);
+    for (let i = 0; i < length; ++i) {
+      store<f32>(toPtr, <f32>(sumWalk(reducedPtr, fromPtr) / count));
+      fromPtr += inStride;
+      toPtr += outStride;
+    }
+  } while (nextRun(keptPtr));
+}
+
+function sumWalk(tablePtr: usize, inPtr: usize): f64 {
+  const length = runLength(tablePtr);
+  const stride = runStride(tablePtr, 0);
+  let sum: f64 = 0;
+  startWalk(tablePtr, inPtr, 0, 0);
+  do {
+    let fromPtr = runPtr(tablePtr, 0);
+    for (let i = 0; i < length; ++i) {
+      sum += <f64>load<f32>(fromPtr);
+      fromPtr += stride;
+    }
+  } while (nextRun(tablePtr));
+  return sum;
+}
+
+/** Sets `count` floats, rounded up to whole vectors. */
+export function fill(ptr: usize, count: i32, value: f32): void {
+  const values = f32x4.splat(value);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(ptr + at, values);
+}
+
+/** Zeros the lanes behind the last channel of [pixels][lanes]. */
+export function clearLanes(ptr: usize, pixels: i32, channels: i32, lanes: i32): void {
+  const stride = (<usize>lanes) << 2;
+  for (let i = 0; i < pixels; ++i) {
+    for (let c = channels; c < lanes; ++c) store<f32>(ptr + ((<usize>c) << 2), 0);
+    ptr += stride;
+  }
+}

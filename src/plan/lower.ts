@@ -1,0 +1,250 @@
+/**
+ * Lowering: a graph whose shapes are known becomes operations on buffers. Here layouts are decided, conversions put in
+ * where who writes a value and who reads it differ, and values that are others under a new name get no buffer of their
+ * own.
+ */
+import type { Graph, Node } from '../graph/graph.js';
+import { bytesOf, extentOf, format, type Layout, layoutsCoincide } from '../tensor.js';
+import { hasSameExtent, keepsAxes, layoutRule, usualLayout, wantedLayouts } from './layouts.js';
+
+type Dims = readonly number[];
+type Shapes = ReadonlyMap<string, Dims>;
+
+/** Memory that a value is in, or several values that share their bytes. */
+export interface Buffer {
+  readonly bytes: number;
+  /** input: given to each run; constant: there already; computed: the plan's. */
+  readonly kind: 'input' | 'constant' | 'computed';
+}
+
+export interface Place {
+  readonly buffer: number;
+  readonly layout: Layout;
+}
+
+/** What a plan adds to the nodes of its graph: a value in another layout, or an output that needs bytes of its own. */
+export interface Move {
+  readonly op: 'convert' | 'copy';
+  readonly inputs: readonly [string];
+  readonly output: string;
+}
+
+export function isMove(node: Node | Move): node is Move {
+  return node.op === 'convert' || node.op === 'copy';
+}
+
+export interface Operation {
+  readonly node: Node | Move;
+  /** Where each of the node's inputs is read. */
+  readonly inputs: readonly Place[];
+  readonly output: Place;
+  /** Buffers of inputs that may be overwritten with the output, if nobody needs them any more. */
+  readonly overwritable: readonly number[];
+}
+
+export interface Lowered {
+  readonly buffers: readonly Buffer[];
+  readonly operations: readonly Operation[];
+  readonly inputs: readonly Place[];
+  readonly outputs: readonly (Place & { readonly dims: Dims })[];
+  readonly constants: readonly (Place & { readonly name: string })[];
+}
+
+export function lower(graph: Graph, shapes: Shapes): Lowered {
+  return new Lowering(graph, shapes).run();
+}
+
+class Lowering {
+  readonly #graph: Graph;
+  readonly #shapes: Shapes;
+  readonly #wanted: ReadonlyMap<string, Layout>;
+  readonly #buffers: Buffer[] = [];
+  readonly #operations: Operation[] = [];
+  readonly #constants: (Place & { name: string })[] = [];
+  /** Where each value is; the layout that it was made in comes first. */
+  readonly #places = new Map<string, Place[]>();
+
+  constructor(graph: Graph, shapes: Shapes) {
+    this.#graph = graph;
+    this.#shapes = shapes;
+    this.#wanted = wantedLayouts(graph, shapes);
+  }
+
+  run(): Lowered {
+    const inputs = this.#graph.inputs.map((name) => {
+      const layout = this.#wanted.get(name) ?? usualLayout(this.#dims(name));
+      return this.#make(name, layout, 'input');
+    });
+    for (const node of this.#graph.nodes) this.#lowerNode(node);
+    const outputs = this.#lowerOutputs();
+    return {
+      buffers: this.#buffers,
+      operations: this.#operations,
+      inputs,
+      outputs,
+      constants: this.#constants,
+    };
+  }
+
+  #lowerNode(node: Node): void {
+    const rule = layoutRule(node, this.#shapes);
+    if (rule === 'view') {
+      this.#lowerView(node);
+      return;
+    }
+    if (rule === 'any') {
+      const layout = this.#outputLayout(node);
+      this.#operate(
+        node,
+        node.inputs.map((name) => this.#findNearest(name, layout)),
+        layout,
+      );
+      return;
+    }
+    const layout = rule === 'input' ? this.#find(node.inputs[0]!).layout : rule;
+    this.#operate(
+      node,
+      node.inputs.map((name) => this.#findIn(name, layout)),
+      layout,
+    );
+  }
+
+  /** Another name for the same bytes: in each layout where shapes of one extent agree, else in row-major order. */
+  #lowerView(node: Node): void {
+    const [name] = node.inputs as [string];
+    const isSame = hasSameExtent(this.#dims(name), this.#dims(node.output));
+    if (isSame) this.#find(name);
+    const places = isSame ? this.#places.get(name)! : [this.#findIn(name, 'planar')];
+    for (const { buffer, layout } of places) this.#register(node.output, buffer, layout);
+  }
+
+  #operate(node: Node, inputs: readonly Place[], layout: Layout): void {
+    const output = this.#make(node.output, layout, 'computed');
+    this.#operations.push({ node, inputs, output, overwritable: this.#overwritable(node, inputs, layout) });
+  }
+
+  /** What an operation of any layouts writes: what is wanted, else the layout of an input that it keeps the axes of. */
+  #outputLayout(node: Node): Layout {
+    const wanted = this.#wanted.get(node.output);
+    if (wanted !== undefined) return wanted;
+    const dims = this.#dims(node.output);
+    const kept = node.inputs.find(
+      (name) => !this.#graph.constants?.has(name) && keepsAxes(node, this.#dims(name), dims),
+    );
+    return kept === undefined ? 'planar' : this.#find(kept).layout;
+  }
+
+  /** The buffers that a node may overwrite with its output, since it reads each value before it writes it. */
+  #overwritable(node: Node, inputs: readonly Place[], layout: Layout): readonly number[] {
+    if (node.op === 'conv2d' || node.op === 'linear') {
+      return inputs.slice(1).flatMap(({ buffer }) => (buffer === inputs[0]!.buffer ? [] : [buffer]));
+    }
+    if (!isElementwise(node)) return [];
+    // Another input in the same buffer must find its values at the same places.
+    const fits = inputs.map((place, i) => {
+      return place.layout === layout && format(this.#dims(node.inputs[i]!)) === format(this.#dims(node.output));
+    });
+    return inputs.flatMap(({ buffer }) =>
+      inputs.every((other, i) => other.buffer !== buffer || fits[i]!) ? [buffer] : [],
+    );
+  }
+
+  /** Outputs in bytes of their own: not an input's, not a constant's, no two in the same. */
+  #lowerOutputs(): (Place & { dims: Dims })[] {
+    const taken = new Set<number>();
+    return this.#graph.outputs.map((name) => {
+      const dims = this.#dims(name);
+      const place = this.#find(name);
+      if (this.#buffers[place.buffer]!.kind === 'computed' && !taken.has(place.buffer)) {
+        taken.add(place.buffer);
+        return { ...place, dims };
+      }
+      const copy = { buffer: this.#addBuffer(dims, place.layout, 'computed'), layout: place.layout };
+      this.#move('copy', name, place, copy);
+      taken.add(copy.buffer);
+      return { ...copy, dims };
+    });
+  }
+
+  #dims(name: string): Dims {
+    return this.#shapes.get(name)!;
+  }
+
+  /** Where a value is, in the layout that it was made in. */
+  #find(name: string): Place {
+    return this.#places.get(name)?.[0] ?? this.#placeConstant(name, 'planar');
+  }
+
+  /** Where a value is, in that layout if it is there in it. */
+  #findNearest(name: string, layout: Layout): Place {
+    return this.#places.get(name)?.find((place) => place.layout === layout) ?? this.#find(name);
+  }
+
+  /** Where a value is in that layout; puts in a conversion if it is not there yet. */
+  #findIn(name: string, layout: Layout): Place {
+    const known = this.#places.get(name)?.find((place) => place.layout === layout);
+    if (known !== undefined) return known;
+    if (this.#graph.constants?.has(name)) return this.#placeConstant(name, layout);
+    const from = this.#find(name);
+    const output = this.#make(name, layout, 'computed');
+    this.#move('convert', name, from, output);
+    return output;
+  }
+
+  #move(op: Move['op'], name: string, from: Place, to: Place): void {
+    this.#operations.push({ node: { op, inputs: [name], output: name }, inputs: [from], output: to, overwritable: [] });
+  }
+
+  #placeConstant(name: string, layout: Layout): Place {
+    const place = this.#make(name, layout, 'constant');
+    this.#constants.push({ ...place, name });
+    return place;
+  }
+
+  #make(name: string, layout: Layout, kind: Buffer['kind']): Place {
+    const buffer = this.#addBuffer(this.#dims(name), layout, kind);
+    this.#register(name, buffer, layout);
+    return { buffer, layout };
+  }
+
+  #addBuffer(dims: Dims, layout: Layout, kind: Buffer['kind']): number {
+    return this.#buffers.push({ bytes: bytesOf(dims, layout), kind }) - 1;
+  }
+
+  /** Notes that a value is in a buffer, and that it is in the other layout too where the bytes are the same. */
+  #register(name: string, buffer: number, layout: Layout): void {
+    const dims = this.#dims(name);
+    const places = this.#places.get(name) ?? [];
+    this.#places.set(name, places);
+    const add = (as: Layout): void => {
+      if (!places.some((place) => place.layout === as)) places.push({ buffer, layout: as });
+    };
+    add(layout);
+    if (layoutsCoincide(dims)) add(layout === 'planar' ? 'channelsLast' : 'planar');
+    // A single pixel: behind its channels come zeros, which a row-major reader does not look at.
+    const { batch, pixels } = extentOf(dims);
+    if (layout === 'channelsLast' && batch * pixels === 1) add('planar');
+  }
+}
+
+/** Whether each value of the output needs only what stands at its place, or what is read before anything is written. */
+function isElementwise({ op }: Node): boolean {
+  switch (op) {
+    case 'batchNorm':
+    case 'relu':
+    case 'leakyRelu':
+    case 'clip':
+    case 'sigmoid':
+    case 'hardSigmoid':
+    case 'hardSwish':
+    case 'softmax':
+    case 'logSoftmax':
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,17 @@
+/** Steps that a plan adds of its own accord: a value into the other layout, a value into other memory. */
+import { convert } from '../tensor.js';
+import type { Move } from './lower.js';
+import { floatCount, type Step, type StepContext } from './step.js';
+import { writeWalk } from './strided.js';
+
+export function move(node: Move, context: StepContext): Step {
+  const { runtime, output } = context;
+  const [name] = node.inputs;
+  const from = context.slot(name);
+  if (node.op === 'convert') {
+    const dims = context.dims(name);
+    return (at) => convert(runtime, at[from]!, at[output.slot]!, dims, output.layout);
+  }
+  const table = writeWalk(context, [{ size: floatCount(name, context), strides: [4, 4, 0] }]);
+  return (at) => runtime.kernels.copyStrided(table, at[from]!, at[output.slot]!);
+}

@@ -1,0 +1,28 @@
+/** What is to be told of a step: in profiles, for instance. */
+import type { Node } from '../graph/graph.js';
+import { type Algorithm, chooseAlgorithm } from './algorithm.js';
+import type { Move } from './lower.js';
+import type { StepContext } from './step.js';
+
+export interface StepInfo {
+  /** Operation of the node; `convert` and `copy` are the plan's own. */
+  readonly op: Node['op'] | Move['op'];
+  /** Path of the layer; '' for a layer on its own, and for the plan's own steps. */
+  readonly path: string;
+  /** Name of the value that the step makes. */
+  readonly output: string;
+  readonly dims: readonly number[];
+  /** Kernels of a convolution or linear layer; of parallel convolutions, those of the first where they run apart. */
+  readonly algorithm?: Algorithm;
+}
+
+/** Told of every step of a run, and how long it took. */
+export type OnStep = (step: StepInfo, milliseconds: number) => void;
+
+export function describeStep(node: Node | Move, context: StepContext): StepInfo {
+  const { op, output } = node;
+  const path = 'path' in node ? node.path : '';
+  const info = { op, path, output, dims: context.dims(output) };
+  if (node.op !== 'conv2d' && node.op !== 'linear') return info;
+  return { ...info, algorithm: chooseAlgorithm(node, context.runtime, context.dims(output)) };
+}

@@ -1,0 +1,57 @@
+/**
+ * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
+ * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
+ */
+import type { Layout } from '../tensor.js';
+import { type StepContext, writeTable } from './step.js';
+
+/** An axis of up to three tensors that are walked over together; strides in bytes, 0 repeats, negative reverses. */
+export interface WalkAxis {
+  readonly size: number;
+  readonly strides: readonly [number, number, number];
+}
+
+/** Bytes from one value to the next along each axis. */
+export function stridesOf(dims: readonly number[], layout: Layout): number[] {
+  const strides = new Array<number>(dims.length).fill(4);
+  const isChannelsLast = layout === 'channelsLast' && dims.length >= 2;
+  let stride = isChannelsLast ? ((dims[1]! + 3) & ~3) * 4 : 4;
+  for (let axis = dims.length - 1; axis >= 0; axis--) {
+    if (isChannelsLast && axis === 1) continue;
+    strides[axis] = stride;
+    stride *= dims[axis]!;
+  }
+  return strides;
+}
+
+/** Writes the table of a walk over these axes, in any order; the address of it. */
+export function writeWalk(context: StepContext, axes: readonly WalkAxis[]): number {
+  const merged = mergeAxes(axes.filter(({ size }) => size !== 1));
+  const run = merged.reduce((best, axis) => (runScore(axis) > runScore(best) ? axis : best), merged[0] ?? ONE_VALUE);
+  const outer = merged.filter((axis) => axis !== run);
+  const words = [outer.length, run.size, ...run.strides, 0, 0, 0];
+  for (const { size, strides } of outer) words.push(size, 0, ...strides);
+  return writeTable(context, Int32Array.from(words));
+}
+
+const ONE_VALUE: WalkAxis = { size: 1, strides: [4, 4, 4] };
+
+/** Innermost first; two axes become one where a step along the outer is as far as all steps along the inner. */
+function mergeAxes(axes: readonly WalkAxis[]): WalkAxis[] {
+  const reach = ({ strides }: WalkAxis): number => strides.reduce((sum, stride) => sum + Math.abs(stride), 0);
+  const merged: WalkAxis[] = [];
+  for (const axis of [...axes].sort((a, b) => reach(a) - reach(b))) {
+    const inner = merged.at(-1);
+    if (inner?.strides.every((stride, tensor) => axis.strides[tensor] === stride * inner.size)) {
+      merged[merged.length - 1] = { size: inner.size * axis.size, strides: inner.strides };
+    } else {
+      merged.push(axis);
+    }
+  }
+  return merged;
+}
+
+/** Values that lie side by side, or stay the same, are handled four at a time. */
+function runScore({ size, strides }: WalkAxis): number {
+  return strides.every((stride) => stride === 0 || stride === 4) && size >= 4 ? size * 4 : size;
+}
