@@ -1,6 +1,8 @@
 /** The public interface of the package. */
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
+export { readOnnx } from './formats/onnx/read.js';
+export { writeOnnx } from './formats/onnx/write.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export type {
   AxisNode,

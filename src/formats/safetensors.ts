@@ -250,7 +250,8 @@ function toFloat32(dtype: string, buffer: ArrayBuffer): Float32Array {
   return new Float32Array(elements as ArrayLike<number>);
 }
 
-function halvesToFloat32(halves: ArrayLike<number>, brain: boolean): Float32Array {
+/** Of float16 bits, or of bfloat16 ones where `brain` is true. */
+export function halvesToFloat32(halves: ArrayLike<number>, brain: boolean): Float32Array {
   const bits = new Uint32Array(halves.length);
   const floats = new Float32Array(bits.buffer);
   for (let i = 0; i < bits.length; i++) {

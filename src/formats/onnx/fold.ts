@@ -1,0 +1,118 @@
+/**
+ * Operations on values that are known when a file is read, so that a weight that comes through Cast, Transpose or a
+ * multiplication is a weight like any other.
+ */
+import type { NodeContext } from './lower.js';
+import type { Arithmetic } from './shapeValues.js';
+import { Constant, DataType, isIntegerType, typeName } from './tensors.js';
+
+const DOUBLE = 11;
+const BOOL = 9;
+
+/** ONNX's Cast, to float32, float64 and integers. */
+export function castConstant(node: NodeContext, constant: Constant, to: number): Constant {
+  const integer = isIntegerType(to);
+  if (!integer && to !== DataType.FLOAT && to !== DOUBLE) node.unsupported(`a cast to ${typeName(to)}`);
+  if (integer === constant.integer && to !== BOOL) return constant;
+  node.spend(8 * constant.size);
+  const convert =
+    to === BOOL ? (value: number) => Number(value !== 0) : integer ? Math.trunc : (value: number) => value;
+  return new Constant(constant.dims, integer, () => Float64Array.from(constant.values, convert));
+}
+
+/** ONNX's Reshape. */
+export function reshapeConstant(
+  node: NodeContext,
+  constant: Constant,
+  shape: readonly number[],
+  allowZero: boolean,
+): Constant {
+  const dims = shape.map((size, axis) => (size === 0 && !allowZero ? (constant.dims[axis] ?? 0) : size));
+  const open = dims.indexOf(-1);
+  if (open >= 0)
+    dims[open] = constant.size / dims.reduce((product, dim, i) => (i === open ? product : product * dim), 1);
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  if (size !== constant.size || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    node.broken(`dims [${constant.dims}] do not become [${shape.slice(0, 32)}]`);
+  }
+  return constant.reshaped(dims);
+}
+
+/** ONNX's Transpose; axis i of the result is axis permutation[i] of the constant. */
+export function transposeConstant(node: NodeContext, constant: Constant, permutation: readonly number[]): Constant {
+  const dims = permutation.map((axis) => constant.dims[axis]!);
+  node.spend(8 * constant.size);
+  return new Constant(dims, constant.integer, () => transpose(constant, permutation, dims));
+}
+
+function transpose({ values, dims }: Constant, permutation: readonly number[], outDims: readonly number[]) {
+  const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const steps = permutation.map((axis) => strides[axis]!);
+  const result = values instanceof Float32Array ? new Float32Array(values.length) : new Float64Array(values.length);
+  const index = new Array<number>(outDims.length).fill(0);
+  let from = 0;
+  for (let i = 0; i < result.length; i++) {
+    result[i] = values[from]!;
+    for (let axis = outDims.length - 1; axis >= 0; axis--) {
+      from += steps[axis]!;
+      if (++index[axis]! < outDims[axis]!) break;
+      from -= steps[axis]! * outDims[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return result;
+}
+
+/**
+ * Add, Sub, Mul and Div of two float constants, rounded as the kernels would; undefined for one that would be larger
+ * than both, or has integers, where the kernels would not do what ONNX says.
+ */
+export function calculateConstants(
+  node: NodeContext,
+  operation: Arithmetic,
+  a: Constant,
+  b: Constant,
+): Constant | undefined {
+  const rank = Math.max(a.dims.length, b.dims.length);
+  const dims = Array.from({ length: rank }, (_, axis) => {
+    const x = a.dims[axis - rank + a.dims.length] ?? 1;
+    const y = b.dims[axis - rank + b.dims.length] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) node.broken(`dims [${a.dims}] and [${b.dims}] do not broadcast`);
+    return x === 1 ? y : x;
+  });
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  if (a.integer || b.integer || size > Math.max(a.size, b.size)) return undefined;
+  node.spend(4 * size);
+  return new Constant(dims, false, () => {
+    const x = broadcast(a, dims);
+    const y = broadcast(b, dims);
+    const result = new Float32Array(size);
+    for (let i = 0; i < size; i++) result[i] = calculateOne(operation, x(i), y(i));
+    return result;
+  });
+}
+
+function calculateOne(operation: Arithmetic, a: number, b: number): number {
+  if (operation === 'Add') return a + b;
+  if (operation === 'Sub') return a - b;
+  return operation === 'Mul' ? a * b : a / b;
+}
+
+/** Reads a constant by the place in the broadcast result. */
+function broadcast({ tensor, size }: Constant, dims: readonly number[]): (place: number) => number {
+  const { data } = tensor;
+  if (size === 1) return () => data[0]!;
+  const own = [...new Array<number>(dims.length - tensor.dims.length).fill(1), ...tensor.dims];
+  if (own.every((dim, axis) => dim === dims[axis])) return (place) => data[place]!;
+  return (place) => {
+    let rest = place;
+    let from = 0;
+    let stride = 1;
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      if (own[axis] !== 1) from += (rest % dims[axis]!) * stride;
+      rest = Math.floor(rest / dims[axis]!);
+      stride *= own[axis]!;
+    }
+    return data[from]!;
+  };
+}

@@ -1,0 +1,485 @@
+/**
+ * OnnxModel to Graph. Nodes are taken in the order of the file. Each value is by then one of three things:
+ *
+ *     Constant    known values: initializers, Constant nodes, and what is computed from these alone
+ *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
+ *     runtime     a value of the Graph, of which the dims are known as far as they can be (dims.ts)
+ *
+ * A node on runtime values becomes a node of the Graph, or several, by its handler in operators.ts. What cannot be
+ * taken is collected, so that one error names all of it.
+ */
+import { FormatError, UnsupportedError } from '../../errors.js';
+import type { DimOf, Graph, Node } from '../../graph/graph.js';
+import { Tensor } from '../../tensor.js';
+import { type Dims, inferDims } from './dims.js';
+import { OPERATORS } from './operators.js';
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
+import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
+import { Constant, DataType, isIntegerType, readTensor, show, typeName } from './tensors.js';
+
+/** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
+const OLDEST_OPSET = 1;
+const NEWEST_OPSET = 21;
+/** Bytes of parameters that may be computed beside those in the file; more is an attack or a mistake. */
+const SPARE_BYTES = 64 * 2 ** 20;
+/** Unsupported nodes that a message names. */
+const MAX_NAMED = 1000;
+
+type Value =
+  | Constant
+  | Integers
+  | { readonly dims: Dims }
+  /** Not there: a second output that nothing here computes, or the output of a node that is unsupported itself. */
+  | { readonly missing: string };
+
+type OmitOwn<T> = T extends Node ? Omit<T, 'output' | 'path' | 'layer'> : never;
+/** A node of the Graph before it has a name. */
+export type Draft = OmitOwn<Node>;
+
+/** Thrown by handlers; caught here and collected. */
+class Unsupported extends Error {}
+
+/**
+ * The graph inputs whose values have to be known before the Graph can be built: weights, shapes, bounds and the like,
+ * and all integers.
+ */
+export function parameterInputs(model: ModelProto): string[] {
+  const graph = graphOf(model);
+  const known = new Set<string>();
+  for (const node of [...graph.node].reverse()) {
+    const operator = OPERATORS.get(node.opType);
+    if (operator?.foldable && node.output.some((name) => known.has(name))) {
+      for (const name of node.input) known.add(name);
+    }
+    for (const index of operator?.parameters ?? []) known.add(node.input[index] ?? '');
+  }
+  return runtimeInputs(graph)
+    .filter(({ name, type }) => known.has(name) || isIntegerType(type?.tensorType?.elemType))
+    .map(({ name }) => name);
+}
+
+/** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
+export function readerOf(model: ModelProto, input: string): string {
+  const node = graphOf(model).node.find((one) => one.input.includes(input));
+  return node === undefined ? 'nothing' : labelOf(node);
+}
+
+/**
+ * @param bound Values for `parameterInputs(model)`; they are not inputs of the Graph any more. Integers come as whole
+ *   float32 numbers.
+ * @throws {FormatError} if the model contradicts itself
+ * @throws {UnsupportedError} naming every node that has no place in a Graph
+ */
+export function lowerOnnx(model: ModelProto, bound: ReadonlyMap<string, Tensor>): Graph {
+  return new Lowering(model, bound).run();
+}
+
+function graphOf(model: ModelProto): GraphProto {
+  if (model.graph === undefined) throw new FormatError('readOnnx: the file has no graph, so it is no ONNX model', 0);
+  return model.graph;
+}
+
+/** The inputs of the graph without those that have a value in the file, as files of IR version 3 list them too. */
+function runtimeInputs(graph: GraphProto): ValueInfoProto[] {
+  const initializers = new Set(graph.initializer.map(({ name }) => name));
+  return graph.input.filter(({ name }) => !initializers.has(name));
+}
+
+function opsetOf(model: ModelProto): number {
+  const opset = model.opsetImport.find(({ domain }) => isOnnxDomain(domain));
+  if (opset === undefined) throw new FormatError('readOnnx: the model names no opset of ai.onnx', model.at);
+  const version = opset.version ?? 0;
+  if (!(version >= OLDEST_OPSET && version <= NEWEST_OPSET)) {
+    throw new UnsupportedError(
+      `readOnnx: the model uses opset ${version}, expected one from ${OLDEST_OPSET} to ${NEWEST_OPSET}`,
+    );
+  }
+  return version;
+}
+
+function isOnnxDomain(domain: string): boolean {
+  return domain === '' || domain === 'ai.onnx';
+}
+
+function labelOf({ opType, name, output, domain }: NodeProto): string {
+  const type = isOnnxDomain(domain) ? opType : `${domain}.${opType}`;
+  return `${type.slice(0, 80)} ${show(name || (output[0] ?? ''))}`;
+}
+
+export class Lowering {
+  readonly opset: number;
+  readonly #graph: GraphProto;
+  readonly #bound: ReadonlyMap<string, Tensor>;
+  readonly #values = new Map<string, Value>();
+  readonly #nodes: Node[] = [];
+  readonly #constants = new Map<string, Tensor>();
+  readonly #unsupported: string[] = [];
+  /** Names that are taken, also by values still to come. */
+  readonly #names = new Set<string>();
+  readonly #outputNames: ReadonlySet<string>;
+  /** Names of known values that are outputs of the graph, as nodes read them. */
+  readonly #constantNames = new Map<string, string>();
+  /** Values that something reads. */
+  readonly #read = new Set<string>();
+  #spareBytes = SPARE_BYTES;
+
+  constructor(model: ModelProto, bound: ReadonlyMap<string, Tensor>) {
+    this.#graph = graphOf(model);
+    this.#bound = bound;
+    this.#outputNames = new Set(this.#graph.output.map(({ name }) => name));
+    this.opset = opsetOf(model);
+  }
+
+  run(): Graph {
+    const graph = this.#graph;
+    this.#readInitializers();
+    const inputDims = new Map<string, readonly (number | string)[]>();
+    const inputs = runtimeInputs(graph).filter((input) => this.#readInput(input, inputDims));
+    for (const { input, output } of graph.node) {
+      for (const name of input) this.#read.add(name);
+      for (const name of output) this.#names.add(name);
+    }
+    for (const name of this.#outputNames) this.#read.add(name);
+
+    for (const node of graph.node) this.#lower(node);
+    this.#checkUnsupported();
+    const outputs = this.#outputs();
+    this.#checkUnsupported();
+    return {
+      inputs: inputs.map(({ name }) => name),
+      outputs,
+      nodes: this.#nodes,
+      constants: this.#constants,
+      inputDims,
+    };
+  }
+
+  value(name: string): Value {
+    return this.#values.get(name)!;
+  }
+
+  /** Whether anything reads this output of a node. */
+  isRead(name: string | undefined): boolean {
+    return name !== undefined && name !== '' && this.#read.has(name);
+  }
+
+  /** A name that no other value has. */
+  derive(base: string): string {
+    let name = base;
+    for (let i = 1; this.#names.has(name); i++) name = `${base}_${i}`;
+    this.#names.add(name);
+    return name;
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.set(name, value);
+  }
+
+  /** Makes known values readable by nodes of the Graph; returns the name to read them by. */
+  addConstant(name: string, tensor: Tensor): string {
+    let known = name;
+    if (this.#outputNames.has(name)) {
+      // The graph's output of this name is to be a copy that a node makes.
+      known = this.#constantNames.get(name) ?? this.derive(`${name}.constant`);
+      this.#constantNames.set(name, known);
+    }
+    this.#constants.set(known, tensor);
+    return known;
+  }
+
+  emit(node: Node): string {
+    const dims = inferDims(
+      node,
+      node.inputs.map((name) => this.#dimsOf(name)),
+    );
+    this.#nodes.push(node);
+    this.#values.set(node.output, { dims });
+    return node.output;
+  }
+
+  /** Accounts for values that are computed from those of the file. */
+  spend(bytes: number): void {
+    this.#spareBytes -= bytes;
+    if (this.#spareBytes < 0) {
+      throw new UnsupportedError('readOnnx: the parameters to be computed take far more memory than those in the file');
+    }
+  }
+
+  #dimsOf(name: string): Dims {
+    const value = this.#values.get(name);
+    if (value !== undefined && 'dims' in value) return value.dims;
+    return this.#constants.get(name)?.dims;
+  }
+
+  #readInitializers(): void {
+    if (this.#graph.sparseInitializer.length > 0) {
+      throw new UnsupportedError('readOnnx: the model has sparse initializers; save it with dense ones');
+    }
+    for (const proto of this.#graph.initializer) {
+      const constant = readTensor(proto);
+      this.#define(proto.name, constant, proto.at);
+      this.#spareBytes += 4 * constant.size;
+    }
+  }
+
+  /** Whether it is an input of the Graph, and not bound. */
+  #readInput({ name, type, at }: ValueInfoProto, inputDims: Map<string, readonly (number | string)[]>): boolean {
+    const { elemType, shape } = type?.tensorType ?? {};
+    const tensor = this.#bound.get(name);
+    if (tensor !== undefined) {
+      this.#define(name, Constant.of(tensor, isIntegerType(elemType)), at);
+      return false;
+    }
+    if (elemType !== DataType.FLOAT) {
+      const found = type?.tensorType === undefined ? 'no tensor' : `of type ${typeName(elemType)}`;
+      throw new UnsupportedError(`readOnnx: input ${show(name)} is ${found}, expected a tensor of type FLOAT`);
+    }
+    const dims = shape?.dim.map(({ dimValue, dimParam }, axis): number | string => {
+      // Exporters write 0 and -1 for what may have any size.
+      if (dimValue === undefined || dimValue <= 0) return dimParam || `${name}_dim${axis}`;
+      if (Number.isSafeInteger(dimValue)) return dimValue;
+      throw new FormatError(`readOnnx: input ${show(name)} has dim ${dimValue}, expected one below 2^53`, at);
+    });
+    if (dims !== undefined) inputDims.set(name, dims);
+    this.#define(
+      name,
+      { dims: dims?.map((dim, axis): number | DimOf => (typeof dim === 'number' ? dim : { value: name, axis })) },
+      at,
+    );
+    return true;
+  }
+
+  #define(name: string, value: Value, at: number): void {
+    if (name === '') throw new FormatError('readOnnx: an input or initializer has no name', at);
+    if (this.#values.has(name)) throw new FormatError(`readOnnx: value ${show(name)} is defined twice`, at);
+    this.#values.set(name, value);
+    this.#names.add(name);
+  }
+
+  #lower(node: NodeProto): void {
+    let missing = false;
+    for (const name of node.input) {
+      const value = this.#values.get(name);
+      if (name !== '' && value === undefined) {
+        throw new FormatError(
+          `readOnnx: node ${labelOf(node)} reads ${show(name)}, which no input, initializer or earlier node defines`,
+          node.at,
+        );
+      }
+      missing ||= value !== undefined && 'missing' in value;
+    }
+    for (const name of node.output) {
+      if (name !== '' && this.#values.has(name)) {
+        throw new FormatError(`readOnnx: value ${show(name)} is defined twice`, node.at);
+      }
+      // Until the handler says what it is; the name counts as taken.
+      if (name !== '') this.#values.set(name, { missing: labelOf(node) });
+    }
+    const operator = isOnnxDomain(node.domain) ? OPERATORS.get(node.opType) : undefined;
+    if (operator === undefined) this.#unsupported.push(labelOf(node));
+    // Values that are missing are another node's fault, which is on the list already.
+    else if (!missing) this.#handle(node, operator.lower);
+  }
+
+  #handle(node: NodeProto, handler: (node: NodeContext) => string): void {
+    try {
+      const context = new NodeContext(this, node);
+      if (node.output.slice(1).some((name) => this.isRead(name))) {
+        context.unsupported(`its output ${show(node.output.slice(1).find((name) => this.isRead(name))!)} is used`);
+      }
+      handler(context);
+    } catch (error) {
+      if (!(error instanceof Unsupported)) throw error;
+      this.#unsupported.push(`${labelOf(node)} (${error.message})`);
+    }
+  }
+
+  #outputs(): string[] {
+    const { output, at } = this.#graph;
+    if (output.length === 0) throw new FormatError('readOnnx: the graph has no outputs', at);
+    const seen = new Set<string>();
+    return output.map(({ name, at }) => {
+      const value = this.#values.get(name);
+      if (value === undefined) throw new FormatError(`readOnnx: nothing defines the graph's output ${show(name)}`, at);
+      if (seen.has(name)) throw new FormatError(`readOnnx: the graph's output ${show(name)} is listed twice`, at);
+      seen.add(name);
+      if (value instanceof Constant && !value.integer) {
+        const source = this.addConstant(name, value.tensor);
+        this.#nodes.push({ op: 'identity', path: name, layer: 'Constant', inputs: [source], output: name });
+      } else if (!('dims' in value) || value instanceof Constant) {
+        this.#unsupported.push(`the graph's output ${show(name)} (its elements are integers)`);
+      }
+      return name;
+    });
+  }
+
+  #checkUnsupported(): void {
+    const count = this.#unsupported.length;
+    if (count === 0) return;
+    const named = this.#unsupported.slice(0, MAX_NAMED).join(', ');
+    const rest = count > MAX_NAMED ? ` and ${count - MAX_NAMED} more` : '';
+    throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}${rest}`);
+  }
+}
+
+/** One node of the file, as its handler sees it. */
+export class NodeContext {
+  readonly opset: number;
+  readonly opType: string;
+  readonly #lowering: Lowering;
+  readonly #node: NodeProto;
+  readonly #attributes = new Map<string, AttributeProto>();
+
+  constructor(lowering: Lowering, node: NodeProto) {
+    this.#lowering = lowering;
+    this.#node = node;
+    this.opset = lowering.opset;
+    this.opType = node.opType;
+    for (const attribute of node.attribute) this.#attributes.set(attribute.name, attribute);
+  }
+
+  get inputCount(): number {
+    return this.#node.input.length;
+  }
+
+  /** The name of the node's output. */
+  get output(): string {
+    const name = this.#node.output[0];
+    return name === undefined || name === '' ? this.broken('it has no output') : name;
+  }
+
+  unsupported(reason: string): never {
+    throw new Unsupported(reason);
+  }
+
+  broken(reason: string): never {
+    throw new FormatError(`readOnnx: node ${labelOf(this.#node)}: ${reason}`, this.#node.at);
+  }
+
+  spend(bytes: number): void {
+    this.#lowering.spend(bytes);
+  }
+
+  has(index: number): boolean {
+    return (this.#node.input[index] ?? '') !== '';
+  }
+
+  /** The name by which a node of the Graph reads an input. */
+  operand(index: number): string {
+    const name = this.#name(index);
+    const constant = this.constant(index);
+    if (constant !== undefined) {
+      if (constant.integer) this.unsupported(`its input ${show(name)} holds integers`);
+      return this.#lowering.addConstant(name, constant.tensor);
+    }
+    if (this.integers(index) !== undefined) this.unsupported(`its input ${show(name)} holds integers`);
+    return name;
+  }
+
+  /** An input that is known. */
+  constant(index: number): Constant | undefined {
+    const value = this.#lowering.value(this.#name(index));
+    if (value instanceof Constant) return value;
+    if (!('elements' in value) || !value.elements.every((element) => typeof element === 'number')) return undefined;
+    const elements = value.elements as readonly number[];
+    return new Constant(value.scalar ? [] : [elements.length], true, () => elements);
+  }
+
+  /** An input that has to be known; `role` says what it is. */
+  parameter(index: number, role: string): Constant {
+    return this.constant(index) ?? this.unsupported(`its ${role} ${show(this.#name(index))} is not constant`);
+  }
+
+  /** An input that is a scalar or vector of integers. */
+  integers(index: number): Integers | undefined {
+    const value = this.#lowering.value(this.#name(index));
+    if ('elements' in value) return value;
+    if (!(value instanceof Constant) || !value.integer) return undefined;
+    if (value.dims.length > 1 || value.size > MAX_ELEMENTS) return undefined;
+    return { scalar: value.dims.length === 0, elements: Array.from(value.values) };
+  }
+
+  /** An input that has to be a list of known integers; some may be beyond 2^53. */
+  list(index: number, role: string): number[] {
+    const { size, values } = this.parameter(index, role);
+    if (size > MAX_ELEMENTS) this.broken(`its ${role} has ${size} elements, expected at most ${MAX_ELEMENTS}`);
+    const numbers = Array.from(values);
+    if (!numbers.every(Number.isInteger)) this.broken(`its ${role} holds numbers that are not whole`);
+    return numbers;
+  }
+
+  /** An input that has to be a list of known integers, all exact. */
+  numbers(index: number, role: string): number[] {
+    return this.list(index, role).map((value) => this.whole(value, role));
+  }
+
+  dims(index: number): Dims {
+    const value = this.#lowering.value(this.#name(index));
+    if ('elements' in value) return value.scalar ? [] : [value.elements.length];
+    return 'dims' in value ? value.dims : undefined;
+  }
+
+  attribute(name: string): AttributeProto | undefined {
+    return this.#attributes.get(name);
+  }
+
+  float(name: string, byDefault: number): number {
+    const attribute = this.#attributes.get(name);
+    return attribute === undefined ? byDefault : (attribute.f ?? 0);
+  }
+
+  int(name: string, byDefault: number): number {
+    const attribute = this.#attributes.get(name);
+    return attribute === undefined ? byDefault : this.whole(attribute.i ?? 0, name);
+  }
+
+  flag(name: string, byDefault: boolean): boolean {
+    return this.int(name, byDefault ? 1 : 0) !== 0;
+  }
+
+  /** A list of integers, all exact. */
+  ints(name: string): number[] | undefined {
+    return this.#attributes.get(name)?.ints.map((value) => this.whole(value, name));
+  }
+
+  string(name: string, byDefault: string): string {
+    const bytes = this.#attributes.get(name)?.s;
+    return bytes === undefined ? byDefault : String.fromCharCode(...bytes.subarray(0, 80));
+  }
+
+  /** An integer that is exact. */
+  whole(value: number, what: string): number {
+    return Number.isSafeInteger(value) ? value : this.broken(`its ${what} ${value} is beyond 2^53`);
+  }
+
+  /** Gives the node's output values that are known; returns its name. */
+  define(value: Constant | Integers): string {
+    this.#lowering.set(this.output, value);
+    return this.output;
+  }
+
+  /** Adds a node of the Graph; returns the name of its output, by default that of this node. */
+  emit(draft: Draft, output: string = this.output): string {
+    const path = this.#node.name || this.output;
+    return this.#lowering.emit({ ...draft, path, layer: this.opType, output } as Node);
+  }
+
+  /** A new name for a value on the way to the output. */
+  derive(suffix: string): string {
+    return this.#lowering.derive(`${this.output}.${suffix}`);
+  }
+
+  /** Adds values that are not in the file. */
+  newConstant(suffix: string, tensor: Tensor): string {
+    return this.#lowering.addConstant(this.derive(suffix), tensor);
+  }
+
+  newScalar(suffix: string, value: number): string {
+    return this.newConstant(suffix, new Tensor('float32', [value], []));
+  }
+
+  #name(index: number): string {
+    const name = this.#node.input[index];
+    return name === undefined || name === '' ? this.broken(`it has no input ${index}`) : name;
+  }
+}

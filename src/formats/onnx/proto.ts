@@ -1,0 +1,302 @@
+/**
+ * The messages of ONNX (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) as plain objects, and a table of their
+ * fields by which files are read and written. Names are those of onnx.proto in camel case. Fields that no part of this
+ * package looks at are left out, among them subgraphs and sequence types, so that no message contains one of its own
+ * kind and reading cannot nest without end.
+ */
+import { FormatError } from '../../errors.js';
+import { BYTES, FIXED32, FIXED64, VARINT, WireReader, WireWriter } from './wire.js';
+
+interface Message {
+  /** Byte offset of the message in the file, for errors; 0 in one that was never in a file. */
+  readonly at: number;
+}
+
+export interface ModelProto extends Message {
+  irVersion?: number;
+  producerName: string;
+  producerVersion: string;
+  graph?: GraphProto;
+  opsetImport: readonly OperatorSetIdProto[];
+  metadataProps: readonly StringStringEntryProto[];
+}
+
+export interface OperatorSetIdProto extends Message {
+  domain: string;
+  version?: number;
+}
+
+export interface StringStringEntryProto extends Message {
+  key: string;
+  value: string;
+}
+
+export interface GraphProto extends Message {
+  node: readonly NodeProto[];
+  name: string;
+  initializer: readonly TensorProto[];
+  input: readonly ValueInfoProto[];
+  output: readonly ValueInfoProto[];
+  /** Not decoded: nothing here reads sparse tensors. */
+  sparseInitializer: readonly Uint8Array[];
+}
+
+export interface NodeProto extends Message {
+  input: readonly string[];
+  output: readonly string[];
+  name: string;
+  opType: string;
+  attribute: readonly AttributeProto[];
+  domain: string;
+}
+
+export interface AttributeProto extends Message {
+  name: string;
+  f?: number;
+  i?: number;
+  s?: Uint8Array;
+  t?: TensorProto;
+  floats: readonly number[];
+  ints: readonly number[];
+  strings: readonly Uint8Array[];
+  type?: number;
+}
+
+export interface TensorProto extends Message {
+  dims: readonly number[];
+  dataType?: number;
+  floatData: readonly number[];
+  int32Data: readonly number[];
+  int64Data: readonly number[];
+  name: string;
+  rawData?: Uint8Array;
+  doubleData: readonly number[];
+  uint64Data: readonly number[];
+  externalData: readonly StringStringEntryProto[];
+  dataLocation?: number;
+}
+
+export interface ValueInfoProto extends Message {
+  name: string;
+  type?: TypeProto;
+}
+
+export interface TypeProto extends Message {
+  tensorType?: TensorTypeProto;
+}
+
+export interface TensorTypeProto extends Message {
+  elemType?: number;
+  shape?: TensorShapeProto;
+}
+
+export interface TensorShapeProto extends Message {
+  dim: readonly DimensionProto[];
+}
+
+export interface DimensionProto extends Message {
+  dimValue?: number;
+  dimParam: string;
+}
+
+/** AttributeProto.AttributeType */
+export const AttributeType = { FLOAT: 1, INT: 2, STRING: 3, TENSOR: 4, FLOATS: 6, INTS: 7 } as const;
+
+type Scalar = 'int32' | 'int64' | 'uint64' | 'float' | 'double' | 'string' | 'bytes';
+
+interface Field {
+  readonly key: string;
+  readonly type: Scalar | Schema;
+  readonly repeated: boolean;
+}
+
+type Schema = ReadonlyMap<number, Field>;
+
+const WIRE_TYPES: Record<Scalar, number> = {
+  int32: VARINT,
+  int64: VARINT,
+  uint64: VARINT,
+  float: FIXED32,
+  double: FIXED64,
+  string: BYTES,
+  bytes: BYTES,
+};
+
+/** Of a network with tens of thousands of nodes; a file of empty messages would take a hundred bytes for each two. */
+const MAX_MESSAGES = 500_000;
+const NONE: readonly never[] = Object.freeze([]);
+
+function schema(fields: Record<number, [key: string, type: Scalar | Schema, repeated?: 'repeated']>): Schema {
+  return new Map(
+    Object.entries(fields).map(([number, [key, type, repeated]]) => [
+      Number(number),
+      { key, type, repeated: repeated !== undefined },
+    ]),
+  );
+}
+
+const STRING_STRING_ENTRY = schema({ 1: ['key', 'string'], 2: ['value', 'string'] });
+const TENSOR = schema({
+  1: ['dims', 'int64', 'repeated'],
+  2: ['dataType', 'int32'],
+  4: ['floatData', 'float', 'repeated'],
+  5: ['int32Data', 'int32', 'repeated'],
+  7: ['int64Data', 'int64', 'repeated'],
+  8: ['name', 'string'],
+  9: ['rawData', 'bytes'],
+  10: ['doubleData', 'double', 'repeated'],
+  11: ['uint64Data', 'uint64', 'repeated'],
+  13: ['externalData', STRING_STRING_ENTRY, 'repeated'],
+  14: ['dataLocation', 'int32'],
+});
+const ATTRIBUTE = schema({
+  1: ['name', 'string'],
+  2: ['f', 'float'],
+  3: ['i', 'int64'],
+  4: ['s', 'bytes'],
+  5: ['t', TENSOR],
+  7: ['floats', 'float', 'repeated'],
+  8: ['ints', 'int64', 'repeated'],
+  9: ['strings', 'bytes', 'repeated'],
+  20: ['type', 'int32'],
+});
+const NODE = schema({
+  1: ['input', 'string', 'repeated'],
+  2: ['output', 'string', 'repeated'],
+  3: ['name', 'string'],
+  4: ['opType', 'string'],
+  5: ['attribute', ATTRIBUTE, 'repeated'],
+  7: ['domain', 'string'],
+});
+const DIMENSION = schema({ 1: ['dimValue', 'int64'], 2: ['dimParam', 'string'] });
+const TENSOR_SHAPE = schema({ 1: ['dim', DIMENSION, 'repeated'] });
+const TENSOR_TYPE = schema({ 1: ['elemType', 'int32'], 2: ['shape', TENSOR_SHAPE] });
+const TYPE = schema({ 1: ['tensorType', TENSOR_TYPE] });
+const VALUE_INFO = schema({ 1: ['name', 'string'], 2: ['type', TYPE] });
+const GRAPH = schema({
+  1: ['node', NODE, 'repeated'],
+  2: ['name', 'string'],
+  5: ['initializer', TENSOR, 'repeated'],
+  11: ['input', VALUE_INFO, 'repeated'],
+  12: ['output', VALUE_INFO, 'repeated'],
+  15: ['sparseInitializer', 'bytes', 'repeated'],
+});
+const OPERATOR_SET_ID = schema({ 1: ['domain', 'string'], 2: ['version', 'int64'] });
+const MODEL = schema({
+  1: ['irVersion', 'int64'],
+  2: ['producerName', 'string'],
+  3: ['producerVersion', 'string'],
+  7: ['graph', GRAPH],
+  8: ['opsetImport', OPERATOR_SET_ID, 'repeated'],
+  14: ['metadataProps', STRING_STRING_ENTRY, 'repeated'],
+});
+
+/**
+ * Decodes a whole file. Byte strings in it are views of the file.
+ * @throws {FormatError} if the file is truncated or no protocol buffer with these fields
+ */
+export function readModel(file: Uint8Array): ModelProto {
+  return new Decoder().decode(MODEL, new WireReader(plain(file))) as unknown as ModelProto;
+}
+
+/** Decodes a tensor that is a file of its own, as ONNX's test data has them. */
+export function readTensorProto(file: Uint8Array): TensorProto {
+  return new Decoder().decode(TENSOR, new WireReader(plain(file))) as unknown as TensorProto;
+}
+
+/** Not the object itself, as a Node Buffer's slice would alias. */
+function plain(file: Uint8Array): Uint8Array {
+  return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
+}
+
+export function writeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
+  return encode(MODEL, model as unknown as Record<string, unknown>).finish();
+}
+
+class Decoder {
+  #messages = 0;
+
+  /** Fields that come again replace earlier ones, or go on with them where they are messages or repeated. */
+  decode(fields: Schema, reader: WireReader, message = this.#empty(fields, reader.position)): Record<string, unknown> {
+    while (!reader.done) {
+      const at = reader.position;
+      const { field: number, type: wireType } = reader.tag();
+      const field = fields.get(number);
+      if (field === undefined) {
+        reader.skip(wireType);
+        continue;
+      }
+      const { key, type, repeated } = field;
+      const expected = typeof type === 'string' ? WIRE_TYPES[type] : BYTES;
+      const packed = repeated && wireType === BYTES && expected !== BYTES;
+      if (wireType !== expected && !packed) {
+        throw new FormatError(`readOnnx: ${key} is of wire type ${wireType}, expected ${expected}`, at);
+      }
+      if (!repeated) {
+        message[key] =
+          typeof type === 'string'
+            ? reader[type]()
+            : this.decode(type, reader.message(), message[key] as Record<string, unknown> | undefined);
+        continue;
+      }
+      if (message[key] === NONE) message[key] = [];
+      const values = message[key] as unknown[];
+      const source = packed ? reader.message() : reader;
+      do {
+        if (packed && source.done) break;
+        values.push(typeof type === 'string' ? source[type]() : this.decode(type, source.message()));
+      } while (packed);
+    }
+    return message;
+  }
+
+  #empty(fields: Schema, at: number): Record<string, unknown> {
+    if (++this.#messages > MAX_MESSAGES) {
+      throw new FormatError(`readOnnx: the file has more than ${MAX_MESSAGES} messages`, at);
+    }
+    const message: Record<string, unknown> = { at };
+    for (const { key, type, repeated } of fields.values()) {
+      if (repeated) message[key] = NONE;
+      else if (type === 'string') message[key] = '';
+    }
+    return message;
+  }
+}
+
+function encode(fields: Schema, message: Record<string, unknown>): WireWriter {
+  const writer = new WireWriter();
+  for (const [number, { key, type, repeated }] of fields) {
+    const value = message[key];
+    if (repeated) encodeRepeated(writer, number, type, value as readonly unknown[]);
+    else if (value !== undefined && value !== '') {
+      writer.tag(number, typeof type === 'string' ? WIRE_TYPES[type] : BYTES);
+      encodeValue(writer, type, value);
+    }
+  }
+  return writer;
+}
+
+/** Numbers are packed, which every reader of protocol buffers takes. */
+function encodeRepeated(writer: WireWriter, number: number, type: Scalar | Schema, values: readonly unknown[]): void {
+  if (values.length === 0) return;
+  if (typeof type === 'string' && WIRE_TYPES[type] !== BYTES) {
+    const packed = new WireWriter();
+    for (const value of values) encodeValue(packed, type, value);
+    writer.tag(number, BYTES);
+    writer.message(packed);
+    return;
+  }
+  for (const value of values) {
+    writer.tag(number, BYTES);
+    encodeValue(writer, type, value);
+  }
+}
+
+function encodeValue(writer: WireWriter, type: Scalar | Schema, value: unknown): void {
+  if (typeof type !== 'string') writer.message(encode(type, value as Record<string, unknown>));
+  else if (type === 'string') writer.string(value as string);
+  else if (type === 'bytes') writer.bytes(value as Uint8Array);
+  else if (type === 'float') writer.float(value as number);
+  else if (type === 'double') writer.double(value as number);
+  else writer.int64(value as number);
+}

@@ -1,0 +1,155 @@
+/**
+ * TensorProto to values. A tensor's elements stand in `rawData`, little-endian, or in the typed field of its type;
+ * small integers, booleans and half floats in `int32Data`. Sizes are checked against the data there is when a file is
+ * read; values are only made when something asks for them.
+ */
+import { FormatError, UnsupportedError } from '../../errors.js';
+import { Tensor } from '../../tensor.js';
+import { halvesToFloat32 } from '../safetensors.js';
+import type { TensorProto } from './proto.js';
+
+type TypedField = 'floatData' | 'int32Data' | 'int64Data' | 'doubleData' | 'uint64Data';
+type ElementArray = new (buffer: ArrayBuffer) => ArrayLike<number> | ArrayLike<bigint>;
+
+interface ElementType {
+  readonly name: string;
+  /** Of integers and booleans. */
+  readonly integer: boolean;
+  readonly array: ElementArray & { readonly BYTES_PER_ELEMENT: number };
+  readonly field: TypedField;
+}
+
+function elementType(name: string, array: ElementType['array'], field: TypedField, integer = true): ElementType {
+  return { name, integer, array, field };
+}
+
+/** By TensorProto.DataType. */
+const ELEMENT_TYPES = new Map<number | undefined, ElementType>([
+  [1, elementType('FLOAT', Float32Array, 'floatData', false)],
+  [2, elementType('UINT8', Uint8Array, 'int32Data')],
+  [3, elementType('INT8', Int8Array, 'int32Data')],
+  [4, elementType('UINT16', Uint16Array, 'int32Data')],
+  [5, elementType('INT16', Int16Array, 'int32Data')],
+  [6, elementType('INT32', Int32Array, 'int32Data')],
+  [7, elementType('INT64', BigInt64Array, 'int64Data')],
+  [9, elementType('BOOL', Uint8Array, 'int32Data')],
+  [10, elementType('FLOAT16', Uint16Array, 'int32Data', false)],
+  [11, elementType('DOUBLE', Float64Array, 'doubleData', false)],
+  [12, elementType('UINT32', Uint32Array, 'uint64Data')],
+  [13, elementType('UINT64', BigUint64Array, 'uint64Data')],
+  [16, elementType('BFLOAT16', Uint16Array, 'int32Data', false)],
+]);
+
+export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;
+
+const MAX_RANK = 32;
+const EXTERNAL = 1;
+
+/** The name of an element type, for messages. */
+export function typeName(dataType: number | undefined): string {
+  return ELEMENT_TYPES.get(dataType)?.name ?? `${dataType}`;
+}
+
+/** Whether an element type is one of integers or booleans. */
+export function isIntegerType(dataType: number | undefined): boolean {
+  return ELEMENT_TYPES.get(dataType)?.integer ?? false;
+}
+
+/** Values that are known when a file is read. */
+export class Constant {
+  readonly dims: readonly number[];
+  readonly size: number;
+  /** Of integers or booleans. */
+  readonly integer: boolean;
+  readonly #make: () => ArrayLike<number>;
+  #values: ArrayLike<number> | undefined;
+  #tensor: Tensor | undefined;
+
+  constructor(dims: readonly number[], integer: boolean, make: () => ArrayLike<number>) {
+    this.dims = dims;
+    this.size = dims.reduce((a, b) => a * b, 1);
+    this.integer = integer;
+    this.#make = make;
+  }
+
+  static of(tensor: Tensor, integer = false): Constant {
+    const constant = new Constant(tensor.dims, integer, () => tensor.data);
+    constant.#tensor = tensor;
+    return constant;
+  }
+
+  /** In row-major order, as exact as the file has them; integers only up to 2^53. */
+  get values(): ArrayLike<number> {
+    this.#values ??= this.#make();
+    return this.#values;
+  }
+
+  /** The values in float32. */
+  get tensor(): Tensor {
+    if (this.#tensor === undefined) {
+      const values = this.values;
+      const data = values instanceof Float32Array ? values : Float32Array.from(values);
+      this.#tensor = new Tensor('float32', data, this.dims);
+      // Kept once; float64 values are asked for again only before rounding.
+      if (!this.integer && values instanceof Float32Array) this.#values = data;
+    }
+    return this.#tensor;
+  }
+
+  /** The same values under other dims of the same size. */
+  reshaped(dims: readonly number[]): Constant {
+    return new Constant(dims, this.integer, () => this.values);
+  }
+}
+
+/**
+ * @throws {FormatError} if the tensor's data does not fit its dims
+ * @throws {UnsupportedError} if its data lies in another file, or its elements are of a type that has no place here
+ */
+export function readTensor(tensor: TensorProto): Constant {
+  const { dims, dataType, name, at } = tensor;
+  const label = `tensor ${show(name)}`;
+  if (tensor.dataLocation === EXTERNAL || tensor.externalData.length > 0) {
+    throw new UnsupportedError(
+      `readOnnx: the data of ${label} lies in another file; save the model with its data inside`,
+    );
+  }
+  if (dims.length > MAX_RANK || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    throw new FormatError(`readOnnx: ${label} has dims [${showList(dims)}], expected at most ${MAX_RANK} from 0`, at);
+  }
+  const type = ELEMENT_TYPES.get(dataType);
+  if (type === undefined) {
+    throw new UnsupportedError(`readOnnx: ${label} has elements of type ${dataType}, expected numbers or booleans`);
+  }
+  const size = dims.reduce((a, b) => (a * b <= Number.MAX_SAFE_INTEGER ? a * b : Number.POSITIVE_INFINITY), 1);
+  const { rawData } = tensor;
+  const given = rawData === undefined ? tensor[type.field].length : rawData.length / type.array.BYTES_PER_ELEMENT;
+  if (given !== size) {
+    throw new FormatError(
+      `readOnnx: ${label} has ${given} elements of type ${type.name}, expected ${size} for dims [${showList(dims)}]`,
+      at,
+    );
+  }
+  return new Constant(dims, type.integer, () => elementsOf(tensor, type, dataType!));
+}
+
+function elementsOf(tensor: TensorProto, type: ElementType, dataType: number): ArrayLike<number> {
+  const { rawData } = tensor;
+  // slice, not subarray: the copy is aligned, and does not keep the file alive.
+  const elements = rawData === undefined ? tensor[type.field] : new type.array(rawData.slice().buffer as ArrayBuffer);
+  if (type.name.endsWith('FLOAT16')) return halvesToFloat32(elements as ArrayLike<number>, type.name === 'BFLOAT16');
+  if (dataType === DataType.FLOAT)
+    return elements instanceof Float32Array ? elements : Float32Array.from(elements as number[]);
+  if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)
+    return Float64Array.from(elements, Number);
+  return elements as ArrayLike<number>;
+}
+
+/** A name of the file for a message: it may be as long as the file. */
+export function show(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
+}
+
+export function showList(values: readonly unknown[]): string {
+  return values.length > 8 ? `${values.slice(0, 8).join(', ')}, ...` : values.join(', ');
+}

@@ -1,0 +1,479 @@
+/**
+ * Graphs to ONNX files. Each node becomes one operator or a few: what a node of the Graph does besides (a BatchNorm, a
+ * residual, a ReLU, parallel convolutions, cropping) is written as operators of its own, in the order in which it is
+ * computed. The opset is the lowest that has them all, from 13 on.
+ */
+import { UnsupportedError } from '../../errors.js';
+import type {
+  BatchNormNode,
+  Conv2dNode,
+  DimOf,
+  Graph,
+  LinearNode,
+  Node,
+  Norm,
+  Pads,
+  PoolNode,
+  ReshapeNode,
+  UnaryNode,
+} from '../../graph/graph.js';
+import { Tensor } from '../../tensor.js';
+import {
+  type AttributeProto,
+  AttributeType,
+  type DimensionProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+  writeModel,
+} from './proto.js';
+import { DataType } from './tensors.js';
+
+const OLDEST_OPSET = 13;
+const OPSET_OF_HARD_SWISH = 14;
+const OPSET_OF_ALLOW_ZERO = 14;
+const OPSET_OF_REDUCE_AXES_INPUT = 18;
+const OPSET_OF_PAD_WRAP = 19;
+const OPSET_OF_POOL_DILATION = 19;
+
+/** In ONNX's words. */
+const PAD_MODES = { reflect: 'reflect', replicate: 'edge', circular: 'wrap' } as const;
+const UNARY = {
+  relu: 'Relu',
+  leakyRelu: 'LeakyRelu',
+  sigmoid: 'Sigmoid',
+  hardSigmoid: 'HardSigmoid',
+  hardSwish: 'HardSwish',
+} as const;
+const BINARY = { add: 'Add', sub: 'Sub', mul: 'Mul', div: 'Div' } as const;
+
+/**
+ * Writes a Graph as an ONNX file. Nodes have the names of their paths, values those of the Graph; dims of inputs are
+ * written where they are known.
+ *
+ * @throws {UnsupportedError} if a BatchNorm uses batch statistics, which a file for inference has no word for
+ * @example
+ * await writeFile('merged.onnx', writeOnnx(reparameterize(readOnnx(bytes)).graph));
+ */
+export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
+  return writeModel(new Writer(graph).model());
+}
+
+class Writer {
+  readonly #graph: Graph;
+  readonly #nodes: NodeProto[] = [];
+  readonly #initializers: TensorProto[] = [];
+  readonly #initializerNames = new Map<Tensor, string>();
+  readonly #valueNames: Set<string>;
+  readonly #nodeNames = new Set<string>();
+  readonly #opset: number;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#opset = graph.nodes.reduce((opset, node) => Math.max(opset, opsetOf(node)), OLDEST_OPSET);
+    this.#valueNames = new Set([...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])]);
+    for (const { output } of graph.nodes) this.#valueNames.add(output);
+  }
+
+  model(): ModelProto {
+    const { inputs, outputs, nodes, constants, inputDims } = this.#graph;
+    for (const [name, tensor] of constants ?? []) this.#initializers.push(floatTensor(name, tensor));
+    for (const node of nodes) this.#write(node);
+    return {
+      at: 0,
+      irVersion: irVersionOf(this.#opset),
+      producerName: 'acnet-wasm',
+      producerVersion: '',
+      opsetImport: [{ at: 0, domain: '', version: this.#opset }],
+      metadataProps: [],
+      graph: {
+        at: 0,
+        name: 'graph',
+        node: this.#nodes,
+        initializer: this.#initializers,
+        input: inputs.map((name) => valueInfo(name, inputDims?.get(name))),
+        output: outputs.map((name) => valueInfo(name, undefined)),
+        sparseInitializer: [],
+      },
+    };
+  }
+
+  /** Writes what a node of the Graph computes; returns the name of its output. */
+  #write(node: Node): string {
+    const { inputs } = node;
+    const write = (opType: string, attributes: AttributeProto[] = [], more: string[] = []) =>
+      this.#add(node, opType, [...inputs, ...more], attributes, node.output);
+    switch (node.op) {
+      case 'conv2d':
+        return this.#writeConv2d(node);
+      case 'batchNorm':
+        return this.#writeBatchNorm(node);
+      case 'linear':
+        return this.#writeLinear(node);
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+        return this.#finish(node, (output) => this.#add(node, BINARY[node.op], inputs, [], output), undefined);
+      case 'relu':
+      case 'leakyRelu':
+      case 'sigmoid':
+      case 'hardSigmoid':
+      case 'hardSwish':
+        return write(UNARY[node.op], unaryAttributes(node));
+      case 'clip':
+        return write('Clip', [], this.#clipBounds(node));
+      case 'maxPool2d':
+      case 'avgPool2d':
+        return this.#writePool(node);
+      case 'globalAvgPool2d':
+        return write('GlobalAveragePool');
+      case 'globalMaxPool2d':
+        return write('GlobalMaxPool');
+      case 'softmax':
+        return write('Softmax', [int('axis', node.axis)]);
+      case 'logSoftmax':
+        return write('LogSoftmax', [int('axis', node.axis)]);
+      case 'concat':
+        return write('Concat', [int('axis', node.axis)]);
+      case 'flatten':
+        return write('Flatten', [int('axis', node.axis)]);
+      case 'reshape':
+        return this.#writeReshape(node);
+      case 'squeeze':
+        return write('Squeeze', [], node.axes && [this.#integers(node, 'axes', node.axes)]);
+      case 'unsqueeze':
+        return write('Unsqueeze', [], [this.#integers(node, 'axes', node.axes ?? [])]);
+      case 'transpose':
+        return write('Transpose', node.permutation && [ints('perm', node.permutation)]);
+      case 'slice':
+        return write('Slice', [], this.#sliceInputs(node, node));
+      case 'pad':
+        return write(
+          'Pad',
+          [string('mode', node.mode)],
+          [this.#integers(node, 'pads', node.pads), this.#scalar(node, 'value', node.value)],
+        );
+      case 'reduceMean':
+        return this.#writeReduceMean(node.axes, node.keepDims, write, node);
+      case 'identity':
+        return write('Identity');
+      case 'matMul':
+        return write('MatMul');
+      default:
+        return node satisfies never;
+    }
+  }
+
+  /** A node of the Graph whose main part `write` writes, and behind it a residual and a ReLU where it has them. */
+  #finish(node: Node & { relu?: boolean }, write: (output: string) => string, residual: string | undefined): string {
+    const before = node.relu ? this.#derive(node, 'sum') : node.output;
+    let value = write(residual === undefined ? before : this.#derive(node, 'main'));
+    if (residual !== undefined) value = this.#add(node, 'Add', [value, residual], [], before);
+    return node.relu ? this.#add(node, 'Relu', [value], [], node.output) : value;
+  }
+
+  #writeConv2d(node: Conv2dNode): string {
+    const { parallel = [] } = node;
+    const write = (output: string) => {
+      let sum = this.#writeBranch(node, node, parallel.length === 0 ? output : this.#derive(node, 'branch'));
+      parallel.forEach((branch, i) => {
+        const term = this.#writeBranch(node, branch, this.#derive(node, 'branch'));
+        sum = this.#add(
+          node,
+          'Add',
+          [sum, term],
+          [],
+          i === parallel.length - 1 ? output : this.#derive(node, 'branches'),
+        );
+      });
+      return sum;
+    };
+    return this.#finish(node, write, node.inputs[1]);
+  }
+
+  /** One convolution of the node's image with its BatchNorm. */
+  #writeBranch(node: Conv2dNode, branch: Conv2dNode, output: string): string {
+    const { window, paddingMode } = branch;
+    let image = node.inputs[0]!;
+    let pads = window.pads;
+    if (paddingMode !== 'zeros') {
+      // The border comes from the whole image: pad first, crop after.
+      image = this.#padImage(node, image, pads, PAD_MODES[paddingMode]);
+      image = this.#crop(node, image, pads);
+      pads = [0, 0, 0, 0];
+    } else {
+      image = this.#crop(node, image, pads);
+      pads = positive(pads);
+    }
+    const convolved = branch.norm === undefined ? output : this.#derive(node, 'convolved');
+    const parameters = [this.#parameter(branch, 'weight', branch.weight)];
+    if (branch.bias !== undefined) parameters.push(this.#parameter(branch, 'bias', branch.bias));
+    this.#add(
+      node,
+      'Conv',
+      [image, ...parameters],
+      [
+        ints('kernel_shape', window.kernel),
+        ints('strides', window.stride),
+        ints('dilations', window.dilation),
+        ints('pads', pads),
+        int('group', branch.groups),
+      ],
+      convolved,
+    );
+    return branch.norm === undefined ? output : this.#addNorm(node, branch, convolved, branch.norm, output);
+  }
+
+  #padImage(node: Node, image: string, pads: Pads, mode: string): string {
+    const [top, left, bottom, right] = positive(pads);
+    if (top + left + bottom + right === 0) return image;
+    const output = this.#derive(node, 'padded');
+    const list = this.#integers(node, 'pads', [0, 0, top, left, 0, 0, bottom, right]);
+    return this.#add(node, 'Pad', [image, list], [string('mode', mode)], output);
+  }
+
+  /** Negative pads, as a Slice. */
+  #crop(node: Node, image: string, pads: Pads): string {
+    const axes = [2, 3].filter((axis) => pads[axis - 2]! < 0 || pads[axis]! < 0);
+    if (axes.length === 0) return image;
+    const output = this.#derive(node, 'cropped');
+    const starts = axes.map((axis) => Math.max(0, -pads[axis - 2]!));
+    const ends = axes.map((axis) => (pads[axis]! < 0 ? pads[axis]! : Number.MAX_SAFE_INTEGER));
+    const steps = axes.map(() => 1);
+    return this.#add(node, 'Slice', [image, ...this.#sliceInputs(node, { axes, starts, ends, steps })], [], output);
+  }
+
+  #writeBatchNorm(node: BatchNormNode): string {
+    if (node.momentum !== undefined) {
+      throw new UnsupportedError(
+        `writeOnnx: BatchNorm ${JSON.stringify(node.path)} is in training mode, expected evaluation mode`,
+      );
+    }
+    const write = (output: string) => this.#addNorm(node, node, node.inputs[0]!, node.norm, output);
+    return this.#finish(node, write, node.inputs[1]);
+  }
+
+  #addNorm(node: Node, owner: Node, input: string, norm: Norm, output: string): string {
+    const { gamma, beta, mean, variance, eps } = norm;
+    const channels = mean.size;
+    const parameters = [
+      this.#parameter(owner, 'gamma', gamma ?? constantTensor(channels, 1)),
+      this.#parameter(owner, 'beta', beta ?? constantTensor(channels, 0)),
+      this.#parameter(owner, 'mean', mean),
+      this.#parameter(owner, 'variance', variance),
+    ];
+    return this.#add(node, 'BatchNormalization', [input, ...parameters], [float('epsilon', eps)], output);
+  }
+
+  #writeLinear(node: LinearNode): string {
+    const parameters = [this.#parameter(node, 'weight', node.weight)];
+    if (node.bias !== undefined) parameters.push(this.#parameter(node, 'bias', node.bias));
+    const write = (output: string) =>
+      this.#add(node, 'Gemm', [node.inputs[0]!, ...parameters], [int('transB', 1)], output);
+    return this.#finish(node, write, node.inputs[1]);
+  }
+
+  #writePool(node: PoolNode): string {
+    const { kernel, stride, dilation, pads } = node.window;
+    const attributes = [
+      ints('kernel_shape', kernel),
+      ints('strides', stride),
+      ints('pads', pads),
+      int('ceil_mode', node.ceilMode ? 1 : 0),
+    ];
+    if (node.op === 'avgPool2d') attributes.push(int('count_include_pad', node.countIncludePad ? 1 : 0));
+    if (node.op === 'maxPool2d' || isDilated(node)) attributes.push(ints('dilations', dilation));
+    return this.#add(node, node.op === 'maxPool2d' ? 'MaxPool' : 'AveragePool', node.inputs, attributes, node.output);
+  }
+
+  #writeReshape(node: ReshapeNode): string {
+    const [input] = node.inputs as [string];
+    // The size of the same axis of the input has a sign of its own, unless that stands for nothing.
+    const target = node.target.map((size, axis) =>
+      typeof size === 'object' && size.value === input && size.axis === axis && !node.allowZero ? 0 : size,
+    );
+    const shape = target.every((size) => typeof size === 'number')
+      ? this.#integers(node, 'shape', target)
+      : this.#shapeOf(node, target);
+    return this.#add(node, 'Reshape', [input, shape], node.allowZero ? [int('allowzero', 1)] : [], node.output);
+  }
+
+  /** A shape with sizes that are only known when the model runs. */
+  #shapeOf(node: Node, target: readonly (number | DimOf)[]): string {
+    const pieces = target.map((size) => {
+      if (typeof size === 'number') return this.#integers(node, 'size', [size]);
+      const shape = this.#add(node, 'Shape', [size.value], [], this.#derive(node, 'dims'));
+      const axis = this.#integers(node, 'axis', [size.axis]);
+      return this.#add(node, 'Gather', [shape, axis], [int('axis', 0)], this.#derive(node, 'size'));
+    });
+    return this.#add(node, 'Concat', pieces, [int('axis', 0)], this.#derive(node, 'shape'));
+  }
+
+  #writeReduceMean(
+    axes: readonly number[] | undefined,
+    keepDims: boolean,
+    write: (opType: string, attributes: AttributeProto[], more?: string[]) => string,
+    node: Node,
+  ): string {
+    const attributes = [int('keepdims', keepDims ? 1 : 0)];
+    if (axes === undefined) return write('ReduceMean', attributes);
+    if (this.#opset < OPSET_OF_REDUCE_AXES_INPUT) return write('ReduceMean', [...attributes, ints('axes', axes)]);
+    return write('ReduceMean', attributes, [this.#integers(node, 'axes', axes)]);
+  }
+
+  #clipBounds(node: UnaryNode): string[] {
+    const { alpha, beta } = node;
+    if (alpha === undefined && beta === undefined) return [];
+    const low = alpha === undefined ? '' : this.#scalar(node, 'min', alpha);
+    return beta === undefined ? [low] : [low, this.#scalar(node, 'max', beta)];
+  }
+
+  #sliceInputs(
+    node: Node,
+    lists: { starts: readonly number[]; ends: readonly number[]; axes: readonly number[]; steps: readonly number[] },
+  ): string[] {
+    return (['starts', 'ends', 'axes', 'steps'] as const).map((name) => this.#integers(node, name, lists[name]));
+  }
+
+  /** Writes an operator; returns the name of its output. */
+  #add(node: Node, opType: string, input: readonly string[], attribute: AttributeProto[], output: string): string {
+    this.#nodes.push({
+      at: 0,
+      input,
+      output: [output],
+      name: unique(this.#nodeNames, output === node.output && node.path !== '' ? node.path : output),
+      opType,
+      attribute,
+      domain: '',
+    });
+    return output;
+  }
+
+  /** A parameter of a node; one that several nodes share is written once. */
+  #parameter(node: Node, role: string, tensor: Tensor): string {
+    let name = this.#initializerNames.get(tensor);
+    if (name === undefined) {
+      name = unique(this.#valueNames, `${node.path || node.output}.${role}`);
+      this.#initializers.push(floatTensor(name, tensor));
+      this.#initializerNames.set(tensor, name);
+    }
+    return name;
+  }
+
+  #scalar(node: Node, role: string, value: number): string {
+    return this.#parameter(node, role, new Tensor('float32', [value], []));
+  }
+
+  #integers(node: Node, role: string, values: readonly number[]): string {
+    const name = this.#derive(node, role);
+    this.#initializers.push({ ...emptyTensor(name, [values.length]), dataType: DataType.INT64, int64Data: values });
+    return name;
+  }
+
+  #derive(node: Node, suffix: string): string {
+    return unique(this.#valueNames, `${node.output}.${suffix}`);
+  }
+}
+
+function opsetOf(node: Node): number {
+  switch (node.op) {
+    case 'hardSwish':
+      return OPSET_OF_HARD_SWISH;
+    case 'reshape':
+      return node.allowZero ? OPSET_OF_ALLOW_ZERO : OLDEST_OPSET;
+    case 'pad':
+      return node.mode === 'wrap' ? OPSET_OF_PAD_WRAP : OLDEST_OPSET;
+    case 'conv2d':
+      return [node, ...(node.parallel ?? [])].some((one) => one.paddingMode === 'circular')
+        ? OPSET_OF_PAD_WRAP
+        : OLDEST_OPSET;
+    case 'avgPool2d':
+      return isDilated(node) ? OPSET_OF_POOL_DILATION : OLDEST_OPSET;
+    default:
+      return OLDEST_OPSET;
+  }
+}
+
+/** What came out together with the opset. */
+function irVersionOf(opset: number): number {
+  if (opset < 15) return 7;
+  return opset < 19 ? 8 : 9;
+}
+
+function isDilated({ window }: PoolNode): boolean {
+  return window.dilation.some((step) => step !== 1);
+}
+
+function positive(pads: Pads): Pads {
+  return pads.map((pad) => Math.max(0, pad)) as unknown as Pads;
+}
+
+function unaryAttributes({ op, alpha, beta }: UnaryNode): AttributeProto[] {
+  const attributes: AttributeProto[] = [];
+  if (op !== 'leakyRelu' && op !== 'hardSigmoid') return attributes;
+  if (alpha !== undefined) attributes.push(float('alpha', alpha));
+  if (beta !== undefined && op === 'hardSigmoid') attributes.push(float('beta', beta));
+  return attributes;
+}
+
+function unique(names: Set<string>, base: string): string {
+  let name = base;
+  for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
+  names.add(name);
+  return name;
+}
+
+function constantTensor(size: number, value: number): Tensor {
+  return new Tensor('float32', new Float32Array(size).fill(value), [size]);
+}
+
+function emptyTensor(name: string, dims: readonly number[]): TensorProto {
+  return {
+    at: 0,
+    dims,
+    name,
+    floatData: [],
+    int32Data: [],
+    int64Data: [],
+    doubleData: [],
+    uint64Data: [],
+    externalData: [],
+  };
+}
+
+function floatTensor(name: string, tensor: Tensor): TensorProto {
+  const { data, dims } = tensor;
+  const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { ...emptyTensor(name, dims), dataType: DataType.FLOAT, rawData };
+}
+
+function valueInfo(name: string, dims: readonly (number | string)[] | undefined): ValueInfoProto {
+  const dim = dims?.map(
+    (one): DimensionProto =>
+      typeof one === 'number' ? { at: 0, dimValue: one, dimParam: '' } : { at: 0, dimParam: one },
+  );
+  const tensorType = { at: 0, elemType: DataType.FLOAT, ...(dim && { shape: { at: 0, dim } }) };
+  return { at: 0, name, type: { at: 0, tensorType } };
+}
+
+function attribute(name: string, type: number, value: Partial<AttributeProto>): AttributeProto {
+  return { at: 0, name, type, floats: [], ints: [], strings: [], ...value };
+}
+
+function int(name: string, i: number): AttributeProto {
+  return attribute(name, AttributeType.INT, { i });
+}
+
+function ints(name: string, values: readonly number[]): AttributeProto {
+  return attribute(name, AttributeType.INTS, { ints: values });
+}
+
+function float(name: string, f: number): AttributeProto {
+  return attribute(name, AttributeType.FLOAT, { f });
+}
+
+function string(name: string, text: string): AttributeProto {
+  return attribute(name, AttributeType.STRING, { s: new TextEncoder().encode(text) });
+}
