@@ -30,6 +30,7 @@ export type {
   UnaryNode,
   Window,
 } from './graph/graph.js';
+export { type GraphSummary, type NodeSummary, printGraph, summarize } from './graph/print.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';
 export { BatchNorm2d, type BatchNorm2dOptions } from './layers/batchNorm2d.js';
 export { Conv2d, type Conv2dOptions } from './layers/conv2d.js';
@@ -50,6 +51,7 @@ export { resnetCifar } from './models/resnetCifar.js';
 export { type ToACNetOptions, toACNet } from './models/toACNet.js';
 export { vgg16 } from './models/vgg16.js';
 export { wideResnet } from './models/wideResnet.js';
+export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
 export { warmUp } from './plan/warmUp.js';
 export {
   type Capabilities,

@@ -209,10 +209,16 @@ export class GraphBuilder {
   }
 }
 
+/** Names of all values that a node reads, also of those whose size alone it asks for. */
+export function readsOf(node: Node): readonly string[] {
+  if (node.op !== 'reshape') return node.inputs;
+  return [...node.inputs, ...node.target.flatMap((size) => (typeof size === 'object' ? [size.value] : []))];
+}
+
 /** How often each value is read; a graph's outputs count as read once more. */
 export function countUses(graph: Graph): Map<string, number> {
   const uses = new Map<string, number>();
-  for (const name of [...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs]) {
+  for (const name of [...graph.nodes.flatMap(readsOf), ...graph.outputs]) {
     uses.set(name, (uses.get(name) ?? 0) + 1);
   }
   return uses;

@@ -1,0 +1,58 @@
+/**
+ * Reparameterization, Graph to Graph: the same function with fewer and cheaper nodes. Parallel linear branches become one
+ * convolution (Ding, Guo, Ding, Han: ACNet, ICCV 2019, section 3.3, and any others of the kind), BatchNorms and constant
+ * factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody reads
+ * go away.
+ */
+import type { Graph, Pair } from '../graph/graph.js';
+import { checkGraph } from '../graph/validate.js';
+import { absorbPads } from './absorbPads.js';
+import { dropIdentities } from './dropIdentities.js';
+import { foldAffine } from './foldAffine.js';
+import { mergeBranches } from './mergeBranches.js';
+import { ExactValues, MergeLog, type Pass, type PassContext } from './pass.js';
+import { removeDead } from './removeDead.js';
+
+/** A convolution that several branches were merged into. */
+export interface MergedBranches {
+  /** Name of the value that it gives. */
+  output: string;
+  /** Terms of the sum that it stands for. */
+  branches: number;
+  /** [height, width] */
+  kernel: Pair;
+}
+
+/** What one pass does can let another one do more. Networks settle after two or three rounds. */
+const MOST_ROUNDS = 16;
+
+const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAffine, mergeBranches];
+
+/**
+ * Merges parallel branches into single convolutions, and folds BatchNorms and what else is linear into weights. Computes
+ * in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; tensors that stay as
+ * they are are shared with it.
+ * @returns `merged` lists the convolutions that several branches became
+ * @throws TypeError when it is no graph, RangeError when it reads what nothing before makes
+ * @example
+ * const { graph, merged } = reparameterize(readOnnx(bytes));
+ * console.log(`${merged.length} blocks merged`);
+ */
+export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBranches[] } {
+  if (typeof graph !== 'object' || graph === null || !Array.isArray(graph.nodes)) {
+    throw new TypeError(`reparameterize: graph must be a Graph, as readOnnx returns it, got ${String(graph)}`);
+  }
+  checkGraph(graph);
+  const context: PassContext = { values: new ExactValues(), merges: new MergeLog() };
+  let current = graph;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const before = current;
+    current = PASSES.reduce((result, pass) => pass(result, context), current);
+    if (current === before) break;
+  }
+  const merged = current.nodes.flatMap(({ output }) => {
+    const merge = context.merges.get(output);
+    return merge === undefined ? [] : [{ output, branches: merge.branches, kernel: merge.kernel }];
+  });
+  return { graph: current, merged };
+}
