@@ -40,6 +40,7 @@ export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
 export { lenet5bn, type ModelOptions } from './models/lenet5bn.js';
 export type { Form } from './models/units.js';
+export type { StepInfo } from './plan/stepInfo.js';
 export {
   type Capabilities,
   type Capability,
@@ -48,5 +49,5 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
-export { InferenceSession, type InferenceSessionOptions } from './session/inferenceSession.js';
+export { InferenceSession, type InferenceSessionOptions, type StepTime } from './session/inferenceSession.js';
 export { type StateDict, Tensor } from './tensor.js';
