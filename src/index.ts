@@ -62,5 +62,7 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
-export { InferenceSession, type InferenceSessionOptions, type StepTime } from './session/inferenceSession.js';
+export { InferenceSession, type InferenceSessionOptions } from './session/inferenceSession.js';
+export type { StepTime } from './session/profile.js';
+export { type ChromeTrace, type TraceEvent, toChromeTrace } from './session/trace.js';
 export { type StateDict, Tensor } from './tensor.js';
