@@ -15,11 +15,7 @@ export function toGraph(layer: Layer): Graph {
   const [count] = layer.inputCounts;
   const inputs = count === 1 ? ['input'] : Array.from({ length: count }, (_, i) => `input${i}`);
   const builder = new GraphBuilder();
-  const result = layer.addTo(builder, inputs, '');
-  // A layer that does nothing returns its input.
-  const output = inputs.includes(result)
-    ? builder.add({ op: 'identity', path: '', layer: layer.kind, inputs: [result] })
-    : result;
+  const output = layer.addTo(builder, inputs, '');
   const graph = builder.finish(inputs, ['output']);
   for (const node of graph.nodes) checkMode(layer, node);
   return { ...graph, nodes: graph.nodes.map((node) => withOwnValues(renamed(node, output, 'output'))) };
