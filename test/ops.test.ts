@@ -127,6 +127,15 @@ async function runOnce(
   return Object.fromEntries(values);
 }
 
+test('a session without a runtime makes its own', async () => {
+  const session = await InferenceSession.create(single({ op: 'relu' }));
+  const { y } = await session.run({ x0: new Tensor('float32', [-1, 2], [2]) });
+  assert.equal([...y!.data], [0, 2]);
+  assert.equal(session.inputNames, ['x0']);
+  assert.equal(session.outputNames, ['y']);
+  await session.release();
+});
+
 test('random graphs hold every operation', () => {
   const seen = new Set<string>();
   for (let seed = 0; seed < 300; seed++) for (const { op } of randomGraph(seed, 12).graph.nodes) seen.add(op);
@@ -440,6 +449,8 @@ for (const simd of await supportedBuilds()) {
       const steps = session.profile({ x: toTensor(randomNd(random, dims)) });
       await session.release();
       assert.ok(steps.every(({ milliseconds }) => milliseconds >= 0));
+      const algorithms = steps.flatMap(({ op, algorithm }) => (op === 'conv2d' ? [algorithm] : []));
+      assert.ok(algorithms.every((algorithm) => algorithm === 'gemmDouble'));
       return steps.map(({ op }) => op).join(' ');
     };
     const image = [2, 8, 3, 3];
