@@ -42,6 +42,7 @@ export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/s
 export { lenet5bn, type ModelOptions } from './models/lenet5bn.js';
 export type { Form } from './models/units.js';
 export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
+export type { StepInfo } from './plan/stepInfo.js';
 export {
   type Capabilities,
   type Capability,
@@ -50,5 +51,5 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
-export { InferenceSession, type InferenceSessionOptions } from './session/inferenceSession.js';
+export { InferenceSession, type InferenceSessionOptions, type StepTime } from './session/inferenceSession.js';
 export { type StateDict, Tensor } from './tensor.js';

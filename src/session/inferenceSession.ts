@@ -2,6 +2,7 @@
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { Executable } from '../plan/executable.js';
+import type { StepInfo } from '../plan/stepInfo.js';
 import { createRuntime, Runtime } from '../runtime/runtime.js';
 import { runtimeOf, Tensor } from '../tensor.js';
 
@@ -10,7 +11,13 @@ export interface InferenceSessionOptions {
   readonly runtime?: Runtime;
 }
 
+/** A step of a run, and how long it took. */
+export interface StepTime extends StepInfo {
+  readonly milliseconds: number;
+}
+
 /**
+ * A graph made ready to run, on one runtime.
  * @example
  * const session = await InferenceSession.create(graph, { runtime });
  * const { logits } = session.runSync({ image });
@@ -26,8 +33,9 @@ export class InferenceSession {
     this.#runtime = runtime;
     this.#ownsRuntime = ownsRuntime;
     this.inputNames = Object.freeze([...graph.inputs]);
-    this.outputNames = Object.freeze([...graph.outputs]);
-    this.#executable = new Executable(runtime, graph);
+    // By name there is one of each, however often the graph lists it.
+    this.outputNames = Object.freeze([...new Set(graph.outputs)]);
+    this.#executable = new Executable(runtime, { ...graph, outputs: this.outputNames });
   }
 
   /**
@@ -58,6 +66,20 @@ export class InferenceSession {
     const executable = this.#usable();
     const outputs = executable.run(this.#inputsOf(feeds));
     return Object.fromEntries(this.outputNames.map((name, i) => [name, outputs[i]!]));
+  }
+
+  /**
+   * Runs once and tells what took how long.
+   * @returns each step of the run in order; a node that was fused into another one has none of its own
+   * @throws as `run`
+   */
+  profile(feeds: Readonly<Record<string, Tensor>>): StepTime[] {
+    const times: StepTime[] = [];
+    const outputs = this.#usable().run(this.#inputsOf(feeds), (step, milliseconds) => {
+      times.push({ ...step, milliseconds });
+    });
+    for (const tensor of outputs) tensor.dispose();
+    return times;
   }
 
   /** Gives the memory back; the session cannot be used any more. A second call does nothing. */
