@@ -1,6 +1,6 @@
 // Runs test/*.test.ts: bundles each file (the package itself stays an import of the built one), runs each in a Node
 // process of its own, and sums up. Names given as arguments pick files: node scripts/test.mjs memory fixtures
-// Ends with a line `N passed, N failed`.
+// Lines of their output that begin with # are shown in any case. Ends with a line `N passed, N failed`.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +45,7 @@ for (const name of names) {
     `${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(20)} ${figures}, ${((performance.now() - start) / 1000).toFixed(1)} s`,
   );
   if (!ok) console.log(output);
+  else for (const line of output.split('\n')) if (line.startsWith('# ')) console.log(line);
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
