@@ -22,6 +22,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runGraph } from './graphOracle.js';
 import { largestMagnitude, type Nd } from './oracle.js';
+import { randomGraph } from './randomGraph.js';
 import {
   largestDifference,
   randomNd,
@@ -926,6 +927,27 @@ for (const simd of await supportedBuilds()) {
       );
     }));
 }
+
+test('random graphs of every operation compute what they did', () =>
+  withRuntime('baseline', async (runtime) => {
+    let changed = 0;
+    for (let seed = 0; seed < 200; seed++) {
+      const { graph, inputs, outputs, largest } = randomGraph(seed, 14);
+      const result = reparameterize(graph).graph;
+      if (result !== graph) changed++;
+      const session = await InferenceSession.create(result, { runtime });
+      const feeds = Object.entries(inputs).map(([name, array]) => [name, toTensor(array)] as const);
+      const actual = session.runSync(Object.fromEntries(feeds));
+      for (const [name, { data, dims }] of Object.entries(outputs)) {
+        assert.equal([...actual[name]!.dims], [...dims], `seed ${seed}: dims of ${name}`);
+        const difference = largestDifference(actual[name]!.data, data);
+        assert.ok(difference <= 1e-5 * largest, `seed ${seed}: ${name} is off by ${difference}`);
+      }
+      for (const tensor of Object.values(actual)) tensor.dispose();
+      await session.release();
+    }
+    assert.ok(changed > 20, `${changed} graphs changed`);
+  }));
 
 /** The graph that a layer describes itself to. */
 function graphOf(layer: Layer): Graph {
