@@ -211,7 +211,7 @@ for (const name of NETWORKS) {
     const written = readOnnx(writeOnnx(graph));
     assert.equal(plain(withoutLayers(written)), plain(withoutLayers(graph)));
     for (const one of [graph, written]) {
-      const session = await InferenceSession.create(one, { runtime });
+      const session = await InferenceSession.create(one, { runtime, reparameterize: false });
       const { logits } = session.runSync({ input: input! });
       const error = relativeError(logits!.data, output!.data);
       assert.ok(error <= 1e-5, `relative error ${error}`);
@@ -717,7 +717,7 @@ function normOf(random: () => number, channels: number, affine: boolean) {
 
 /** The outputs of a graph on its inputs. */
 async function outputsOf(graph: Graph, feeds: Record<string, Tensor>): Promise<Tensor[]> {
-  const session = await InferenceSession.create(graph);
+  const session = await InferenceSession.create(graph, { reparameterize: false });
   const outputs = session.runSync(feeds);
   const copies = graph.outputs.map((name) => new Tensor('float32', outputs[name]!.data, outputs[name]!.dims));
   await session.release();

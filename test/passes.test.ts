@@ -913,7 +913,7 @@ for (const simd of await supportedBuilds()) {
           const expected = runGraph(graph, { x });
           const scale = runGraph(graph, { x }, true);
           for (const each of [graph, reparameterize(graph).graph]) {
-            const session = await InferenceSession.create(each, { runtime });
+            const session = await InferenceSession.create(each, { runtime, reparameterize: false });
             const outputs = session.runSync({ x: toTensor(x) });
             for (const name of graph.outputs) {
               const allowed = 16 * ROUNDING * (graph.nodes.length + 1) * largestMagnitude(scale[name]!.data);
@@ -935,7 +935,7 @@ test('random graphs of every operation compute what they did', () =>
       const { graph, inputs, outputs, largest } = randomGraph(seed, 14);
       const result = reparameterize(graph).graph;
       if (result !== graph) changed++;
-      const session = await InferenceSession.create(result, { runtime });
+      const session = await InferenceSession.create(result, { runtime, reparameterize: false });
       const feeds = Object.entries(inputs).map(([name, array]) => [name, toTensor(array)] as const);
       const actual = session.runSync(Object.fromEntries(feeds));
       for (const [name, { data, dims }] of Object.entries(outputs)) {
@@ -1012,7 +1012,7 @@ for (const [name, { blocks, nodes }] of Object.entries(NETWORKS)) {
       assert.not.ok(ops({ graph }).some((op) => op === 'batchNorm' || op === 'slice' || op === 'identity'));
       const { input, output } = readFixture(`networks/${name}.io.safetensors`).tensors;
       for (const each of [train, graph]) {
-        const session = await InferenceSession.create(each, { runtime });
+        const session = await InferenceSession.create(each, { runtime, reparameterize: false });
         const outputs = session.runSync({ [graph.inputs[0]!]: input! });
         const error = relativeError(take(outputs[graph.outputs[0]!]!), output!.data);
         assert.ok(error <= 1e-5, `error ${error}`);

@@ -90,15 +90,21 @@ export class InferenceSession {
 
   /** `run` without a promise. */
   runSync(feeds: Feeds, fetches?: readonly string[]): Record<string, Tensor> {
-    const bound = this.#bind(feeds);
     const names = this.#checkFetches(fetches);
-    const outputs = bound.executable.run(inputsOf(bound, feeds));
+    const outputs = this.runResident(feeds);
     try {
       const toHost = (tensor: Tensor): Tensor => new Tensor('float32', tensor.data, tensor.dims);
-      return Object.fromEntries(names.map((name) => [name, toHost(outputs[this.outputNames.indexOf(name)]!)]));
+      return Object.fromEntries(names.map((name) => [name, toHost(outputs[name]!)]));
     } finally {
-      for (const output of outputs) output.dispose();
+      for (const output of Object.values(outputs)) output.dispose();
     }
+  }
+
+  /** All outputs where the executor leaves them, in the runtime's memory. @internal */
+  runResident(feeds: Feeds): Record<string, Tensor> {
+    const bound = this.#bind(feeds);
+    const outputs = bound.executable.run(inputsOf(bound, feeds));
+    return Object.fromEntries(this.outputNames.map((name, i) => [name, outputs[i]!]));
   }
 
   /**
