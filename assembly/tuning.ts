@@ -49,5 +49,8 @@ export const BLOCK_DEPTH: i32 = 384;
 /** Pixels packed at a time, a multiple of both tile heights: 60 x 384 floats are 90 KiB, a fifth of a 512 KiB L2. */
 export const BLOCK_PIXELS: i32 = 60;
 
+/** Columns of b that a product of two matrices of values packs at a time: with BLOCK_DEPTH rows 384 KiB of scratch. */
+export const MATRIX_COLUMNS: i32 = 256;
+
 /** Working memory of one thread: Winograd takes as many tiles at a time as fit. */
 export const SCRATCH_BYTES: i32 = 640 * 1024;

@@ -52,6 +52,7 @@ export { type ToACNetOptions, toACNet } from './models/toACNet.js';
 export { vgg16 } from './models/vgg16.js';
 export { wideResnet } from './models/wideResnet.js';
 export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
+export type { StepInfo } from './plan/stepInfo.js';
 export { warmUp } from './plan/warmUp.js';
 export {
   type Capabilities,
@@ -62,4 +63,6 @@ export {
   type RuntimeOptions,
 } from './runtime/runtime.js';
 export { InferenceSession, type InferenceSessionOptions } from './session/inferenceSession.js';
+export type { StepTime } from './session/profile.js';
+export { type ChromeTrace, type TraceEvent, toChromeTrace } from './session/trace.js';
 export { type StateDict, Tensor } from './tensor.js';

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as array from './arrayOracle.js';
-import type * as oracle from './oracle.js';
+import * as oracle from './oracle.js';
 import { type RandomGraph, randomGraph } from './randomGraph.js';
 import {
   type Build,
@@ -32,9 +32,32 @@ function check(outputs: Record<string, Tensor>, expected: Values, tolerance: num
   for (const [name, tensor] of Object.entries(outputs)) {
     const { data, dims } = expected[name]!;
     assert.equal([...tensor.dims], [...dims], `${what}: dims of ${name}`);
+    checkLanes(tensor, what);
     const difference = largestDifference(tensor.data, data);
     assert.ok(difference <= tolerance, `${what}: ${name} is off by ${difference}, at most ${tolerance} is allowed`);
   }
+}
+
+/** What the package keeps to itself of a resident tensor. */
+interface Residence {
+  readonly ptr: number;
+  readonly layout: 'planar' | 'channelsLast';
+  readonly runtime: { readonly heap: { floats(ptr: number, count: number): Float32Array } };
+}
+
+/** In channels-last memory, what lies behind the last channel of a pixel is zero. */
+function checkLanes(tensor: Tensor, what: string): void {
+  const { ptr, layout, runtime } = (Tensor as unknown as { residenceOf(tensor: Tensor): Residence }).residenceOf(
+    tensor,
+  );
+  const channels = tensor.dims.length >= 2 ? tensor.dims[1]! : (tensor.dims[0] ?? 1);
+  const lanes = Math.ceil(channels / 4) * 4;
+  if (layout === 'planar' || lanes === channels) return;
+  const values = runtime.heap.floats(ptr, (tensor.size / channels) * lanes);
+  assert.ok(
+    values.every((value, i) => i % lanes < channels || value === 0),
+    `${what}: lanes behind ${channels} channels are not zero`,
+  );
 }
 
 function disposeAll(tensors: Record<string, Tensor>): void {
@@ -83,7 +106,11 @@ async function checkGraph(runtime: Runtime, made: RandomGraph): Promise<void> {
 /** One node over inputs x0, x1, ... to y. */
 function single(node: object, inputCount = 1): Graph {
   const inputs = Array.from({ length: inputCount }, (_, i) => `x${i}`);
-  return { inputs, outputs: ['y'], nodes: [{ path: '', layer: 'Test', inputs, output: 'y', ...node } as unknown as Node] };
+  return {
+    inputs,
+    outputs: ['y'],
+    nodes: [{ path: '', layer: 'Test', inputs, output: 'y', ...node } as unknown as Node],
+  };
 }
 
 async function runOnce(
@@ -123,6 +150,385 @@ for (const simd of await supportedBuilds()) {
       assert.is(runtime.memory.used, used, 'memory in use');
     });
     await fc.assert(property, { seed: SEED, numRuns: GRAPHS, includeErrorInReport: true });
+  });
+}
+
+/** Values that operations have to pass on as IEEE 754 says. */
+const SPECIAL = [Number.NaN, Infinity, -Infinity, 0, -0, 1e-30, -1e-30, 3e38, -3e38, 90, -90, -87.5, -60, 1.5, -1.5];
+
+const vector = (values: readonly number[]): oracle.Nd => ({ data: Float32Array.from(values), dims: [values.length] });
+
+/** A node, its inputs' dims, and what the message must say. */
+const REFUSED: readonly (readonly [object, readonly (readonly number[])[], ...string[]])[] = [
+  [
+    { op: 'add' },
+    [
+      [2, 3],
+      [2, 4],
+    ],
+    '[2, 3]',
+    '[2, 4]',
+  ],
+  [{ op: 'softmax', axis: 2 }, [[2, 3]], 'at least 3 dims', '[2, 3]'],
+  [{ op: 'softmax', axis: -3 }, [[2, 3]], 'at least 3 dims', '[2, 3]'],
+  [
+    { op: 'concat', axis: 0 },
+    [
+      [2, 3],
+      [2, 4],
+    ],
+    'axis 0',
+    '[2, 3]',
+    '[2, 4]',
+  ],
+  [{ op: 'flatten', axis: 3 }, [[2, 3]], '[2, 3]'],
+  [{ op: 'reshape', target: [4, 2] }, [[2, 3]], '[2, 3]', '[4, 2]', '6 values', '8'],
+  [{ op: 'reshape', target: [-1, 4] }, [[2, 3]], '[2, 3]', '[-1, 4]'],
+  [{ op: 'reshape', target: [-1, -1] }, [[2, 3]], '[-1, -1]', 'at most one'],
+  [{ op: 'reshape', target: [-2, 3] }, [[2, 3]], '[-2, 3]'],
+  [{ op: 'reshape', target: [6, 1, 0] }, [[2, 3]], 'target 2', '[2, 3]'],
+  [{ op: 'reshape', target: [0, 3], allowZero: true }, [[2, 3]], '[0, 3]'],
+  [{ op: 'reshape', target: [{ value: 'z', axis: 0 }, 3] }, [[2, 3]], 'z'],
+  [{ op: 'reshape', target: [{ value: 'x0', axis: 2 }, 3] }, [[2, 3]], 'at least 3 dims', '[2, 3]'],
+  [{ op: 'squeeze', axes: [1] }, [[2, 3]], 'axis 1', '[2, 3]'],
+  [{ op: 'unsqueeze', axes: [0, 4] }, [[2, 3]], '-4 to 3', '[0, 4]'],
+  [{ op: 'unsqueeze', axes: [1, -3] }, [[2, 3]], 'differ', '[1, -3]'],
+  [{ op: 'transpose', permutation: [0, 0] }, [[2, 3]], '[0, 0]', '[2, 3]'],
+  [{ op: 'transpose', permutation: [0] }, [[2, 3]], '[0]', '[2, 3]'],
+  [{ op: 'slice', axes: [0], starts: [0], ends: [1], steps: [0] }, [[2, 3]], 'steps', '0'],
+  [{ op: 'slice', axes: [0, 0], starts: [0, 0], ends: [1, 1], steps: [1, 1] }, [[2, 3]], 'differ', '[0, 0]'],
+  [{ op: 'slice', axes: [0, 1], starts: [0], ends: [1, 1], steps: [1, 1] }, [[2, 3]], 'starts', '1'],
+  [{ op: 'slice', axes: [1], starts: [2], ends: [2], steps: [1] }, [[2, 3]], 'output', '[2, 0]'],
+  [{ op: 'pad', pads: [0, 0, 0], mode: 'edge', value: 0 }, [[2, 3]], '4 whole numbers', '[0, 0, 0]'],
+  [{ op: 'pad', pads: [0, 3, 0, 0], mode: 'reflect', value: 0 }, [[2, 3]], '3 and 0', 'axis 1', 'reflect'],
+  [{ op: 'pad', pads: [0, -2, 0, -1], mode: 'constant', value: 0 }, [[2, 3]], '-2 and -1', 'axis 1'],
+  [{ op: 'pad', pads: [-2, 0, 3, 0], mode: 'edge', value: 0 }, [[2, 3]], '-2 and 3', 'axis 0', 'edge'],
+  [{ op: 'reduceMean', axes: [1, -1], keepDims: true }, [[2, 3]], 'differ', '[1, -1]'],
+  [{ op: 'reduceMean', axes: [2], keepDims: true }, [[2, 3]], 'at least 3 dims', '[2, 3]'],
+  [
+    { op: 'matMul' },
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    '[2, 3]',
+  ],
+  [{ op: 'matMul' }, [[], [3]], 'at least 1 dim', '[]'],
+  [
+    { op: 'matMul' },
+    [
+      [2, 4, 3],
+      [3, 3, 3],
+    ],
+    '[2, 4, 3]',
+    '[3, 3, 3]',
+  ],
+  [{ op: 'globalMaxPool2d' }, [[2, 3]], '4 dims', '[2, 3]'],
+  [{ op: 'relu' }, [[2, 0]], '[2, 0]'],
+  [{ op: 'relu' }, [[1, 1, 1, 1, 1, 1, 1, 1, 1]], 'at most 8 dims'],
+];
+
+for (const simd of await supportedBuilds()) {
+  const onRuntime = (name: string, body: (runtime: Runtime) => Promise<void>) => {
+    test(`${simd}: ${name}`, () => withRuntime(simd as Build, body));
+  };
+  const random = seededRandom(5);
+
+  /** One node against its oracle; values are within `tolerance` of it. */
+  const checkNode = async (
+    runtime: Runtime,
+    node: object,
+    inputs: readonly oracle.Nd[],
+    expected: oracle.Nd,
+    tolerance: number,
+  ) => {
+    const { y } = await runOnce(runtime, single(node, inputs.length), inputs);
+    assert.equal([...y!.dims], [...expected.dims], JSON.stringify(node));
+    const difference = largestDifference(y!.data, expected.data);
+    assert.ok(difference <= tolerance, `${JSON.stringify(node)} is off by ${difference}`);
+  };
+
+  onRuntime('NaN, infinities and zeros through elementwise operations', async (runtime) => {
+    const x = vector(SPECIAL);
+    for (const [settings, f] of [
+      [{ op: 'relu' }, (v: number) => Math.max(v, 0)],
+      [{ op: 'leakyRelu', alpha: 0.25 }, (v: number) => (v < 0 ? 0.25 * v : v)],
+      [{ op: 'clip', alpha: -2, beta: 2 }, (v: number) => Math.min(Math.max(v, -2), 2)],
+      [{ op: 'clip' }, (v: number) => v],
+      [{ op: 'hardSigmoid' }, (v: number) => Math.min(Math.max(0.2 * v + 0.5, 0), 1)],
+      [{ op: 'sigmoid' }, array.unaries.sigmoid],
+    ] as const) {
+      await checkNode(runtime, settings, [x], array.map(x, f), 1e-6);
+    }
+    const y = { data: Float32Array.from(SPECIAL), dims: [SPECIAL.length, 1] };
+    for (const [op, f] of [
+      ['add', (a: number, b: number) => Math.fround(a + b)],
+      ['sub', (a: number, b: number) => Math.fround(a - b)],
+      ['mul', (a: number, b: number) => Math.fround(a * b)],
+      ['div', (a: number, b: number) => Math.fround(a / b)],
+    ] as const) {
+      const { y: outer } = await runOnce(runtime, single({ op }, 2), [x, y]);
+      assert.ok(sameBits(outer!.data, Float32Array.from(array.binary(x, y, f).data)), op);
+    }
+  });
+
+  onRuntime('sigmoid is right to its last digits on both sides', async (runtime) => {
+    const x = vector(Array.from({ length: 2001 }, (_, i) => Math.fround((i - 1000) * 0.086)));
+    const { y } = await runOnce(runtime, single({ op: 'sigmoid' }), [x]);
+    const expected = array.map(x, array.unaries.sigmoid);
+    for (let i = 0; i < x.data.length; i++) {
+      const relative = Math.abs(y!.data[i]! / expected.data[i]! - 1);
+      assert.ok(relative < 4e-7, `sigmoid(${x.data[i]}) is ${y!.data[i]}, off by ${relative}`);
+    }
+  });
+
+  onRuntime('softmax and logSoftmax of far-off values', async (runtime) => {
+    const x = { data: Float32Array.from([1000, 1001, -1000, -Infinity, 3, 3]), dims: [2, 3] };
+    for (const op of ['softmax', 'logSoftmax']) {
+      for (const axis of [0, 1]) {
+        const expected = array.softmax(x, axis, op === 'logSoftmax');
+        await checkNode(runtime, { op, axis }, [x], expected, 1e-4);
+      }
+    }
+  });
+
+  onRuntime('a NaN is the largest of its channel only', async (runtime) => {
+    const x = randomNd(random, [2, 5, 3, 4]);
+    x.data[17] = Number.NaN;
+    await checkNode(runtime, { op: 'globalMaxPool2d' }, [x], array.globalMaxPool2d(x), 0);
+  });
+
+  onRuntime('padding far beyond the input, and cropping it away', async (runtime) => {
+    const x = randomNd(random, [2, 3]);
+    for (const [mode, pads] of [
+      ['wrap', [11, 7, 5, 20]],
+      ['edge', [4, 9, 0, 6]],
+      ['reflect', [1, 2, 1, 2]],
+      ['constant', [-2, 0, 5, 0]],
+      ['constant', [3, -4, -3, 9]],
+      ['wrap', [-1, 5, 4, -2]],
+    ] as const) {
+      const node = { op: 'pad', pads, mode, value: 0.25 };
+      await checkNode(runtime, node, [x], array.pad(x, pads, mode, 0.25), 0);
+    }
+  });
+
+  onRuntime('eight axes', async (runtime) => {
+    const x = randomNd(random, [2, 1, 3, 2, 1, 2, 3, 2]);
+    const permutation = [7, 2, 4, 0, 6, 1, 3, 5];
+    await checkNode(runtime, { op: 'transpose', permutation }, [x], array.transpose(x, permutation), 0);
+    const other = randomNd(random, [3, 1, 2, 1, 3, 1]);
+    await checkNode(
+      runtime,
+      { op: 'sub' },
+      [x, other],
+      array.binary(x, other, (a, b) => Math.fround(a - b)),
+      0,
+    );
+    const axes = [0, 3, 5, 6];
+    await checkNode(runtime, { op: 'reduceMean', axes, keepDims: false }, [x], array.reduceMean(x, axes, false), 1e-6);
+  });
+
+  onRuntime('products of matrices of many sizes', async (runtime) => {
+    const sizes = [
+      [70, 300, 45],
+      [1, 513, 33],
+      [9, 1, 1],
+      [33, 64, 128],
+      [5, 20481, 3],
+      [4, 20480, 2],
+    ] as const;
+    for (const [m, depth, n] of sizes) {
+      const [a, b] = [randomNd(random, [m, depth]), randomNd(random, [depth, n])];
+      await checkNode(runtime, { op: 'matMul' }, [a, b], array.matMul(a, b), 2e-7 * depth);
+    }
+  });
+
+  onRuntime('what comes before a broadcasting addition does not absorb it', async (runtime) => {
+    const weight = randomNd(random, [6, 3, 3, 3]);
+    const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1, 1, 1, 1] } as const;
+    const options = { ...window, paddingMode: 'zeros', groups: 1 } as const;
+    const base = { path: '', layer: 'Test' };
+    for (const dims of [[6, 1, 1], [1, 6, 5, 4], [5, 1, 6, 5, 4], []] as const) {
+      const addend = randomNd(random, dims);
+      const graph: Graph = {
+        inputs: ['x'],
+        outputs: ['y'],
+        constants: new Map([['c', toTensor(addend)]]),
+        nodes: [
+          {
+            ...base,
+            ...options,
+            op: 'conv2d',
+            window,
+            weight: toTensor(weight),
+            bias: undefined,
+            inputs: ['x'],
+            output: 'a',
+          },
+          { ...base, op: 'add', inputs: ['a', 'c'], output: 'b' },
+          { ...base, op: 'relu', inputs: ['b'], output: 'y' },
+        ],
+      };
+      const session = await InferenceSession.create(graph, { runtime });
+      // With a batch of one, dims may be equal; with two they are not.
+      for (const batch of [1, 2, 1]) {
+        const x = randomNd(random, [batch, 3, 5, 4]);
+        const sum = array.binary(oracle.conv2d(x, weight, undefined, options), addend, (a, b) => a + b);
+        const outputs = session.runSync({ x: toTensor(x) });
+        check(outputs, { y: oracle.relu(sum) }, 1e-5, `${dims} on a batch of ${batch}`);
+        disposeAll(outputs);
+      }
+      await session.release();
+    }
+  });
+
+  onRuntime('batches of any size through reshapes by the size of a value', async (runtime) => {
+    const weight = randomNd(random, [5, 3, 3, 3]);
+    const matrix = randomNd(random, [5, 7]);
+    const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1, 1, 1, 1] } as const;
+    const options = { ...window, paddingMode: 'zeros', groups: 1 } as const;
+    const base = { path: '', layer: 'Test' };
+    const graph: Graph = {
+      inputs: ['x'],
+      outputs: ['y', 'x'],
+      constants: new Map([['matrix', toTensor(matrix)]]),
+      nodes: [
+        {
+          ...base,
+          ...options,
+          op: 'conv2d',
+          window,
+          weight: toTensor(weight),
+          bias: undefined,
+          inputs: ['x'],
+          output: 'a',
+        },
+        { ...base, op: 'relu', inputs: ['a'], output: 'b' },
+        { ...base, op: 'transpose', permutation: [0, 2, 3, 1], inputs: ['b'], output: 'c' },
+        // a is fused away, but its size is still known.
+        { ...base, op: 'reshape', target: [{ value: 'a', axis: 0 }, -1, 5], inputs: ['c'], output: 'd' },
+        { ...base, op: 'matMul', inputs: ['d', 'matrix'], output: 'y' },
+      ],
+    };
+    const session = await InferenceSession.create(graph, { runtime });
+    let settled = 0;
+    for (let round = 0; round < 3; round++) {
+      for (const batch of [1, 4, 2, 3]) {
+        const x = randomNd(random, [batch, 3, 4, 5]);
+        const image = oracle.relu(oracle.conv2d(x, weight, undefined, options));
+        const rows = array.reshape(array.transpose(image, [0, 2, 3, 1]), [batch, 20, 5]);
+        const outputs = session.runSync({ x: toTensor(x) });
+        check(outputs, { y: array.matMul(rows, matrix), x }, 1e-4, `batch of ${batch}`);
+        disposeAll(outputs);
+      }
+      if (round === 0) settled = runtime.memory.used;
+      assert.is(runtime.memory.used, settled, 'memory in use after each round');
+    }
+    await session.release();
+  });
+
+  onRuntime('values are converted only between layouts that differ', async (runtime) => {
+    const base = { path: '', layer: 'Test' };
+    const window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] } as const;
+    const conv = { ...base, op: 'conv2d', window, paddingMode: 'zeros', groups: 1, bias: undefined } as const;
+    const weight = toTensor(randomNd(random, [8, 8, 1, 1]));
+    const linear = { ...base, op: 'linear', bias: undefined } as const;
+    const stepsOf = async (nodes: readonly Node[], dims: readonly number[], constants?: Graph['constants']) => {
+      const graph = { inputs: ['x'], outputs: [nodes.at(-1)!.output], nodes, ...(constants && { constants }) };
+      const session = await InferenceSession.create(graph, { runtime });
+      const steps = session.profile({ x: toTensor(randomNd(random, dims)) });
+      await session.release();
+      assert.ok(steps.every(({ milliseconds }) => milliseconds >= 0));
+      return steps.map(({ op }) => op).join(' ');
+    };
+    const image = [2, 8, 3, 3];
+    const first: Node = { ...conv, weight, inputs: ['x'], output: 'a' };
+    const pool: Node = { ...base, op: 'globalAvgPool2d', inputs: ['a'], output: 'p' };
+    const flat = (from: string): Node => ({ ...base, op: 'flatten', axis: 1, inputs: [from], output: 'f' });
+    const classes = (features: number): Node => {
+      return { ...linear, weight: toTensor(randomNd(random, [3, features])), inputs: ['f'], output: 'y' };
+    };
+    assert.is(await stepsOf([first, pool, flat('p'), classes(8)], image), 'conv2d globalAvgPool2d linear');
+    assert.is(await stepsOf([first, flat('a'), classes(72)], image), 'conv2d convert linear');
+    const chain: Node[] = [
+      first,
+      { ...base, op: 'sigmoid', inputs: ['a'], output: 's' },
+      { ...base, op: 'mul', inputs: ['s', 'a'], output: 'm' },
+      { ...base, op: 'mul', inputs: ['m', 'scale'], output: 'n' },
+      { ...base, op: 'pad', mode: 'reflect', pads: [0, 0, 1, 1, 0, 0, 1, 1], value: 0, inputs: ['n'], output: 'q' },
+      { ...base, op: 'slice', axes: [2], starts: [1], ends: [4], steps: [1], inputs: ['q'], output: 'r' },
+      { ...base, op: 'concat', axis: 1, inputs: ['r', 'r'], output: 'c' },
+      { ...conv, weight: toTensor(randomNd(random, [8, 16, 1, 1])), inputs: ['c'], output: 'y' },
+    ];
+    const scale = new Map([['scale', toTensor(randomNd(random, [8, 1, 1]))]]);
+    assert.is(await stepsOf(chain, image, scale), 'conv2d sigmoid mul mul pad slice concat conv2d');
+    const shuffle: Node[] = [
+      { ...base, op: 'reshape', target: [0, 2, 4, 9], inputs: ['x'], output: 'a' },
+      { ...base, op: 'transpose', permutation: [0, 2, 1, 3], inputs: ['a'], output: 'b' },
+      { ...base, op: 'reshape', target: [0, 8, 3, 3], inputs: ['b'], output: 'c' },
+      { ...conv, weight, inputs: ['c'], output: 'y' },
+    ];
+    assert.is(await stepsOf(shuffle, image), 'transpose convert conv2d');
+  });
+
+  onRuntime('inputs that do not fit are refused, and nothing is kept', async (runtime) => {
+    for (const [node, dims, ...words] of REFUSED) {
+      const { used } = runtime.memory;
+      const inputs = dims.map((one) => ({ data: new Float32Array(one.reduce((a, b) => a * b, 1)), dims: one }));
+      const session = await InferenceSession.create(single(node, dims.length), { runtime });
+      const feeds = Object.fromEntries(inputs.map((value, i) => [`x${i}`, toTensor(value)]));
+      const what = JSON.stringify(node);
+      try {
+        session.runSync(feeds);
+      } catch (error) {
+        assert.instance(error, RangeError, what);
+        for (const word of ['Test', ...words]) assert.ok((error as Error).message.includes(word), `${what}: ${error}`);
+        assert.is(runtime.memory.used, used, what);
+        await session.release();
+        continue;
+      }
+      assert.unreachable(`${what} on ${JSON.stringify(dims)} went through`);
+    }
+  });
+
+  onRuntime('a graph or feeds that make no sense', async (runtime) => {
+    const refuses = async (work: () => unknown, type: typeof RangeError | typeof TypeError, ...words: string[]) => {
+      try {
+        await work();
+      } catch (error) {
+        assert.instance(error, type);
+        for (const word of words) assert.ok((error as Error).message.includes(word), String(error));
+        return;
+      }
+      assert.unreachable(`no ${type.name} about ${words.join(', ')}`);
+    };
+    const relu = { op: 'relu', path: 'first', layer: 'Relu', inputs: ['x'], output: 'y' } as const;
+    const create = (graph: Partial<Graph>) =>
+      InferenceSession.create({ inputs: ['x'], outputs: ['y'], nodes: [relu], ...graph }, { runtime });
+    await refuses(() => create({ inputs: ['z'] }), RangeError, 'Relu (first)', 'x');
+    await refuses(() => create({ outputs: ['z'] }), RangeError, 'outputs', 'z');
+    await refuses(() => create({ inputs: ['x', 'x'] }), RangeError, 'x');
+    await refuses(() => create({ nodes: [relu, relu] }), RangeError, 'Relu (first)', 'y');
+    await refuses(() => create({ nodes: [{ ...relu, inputs: [] }] }), RangeError, 'Relu (first)');
+    const session = await create({});
+    const x = toTensor(randomNd(random, [2, 3]));
+    await refuses(() => session.runSync({}), RangeError, 'x');
+    await refuses(() => session.run({ x, z: x }), RangeError, 'z');
+    await refuses(() => session.runSync({ x: [1] as unknown as Tensor }), TypeError, 'x');
+    await refuses(() => session.runSync(null as unknown as Record<string, Tensor>), TypeError, 'feeds', 'null');
+    const gone = toTensor(randomNd(random, [2, 3]));
+    gone.dispose();
+    await refuses(() => session.runSync({ x: gone }), TypeError, 'x', 'disposed');
+    await withRuntime('baseline', async (other) => {
+      const foreign = x.to(other);
+      await refuses(() => session.runSync({ x: foreign }), RangeError, 'x', 'another runtime');
+      foreign.dispose();
+    });
+    await session.release();
+    await session.release();
+    await refuses(() => session.runSync({ x }), TypeError, 'released');
+    await refuses(() => InferenceSession.create({} as Graph, { runtime: {} as Runtime }), TypeError, 'runtime');
   });
 }
 

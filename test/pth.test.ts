@@ -5,7 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import {
+  createRuntime,
   FormatError,
+  fuseStateDict,
+  lenet5bn,
   readCheckpoint,
   readSafetensors,
   type StateDict,
@@ -17,7 +20,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ascii, type Bytes, bytesOf, contiguous, type Entry, entriesOf, op, pth, zip } from './pthWriter.js';
-import { seededRandom } from './support.js';
+import { readFixture, relativeError, seededRandom } from './support.js';
 
 const FIXTURE = 'lenet5bn-acb-fashion-mnist';
 const MUTATIONS = 20_000;
@@ -119,6 +122,19 @@ test('a file of PyTorch equals its safetensors sibling, value by value', () => {
     assert.equal([...state[key]!.dims], [...dims], key);
     assert.ok(Buffer.from(bytesOf(state[key]!.data)).equals(bytesOf(data)), key);
   }
+});
+
+test('a network of a .pth file gives the output that PyTorch computed, in both forms', async () => {
+  const { tensors } = readFixture(`networks/${FIXTURE}.io.safetensors`);
+  const runtime = await createRuntime();
+  const state = readCheckpoint(fixtureFile());
+  const train = lenet5bn(runtime).loadStateDict(state).eval();
+  const deploy = lenet5bn(runtime, { form: 'deploy' }).loadStateDict(fuseStateDict(state)).eval();
+  for (const net of [train, deploy]) {
+    const error = relativeError(net.forward(tensors.input!).data, tensors.output!.data);
+    assert.ok(error <= 1e-5, `relative error ${error}`);
+  }
+  runtime.dispose();
 });
 
 test('safetensors are read too, and a shared Buffer is not aliased', () => {

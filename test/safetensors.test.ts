@@ -378,11 +378,9 @@ test('a key that stands twice is refused', () => {
   assert.equal(metadata, { a: '"a":{[', b: '\\', c: '}' });
 });
 
-test('a header of very many keys is refused within a second', () => {
+test('a header of very many keys is refused', () => {
   const keys = Array.from({ length: 1_000_000 }, (_, i) => `"${i}":""`);
-  const start = performance.now();
   refuses('metadata', fileOf(`{"__metadata__":{${keys.join(',')}}}`), /more than 131072 keys/);
-  assert.ok(performance.now() - start < 2000, 'the file itself takes some of it to make');
   const tensors = keys
     .slice(0, 32_000)
     .map((_, i) => `"${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`);

@@ -9,7 +9,7 @@ import type { Pass } from './pass.js';
 /** Positions from here on are "to the end" in exporters' files. */
 export const LARGE_POSITION = 2 ** 31 - 1;
 
-export const dropIdentities: Pass = (graph, { merges }) => {
+export const dropIdentities: Pass = (graph) => {
   const names = chooseNames(graph);
   if (names.size === 0) return graph;
   const resolve = (name: string): string => names.get(name) ?? name;
@@ -18,7 +18,6 @@ export const dropIdentities: Pass = (graph, { merges }) => {
     const output = resolve(node.output);
     // A copy whose output has the name of its input is the input.
     if (isCopy(node) && output === resolve(node.inputs[0]!)) continue;
-    merges.move(node.output, output);
     nodes.push(renamed(node, resolve, output));
   }
   return { ...graph, nodes };

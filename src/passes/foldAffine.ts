@@ -92,13 +92,13 @@ function foldAfter(node: Weighted, affine: Affine, tail: Tail, values: ExactValu
   const { mean, scale, shift } = affine;
   const [outChannels] = node.weight.dims as [number];
   if ((node.op === 'conv2d' && node.norm !== undefined) || scale.length !== outChannels) return undefined;
-  const depth = node.weight.size / outChannels;
-  const before = values.of(node.weight);
+  const weights = new Float64Array(values.of(node.weight));
+  const depth = weights.length / outChannels;
   const bias = node.bias && values.of(node.bias);
-  const weight = values.round(
-    Float64Array.from(before, (w, i) => w * scale[Math.floor(i / depth)]!),
-    node.weight.dims,
-  );
+  for (let i = 0, o = 0; o < outChannels; o++) {
+    for (const end = i + depth; i < end; i++) weights[i]! *= scale[o]!;
+  }
+  const weight = values.round(weights, node.weight.dims);
   const folded = values.round(
     scale.map((factor, o) => ((bias?.[o] ?? 0) - mean[o]!) * factor + shift[o]!),
     [outChannels],
@@ -127,11 +127,14 @@ function foldIntoInput(node: Weighted, { source, affine }: AffineStep, values: E
   const weights = new Float64Array(before.length);
   const bias = new Float64Array(outChannels);
   if (node.bias !== undefined) bias.set(values.of(node.bias));
-  for (let i = 0; i < weights.length; i++) {
-    const o = Math.floor(i / taps / inPerGroup);
-    const c = Math.floor(o / (outChannels / groups)) * inPerGroup + (Math.floor(i / taps) % inPerGroup);
-    weights[i] = before[i]! * scale[c]!;
-    bias[o]! += before[i]! * constant[c]!;
+  for (let i = 0, o = 0; o < outChannels; o++) {
+    const first = Math.floor(o / (outChannels / groups)) * inPerGroup;
+    for (let c = first; c < first + inPerGroup; c++) {
+      for (const end = i + taps; i < end; i++) {
+        weights[i] = before[i]! * scale[c]!;
+        bias[o]! += before[i]! * constant[c]!;
+      }
+    }
   }
   const weight = values.round(weights, node.weight.dims);
   const folded = values.round(bias, [outChannels]);

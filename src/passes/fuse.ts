@@ -3,7 +3,14 @@
  * into the node before them; convolutions of one image that are added become one node. A value that is read elsewhere is
  * left alone.
  */
-import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/graph.js';
+import {
+  type BatchNormNode,
+  type Conv2dNode,
+  countUses,
+  type Graph,
+  type LinearNode,
+  type Node,
+} from '../graph/graph.js';
 
 /** A later node that its producer may absorb, as the producer then is; undefined where it may not. */
 type Rule = (producer: Node, consumer: Node) => Node | undefined;
@@ -40,27 +47,46 @@ function applyRule(graph: Graph, rule: Rule): Graph {
 
 const absorbBatchNorm: Rule = (producer, consumer) => {
   if (producer.op !== 'conv2d' || consumer.op !== 'batchNorm' || consumer.momentum !== undefined) return undefined;
-  if (producer.norm !== undefined || producer.bias !== undefined) return undefined;
-  return { ...producer, norm: consumer.norm, output: consumer.output } satisfies Conv2dNode;
+  if (producer.norm !== undefined || producer.bias !== undefined || !isOpen(producer)) return undefined;
+  const inputs = [producer.inputs[0]!, ...consumer.inputs.slice(1)];
+  return {
+    ...producer,
+    norm: consumer.norm,
+    inputs,
+    output: consumer.output,
+    ...reluOf(consumer),
+  } satisfies Conv2dNode;
 };
 
 const absorbAdd: Rule = (producer, consumer) => {
-  if (consumer.op !== 'add' || producer.inputs.length !== 1) return undefined;
+  if (consumer.op !== 'add') return undefined;
   if (producer.op !== 'conv2d' && producer.op !== 'batchNorm' && producer.op !== 'linear') return undefined;
   const residual = consumer.inputs.filter((name) => name !== producer.output);
-  if (residual.length !== 1) return undefined;
-  return { ...producer, inputs: [producer.inputs[0]!, residual[0]!], output: consumer.output };
+  if (residual.length !== 1 || !isOpen(producer)) return undefined;
+  return { ...producer, inputs: [producer.inputs[0]!, residual[0]!], output: consumer.output, ...reluOf(consumer) };
 };
+
+/** Whether nothing is done yet to what the node itself computes. */
+function isOpen(node: Conv2dNode | BatchNormNode | LinearNode): boolean {
+  const hasMore = node.op === 'conv2d' && node.parallel !== undefined;
+  return node.inputs.length === 1 && node.relu !== true && !hasMore;
+}
+
+function reluOf({ relu }: { readonly relu?: boolean }): { relu?: true } {
+  return relu === true ? { relu } : {};
+}
 
 /** Two convolutions of the same image, the second of which adds the first: the larger one takes the other in. */
 const absorbParallel: Rule = (producer, consumer) => {
   if (producer.op !== 'conv2d' || consumer.op !== 'conv2d' || consumer.parallel !== undefined) return undefined;
   if (consumer.inputs[0] !== producer.inputs[0] || consumer.inputs[1] !== producer.output) return undefined;
+  if (producer.relu === true) return undefined;
   const { parallel = [], ...first } = producer;
-  const common = { inputs: producer.inputs, output: consumer.output };
-  if (liesWithin(consumer, first)) return { ...first, ...common, parallel: [...parallel, consumer] };
+  const { relu, ...last } = consumer;
+  const common = { inputs: producer.inputs, output: consumer.output, ...reluOf(consumer) };
+  if (liesWithin(last, first)) return { ...first, ...common, parallel: [...parallel, last] };
   const all = [first, ...parallel];
-  if (all.every((part) => liesWithin(part, consumer))) return { ...consumer, ...common, parallel: all };
+  if (all.every((part) => liesWithin(part, last))) return { ...last, ...common, parallel: all };
   return undefined;
 };
 
@@ -79,9 +105,30 @@ function liesWithin(inner: Conv2dNode, outer: Conv2dNode): boolean {
 }
 
 const absorbRelu: Rule = (producer, consumer) => {
-  if (consumer.op !== 'relu') return undefined;
-  if (producer.op !== 'conv2d' && producer.op !== 'batchNorm' && producer.op !== 'linear' && producer.op !== 'add') {
-    return undefined;
+  if (!isRelu(consumer)) return undefined;
+  switch (producer.op) {
+    case 'conv2d':
+    case 'batchNorm':
+    case 'linear':
+    case 'add':
+    case 'sub':
+    case 'mul':
+    case 'div':
+      return { ...producer, relu: true, output: consumer.output };
+    default:
+      return undefined;
   }
-  return { ...producer, relu: true, output: consumer.output };
 };
+
+function isRelu(node: Node): boolean {
+  switch (node.op) {
+    case 'relu':
+      return true;
+    case 'leakyRelu':
+      return node.alpha === 0;
+    case 'clip':
+      return node.alpha === 0 && node.beta === Number.POSITIVE_INFINITY;
+    default:
+      return false;
+  }
+}

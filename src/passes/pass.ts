@@ -22,8 +22,8 @@ export class ExactValues {
 
   /** A tensor of these values; undefined where one of them is not finite as a float32. */
   round(values: Float64Array, dims: readonly number[]): Tensor | undefined {
-    const rounded = Float32Array.from(values);
-    if (!rounded.every(Number.isFinite)) return undefined;
+    const rounded = new Float32Array(values);
+    for (let i = 0; i < rounded.length; i++) if (!Number.isFinite(rounded[i])) return undefined;
     const tensor = new Tensor('float32', rounded, dims);
     this.#exact.set(tensor, values);
     return tensor;

@@ -83,7 +83,8 @@ export function wantedLayouts(graph: Graph, shapes: Shapes): Map<string, Layout>
       else if (rule === 'input') want(name, ofOutput);
       else if (rule === 'view') {
         want(name, hasSameExtent(shapes.get(name)!, shapes.get(node.output)!) ? ofOutput : 'planar');
-      } else if (keepsAxes(node, shapes.get(name)!, shapes.get(node.output)!)) want(name, ofOutput);
+      } else if (node.op === 'transpose') want(name, 'planar');
+      else if (keepsAxes(node, shapes.get(name)!, shapes.get(node.output)!)) want(name, ofOutput);
     }
   }
   return wanted;

@@ -27,7 +27,7 @@ export function stridesOf(dims: readonly number[], layout: Layout): number[] {
 /** Writes the table of a walk over these axes, in any order; the address of it. */
 export function writeWalk(context: StepContext, axes: readonly WalkAxis[]): number {
   const merged = mergeAxes(axes.filter(({ size }) => size !== 1));
-  const run = merged.reduce((best, axis) => (runScore(axis) > runScore(best) ? axis : best), merged[0] ?? ONE_VALUE);
+  const run = merged.reduce((best, axis) => (runCost(axis) < runCost(best) ? axis : best), merged[0] ?? ONE_VALUE);
   const outer = merged.filter((axis) => axis !== run);
   const words = [outer.length, run.size, ...run.strides, 0, 0, 0];
   for (const { size, strides } of outer) words.push(size, 0, ...strides);
@@ -51,7 +51,11 @@ function mergeAxes(axes: readonly WalkAxis[]): WalkAxis[] {
   return merged;
 }
 
-/** Values that lie side by side, or stay the same, are handled four at a time. */
-function runScore({ size, strides }: WalkAxis): number {
-  return strides.every((stride) => stride === 0 || stride === 4) && size >= 4 ? size * 4 : size;
+/** Going to the next run takes as long as some values of one. */
+const COST_OF_NEXT_RUN = 12;
+
+/** Time per value with this axis as the run; values that lie side by side, or stay the same, are handled four at a time. */
+function runCost({ size, strides }: WalkAxis): number {
+  const isVector = size >= 4 && strides.every((stride) => stride === 0 || stride === 4);
+  return COST_OF_NEXT_RUN / size + (isVector ? 1 / 4 : 1);
 }

@@ -1,10 +1,11 @@
 /**
  * Operations on values that are known when a file is read, so that a weight that comes through Cast, Transpose or a
- * multiplication is a weight like any other.
+ * multiplication is a weight like any other. Values are computed at once, so that a chain of thousands of nodes does not
+ * become as many nested calls.
  */
 import type { NodeContext } from './lower.js';
 import type { Arithmetic } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, showList, typeName } from './tensors.js';
 
 const DOUBLE = 11;
 const BOOL = 9;
@@ -17,7 +18,8 @@ export function castConstant(node: NodeContext, constant: Constant, to: number):
   node.spend(8 * constant.size);
   const convert =
     to === BOOL ? (value: number) => Number(value !== 0) : integer ? Math.trunc : (value: number) => value;
-  return new Constant(constant.dims, integer, () => Float64Array.from(constant.values, convert));
+  const values = Float64Array.from(constant.values, convert);
+  return new Constant(constant.dims, integer, () => values);
 }
 
 /** ONNX's Reshape. */
@@ -29,11 +31,11 @@ export function reshapeConstant(
 ): Constant {
   const dims = shape.map((size, axis) => (size === 0 && !allowZero ? (constant.dims[axis] ?? 0) : size));
   const open = dims.indexOf(-1);
-  if (open >= 0)
-    dims[open] = constant.size / dims.reduce((product, dim, i) => (i === open ? product : product * dim), 1);
+  // The -1 is a factor of the product too.
+  if (open >= 0) dims[open] = -constant.size / dims.reduce((product, dim) => product * dim, 1);
   const size = dims.reduce((product, dim) => product * dim, 1);
   if (size !== constant.size || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    node.broken(`dims [${constant.dims}] do not become [${shape.slice(0, 32)}]`);
+    node.broken(`dims [${showList(constant.dims)}] do not become [${showList(shape)}]`);
   }
   return constant.reshaped(dims);
 }
@@ -41,14 +43,21 @@ export function reshapeConstant(
 /** ONNX's Transpose; axis i of the result is axis permutation[i] of the constant. */
 export function transposeConstant(node: NodeContext, constant: Constant, permutation: readonly number[]): Constant {
   const dims = permutation.map((axis) => constant.dims[axis]!);
-  node.spend(8 * constant.size);
-  return new Constant(dims, constant.integer, () => transpose(constant, permutation, dims));
+  const values = transpose(node, constant, permutation, dims);
+  return new Constant(dims, constant.integer, () => values);
 }
 
-function transpose({ values, dims }: Constant, permutation: readonly number[], outDims: readonly number[]) {
+function transpose(
+  node: NodeContext,
+  { values, dims, size }: Constant,
+  permutation: readonly number[],
+  outDims: readonly number[],
+): ArrayLike<number> {
+  const array = values instanceof Float32Array ? Float32Array : Float64Array;
+  node.spend(array.BYTES_PER_ELEMENT * size);
   const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((a, b) => a * b, 1));
   const steps = permutation.map((axis) => strides[axis]!);
-  const result = values instanceof Float32Array ? new Float32Array(values.length) : new Float64Array(values.length);
+  const result = new array(size);
   const index = new Array<number>(outDims.length).fill(0);
   let from = 0;
   for (let i = 0; i < result.length; i++) {
@@ -77,19 +86,18 @@ export function calculateConstants(
   const dims = Array.from({ length: rank }, (_, axis) => {
     const x = a.dims[axis - rank + a.dims.length] ?? 1;
     const y = b.dims[axis - rank + b.dims.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) node.broken(`dims [${a.dims}] and [${b.dims}] do not broadcast`);
+    if (x !== y && x !== 1 && y !== 1)
+      node.broken(`dims [${showList(a.dims)}] and [${showList(b.dims)}] do not broadcast`);
     return x === 1 ? y : x;
   });
   const size = dims.reduce((product, dim) => product * dim, 1);
   if (a.integer || b.integer || size > Math.max(a.size, b.size)) return undefined;
   node.spend(4 * size);
-  return new Constant(dims, false, () => {
-    const x = broadcast(a, dims);
-    const y = broadcast(b, dims);
-    const result = new Float32Array(size);
-    for (let i = 0; i < size; i++) result[i] = calculateOne(operation, x(i), y(i));
-    return result;
-  });
+  const x = broadcast(a, dims);
+  const y = broadcast(b, dims);
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i++) values[i] = calculateOne(operation, x(i), y(i));
+  return new Constant(dims, false, () => values);
 }
 
 function calculateOne(operation: Arithmetic, a: number, b: number): number {

@@ -12,16 +12,21 @@ import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, Node } from '../../graph/graph.js';
 import { Tensor } from '../../tensor.js';
 import { type Dims, inferDims } from './dims.js';
+import { Names } from './names.js';
 import { OPERATORS } from './operators.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, readTensor, show, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, show, typeName } from './tensors.js';
 
 /** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
-/** Bytes of parameters that may be computed beside those in the file; more is an attack or a mistake. */
-const SPARE_BYTES = 64 * 2 ** 20;
+/**
+ * Bytes of values that may be computed from those in the file, where each of these may be turned around a few times;
+ * more is an attack or a mistake.
+ */
+const SPARE_BYTES = 16 * 2 ** 20;
+const SPARE_BYTES_PER_ELEMENT = 16;
 /** Unsupported nodes that a message names. */
 const MAX_NAMED = 1000;
 
@@ -116,7 +121,7 @@ export class Lowering {
   readonly #constants = new Map<string, Tensor>();
   readonly #unsupported: string[] = [];
   /** Names that are taken, also by values still to come. */
-  readonly #names = new Set<string>();
+  readonly #names = new Names();
   readonly #outputNames: ReadonlySet<string>;
   /** Names of known values that are outputs of the graph, as nodes read them. */
   readonly #constantNames = new Map<string, string>();
@@ -168,10 +173,7 @@ export class Lowering {
 
   /** A name that no other value has. */
   derive(base: string): string {
-    let name = base;
-    for (let i = 1; this.#names.has(name); i++) name = `${base}_${i}`;
-    this.#names.add(name);
-    return name;
+    return this.#names.derive(base);
   }
 
   set(name: string, value: Value): void {
@@ -190,14 +192,15 @@ export class Lowering {
     return known;
   }
 
-  emit(node: Node): string {
+  /** Adds a node; returns what is known of its output's dims. */
+  emit(node: Node): Dims {
     const dims = inferDims(
       node,
       node.inputs.map((name) => this.#dimsOf(name)),
     );
     this.#nodes.push(node);
     this.#values.set(node.output, { dims });
-    return node.output;
+    return dims;
   }
 
   /** Accounts for values that are computed from those of the file. */
@@ -221,7 +224,7 @@ export class Lowering {
     for (const proto of this.#graph.initializer) {
       const constant = readTensor(proto);
       this.#define(proto.name, constant, proto.at);
-      this.#spareBytes += 4 * constant.size;
+      this.#spareBytes += SPARE_BYTES_PER_ELEMENT * constant.size;
     }
   }
 
@@ -236,6 +239,10 @@ export class Lowering {
     if (elemType !== DataType.FLOAT) {
       const found = type?.tensorType === undefined ? 'no tensor' : `of type ${typeName(elemType)}`;
       throw new UnsupportedError(`readOnnx: input ${show(name)} is ${found}, expected a tensor of type FLOAT`);
+    }
+    const rank = shape?.dim.length ?? 0;
+    if (rank > MAX_RANK) {
+      throw new FormatError(`readOnnx: input ${show(name)} has ${rank} axes, expected at most ${MAX_RANK}`, at);
     }
     const dims = shape?.dim.map(({ dimValue, dimParam }, axis): number | string => {
       // Exporters write 0 and -1 for what may have any size.
@@ -457,6 +464,7 @@ export class NodeContext {
 
   /** Gives the node's output values that are known; returns its name. */
   define(value: Constant | Integers): string {
+    if (value instanceof Constant) this.#checkRank(value.dims.length);
     this.#lowering.set(this.output, value);
     return this.output;
   }
@@ -464,7 +472,9 @@ export class NodeContext {
   /** Adds a node of the Graph; returns the name of its output, by default that of this node. */
   emit(draft: Draft, output: string = this.output): string {
     const path = this.#node.name || this.output;
-    return this.#lowering.emit({ ...draft, path, layer: this.opType, output } as Node);
+    const dims = this.#lowering.emit({ ...draft, path, layer: this.opType, output } as Node);
+    this.#checkRank(dims?.length ?? 0);
+    return output;
   }
 
   /** A new name for a value on the way to the output. */
@@ -479,6 +489,10 @@ export class NodeContext {
 
   newScalar(suffix: string, value: number): string {
     return this.newConstant(suffix, new Tensor('float32', [value], []));
+  }
+
+  #checkRank(rank: number): void {
+    if (rank > MAX_RANK) this.broken(`its output has ${rank} axes, expected at most ${MAX_RANK}`);
   }
 
   #name(index: number): string {

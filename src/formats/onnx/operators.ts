@@ -9,7 +9,7 @@ import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
 import { type Arithmetic, calculate, gather, type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, readTensor, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, readTensor, showList, typeName } from './tensors.js';
 
 interface Operator {
   /** Gives the node's output a value, known or of the Graph; returns its name. */
@@ -94,9 +94,9 @@ function lowerConv(node: NodeContext): string {
     node.broken(`${groups} groups do not divide ${outChannels} channels`);
   const shape = node.ints('kernel_shape') ?? kernel;
   if (shape.length !== 2 || !shape.every((size, i) => size === kernel[i])) {
-    node.broken(`its kernel_shape is [${shape}], its weight has dims [${weight.dims}]`);
+    node.broken(`its kernel_shape is [${showList(shape)}], its weight has dims [${showList(weight.dims)}]`);
   }
-  if (weight.size === 0) node.broken(`its weight has dims [${weight.dims}], expected no 0`);
+  if (weight.size === 0) node.broken(`its weight has dims [${showList(weight.dims)}], expected no 0`);
   const bias = node.has(2) ? node.parameter(2, 'bias') : undefined;
   if (bias !== undefined) expectVector(node, bias, outChannels, 'bias');
   return node.emit({
@@ -116,7 +116,7 @@ function expectTwoSpatialDims(node: NodeContext, spatial: number, what: string):
 
 function expectVector(node: NodeContext, constant: Constant, size: number, role: string): void {
   if (constant.dims.length !== 1 || constant.size !== size) {
-    node.broken(`its ${role} has dims [${constant.dims}], expected [${size}]`);
+    node.broken(`its ${role} has dims [${showList(constant.dims)}], expected [${size}]`);
   }
 }
 
@@ -129,7 +129,7 @@ function readWindow(node: NodeContext, kernel: Pair): Window {
 function readPair(node: NodeContext, name: string, byDefault: number): Pair {
   const pair = node.ints(name) ?? [byDefault, byDefault];
   if (pair.length !== 2 || !pair.every((value) => value >= 1 && value <= MAX_EXTENT)) {
-    node.broken(`its ${name} are [${pair}], expected two integers from 1`);
+    node.broken(`its ${name} are [${showList(pair)}], expected two integers from 1`);
   }
   return pair as unknown as Pair;
 }
@@ -140,7 +140,7 @@ function readPads(node: NodeContext, kernel: Pair, stride: Pair, dilation: Pair)
   if (mode === 'NOTSET' || mode === '') {
     const pads = node.ints('pads') ?? [0, 0, 0, 0];
     if (pads.length !== 4 || !pads.every((pad) => Math.abs(pad) <= MAX_EXTENT)) {
-      node.broken(`its pads are [${pads}], expected four integers`);
+      node.broken(`its pads are [${showList(pads)}], expected four integers`);
     }
     return pads as unknown as Pads;
   }
@@ -208,7 +208,7 @@ function lowerClip(node: NodeContext): string {
     if (node.opset < 11) return node.float(name, byDefault);
     if (!node.has(index)) return byDefault;
     const constant = node.parameter(index, name);
-    if (constant.size !== 1) node.broken(`its ${name} has dims [${constant.dims}], expected a scalar`);
+    if (constant.size !== 1) node.broken(`its ${name} has dims [${showList(constant.dims)}], expected a scalar`);
     return constant.tensor.data[0]!;
   };
   return node.emit({
@@ -289,7 +289,8 @@ function lowerGemm(node: NodeContext): string {
   const alpha = node.float('alpha', 1);
   const beta = node.float('beta', 1);
   const right = node.constant(1);
-  if (right !== undefined && right.dims.length !== 2) node.broken(`its input B has dims [${right.dims}], expected two`);
+  if (right !== undefined && right.dims.length !== 2)
+    node.broken(`its input B has dims [${showList(right.dims)}], expected two`);
   let left = node.operand(0);
   if (node.flag('transA', false)) {
     left = node.emit({ op: 'transpose', inputs: [left], permutation: [1, 0] }, node.derive('transA'));
@@ -413,7 +414,7 @@ function lowerTranspose(node: NodeContext): string {
   const rank = node.dims(0)?.length ?? permutation?.length ?? 0;
   const sorted = [...(permutation ?? [])].sort((a, b) => a - b);
   if (permutation && (permutation.length !== rank || !sorted.every((axis, i) => axis === i))) {
-    node.broken(`its perm is [${permutation}], expected the numbers from 0 to ${rank - 1} in some order`);
+    node.broken(`its perm is [${showList(permutation)}], expected the numbers from 0 to ${rank - 1} in some order`);
   }
   if (constant !== undefined) {
     const all = permutation ?? constant.dims.map((_, i) => constant.dims.length - 1 - i);
@@ -476,14 +477,14 @@ function readCut(node: NodeContext): Cut {
 /** Axes stand in a list once; without negative ones where the rank is known. */
 function checkAxes(node: NodeContext, axes: readonly number[], rank = node.dims(0)?.length): number[] {
   const normal = rank === undefined ? [...axes] : axes.map((axis) => normalizeAxis(node, axis, rank));
-  if (new Set(normal).size < normal.length) node.broken(`its axes [${axes}] name one twice`);
+  if (new Set(normal).size < normal.length) node.broken(`its axes [${showList(axes)}] name one twice`);
   return normal;
 }
 
 function lowerPad(node: NodeContext): string {
   const early = node.opset < 11;
   const given = early ? (node.ints('pads') ?? node.broken('it has no pads')) : node.numbers(1, 'pads');
-  if (given.some((pad) => Math.abs(pad) > MAX_EXTENT)) node.broken(`its pads are [${given}]`);
+  if (given.some((pad) => Math.abs(pad) > MAX_EXTENT)) node.broken(`its pads are [${showList(given)}]`);
   const mode = node.string('mode', 'constant');
   if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge' && mode !== 'wrap') {
     node.broken(`its mode is ${JSON.stringify(mode)}`);
@@ -531,7 +532,7 @@ function lowerSqueeze(node: NodeContext): string {
   if (constant !== undefined) {
     const gone = axes ?? [...constant.dims.keys()].filter((axis) => constant.dims[axis] === 1);
     if (gone.some((axis) => constant.dims[axis] !== 1))
-      node.broken(`dims [${constant.dims}] at [${gone}] are not all 1`);
+      node.broken(`dims [${showList(constant.dims)}] at [${showList(gone)}] are not all 1`);
     return node.define(constant.reshaped(constant.dims.filter((_, axis) => !gone.includes(axis))));
   }
   return node.emit({ op: 'squeeze', inputs: [node.operand(0)], axes });
@@ -617,12 +618,14 @@ function lowerCast(node: NodeContext): string {
 
 function lowerConstantOfShape(node: NodeContext): string {
   const dims = node.numbers(0, 'shape');
-  if (dims.some((dim) => dim < 0)) node.broken(`its shape is [${dims}]`);
+  if (dims.some((dim) => dim < 0)) node.broken(`its shape is [${showList(dims)}]`);
   const proto = node.attribute('value')?.t;
   const fill = proto && readTensor(proto);
   if (fill !== undefined && fill.size !== 1) node.broken(`its value has ${fill.size} elements, expected 1`);
   const size = dims.reduce((a, b) => a * b, 1);
+  if (!Number.isSafeInteger(size)) node.broken(`its shape is [${showList(dims)}]`);
   node.spend(8 * size);
   const value = fill?.values[0] ?? 0;
-  return node.define(new Constant(dims, isIntegerType(proto?.dataType), () => new Float64Array(size).fill(value)));
+  const values = new Float64Array(size).fill(value);
+  return node.define(new Constant(dims, isIntegerType(proto?.dataType), () => values));
 }

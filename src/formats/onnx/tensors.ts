@@ -42,7 +42,8 @@ const ELEMENT_TYPES = new Map<number | undefined, ElementType>([
 
 export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;
 
-const MAX_RANK = 32;
+/** More axes than this are an attack: what is worked out per axis would grow without end. */
+export const MAX_RANK = 32;
 const EXTERNAL = 1;
 
 /** The name of an element type, for messages. */
@@ -90,15 +91,14 @@ export class Constant {
       const values = this.values;
       const data = values instanceof Float32Array ? values : Float32Array.from(values);
       this.#tensor = new Tensor('float32', data, this.dims);
-      // Kept once; float64 values are asked for again only before rounding.
-      if (!this.integer && values instanceof Float32Array) this.#values = data;
     }
     return this.#tensor;
   }
 
   /** The same values under other dims of the same size. */
   reshaped(dims: readonly number[]): Constant {
-    return new Constant(dims, this.integer, () => this.values);
+    const { values } = this;
+    return new Constant(dims, this.integer, () => values);
   }
 }
 

@@ -18,6 +18,7 @@ import type {
   UnaryNode,
 } from '../../graph/graph.js';
 import { Tensor } from '../../tensor.js';
+import { Names } from './names.js';
 import {
   type AttributeProto,
   AttributeType,
@@ -65,15 +66,15 @@ class Writer {
   readonly #nodes: NodeProto[] = [];
   readonly #initializers: TensorProto[] = [];
   readonly #initializerNames = new Map<Tensor, string>();
-  readonly #valueNames: Set<string>;
-  readonly #nodeNames = new Set<string>();
+  readonly #valueNames = new Names();
+  readonly #nodeNames = new Names();
   readonly #opset: number;
 
   constructor(graph: Graph) {
     this.#graph = graph;
     this.#opset = graph.nodes.reduce((opset, node) => Math.max(opset, opsetOf(node)), OLDEST_OPSET);
-    this.#valueNames = new Set([...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])]);
-    for (const { output } of graph.nodes) this.#valueNames.add(output);
+    const names = [...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])];
+    for (const name of [...names, ...graph.nodes.map(({ output }) => output)]) this.#valueNames.add(name);
   }
 
   model(): ModelProto {
@@ -343,7 +344,7 @@ class Writer {
       at: 0,
       input,
       output: [output],
-      name: unique(this.#nodeNames, output === node.output && node.path !== '' ? node.path : output),
+      name: this.#nodeNames.derive(output === node.output && node.path !== '' ? node.path : output),
       opType,
       attribute,
       domain: '',
@@ -355,7 +356,7 @@ class Writer {
   #parameter(node: Node, role: string, tensor: Tensor): string {
     let name = this.#initializerNames.get(tensor);
     if (name === undefined) {
-      name = unique(this.#valueNames, `${node.path || node.output}.${role}`);
+      name = this.#valueNames.derive(`${node.path || node.output}.${role}`);
       this.#initializers.push(floatTensor(name, tensor));
       this.#initializerNames.set(tensor, name);
     }
@@ -373,7 +374,7 @@ class Writer {
   }
 
   #derive(node: Node, suffix: string): string {
-    return unique(this.#valueNames, `${node.output}.${suffix}`);
+    return this.#valueNames.derive(`${node.output}.${suffix}`);
   }
 }
 
@@ -416,13 +417,6 @@ function unaryAttributes({ op, alpha, beta }: UnaryNode): AttributeProto[] {
   if (alpha !== undefined) attributes.push(float('alpha', alpha));
   if (beta !== undefined && op === 'hardSigmoid') attributes.push(float('beta', beta));
   return attributes;
-}
-
-function unique(names: Set<string>, base: string): string {
-  let name = base;
-  for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
-  names.add(name);
-  return name;
 }
 
 function constantTensor(size: number, value: number): Tensor {
