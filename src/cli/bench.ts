@@ -17,7 +17,7 @@ import { writeWhole } from './files.js';
 import { inputShapes, parseShapes, readGraphFile } from './model.js';
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
-import { formatTable, plural, showDims, significant } from './table.js';
+import { formatTable, milliseconds, plural, showDims } from './table.js';
 import { paint, printable, type Terminal } from './terminal.js';
 
 const RUNS = 30;
@@ -132,9 +132,9 @@ async function measure(
 function timeOf(session: InferenceSession, feeds: Readonly<Record<string, Tensor>>): number {
   const start = performance.now();
   const outputs = session.runSync(feeds);
-  const milliseconds = performance.now() - start;
+  const time = performance.now() - start;
   for (const tensor of Object.values(outputs)) tensor.dispose();
-  return milliseconds;
+  return time;
 }
 
 function summarise(times: readonly number[]): Timing {
@@ -173,10 +173,10 @@ function report(
     profile: profile.map(({ path: name, ...step }) => ({ name: name || step.output, ...step })),
   });
   const { terminal } = output;
-  const row = (title: string, { milliseconds, quartiles }: Timing): string[] => [
+  const row = (title: string, { milliseconds: median, quartiles }: Timing): string[] => [
     title,
-    `${significant(milliseconds)} ms`,
-    `${significant(quartiles[0])} to ${significant(quartiles[1])}`,
+    `${milliseconds(median)} ms`,
+    quartiles.map(milliseconds).join(' to '),
   ];
   const shapes = inputs.map(({ name, dims: own }) => `${printable(name)} ${showDims(own)}`).join(', ');
   output.lines([
@@ -202,16 +202,16 @@ function report(
 }
 
 function profileTable(profile: readonly StepTime[], terminal: Terminal): string[] {
-  const total = profile.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  const total = profile.reduce((sum, step) => sum + step.milliseconds, 0);
   const multiplyAdds = profile.reduce((sum, step) => sum + step.multiplyAdds, 0);
-  const speed = (products: number, milliseconds: number): string =>
-    products === 0 || milliseconds === 0 ? '' : ((2 * products) / milliseconds / 1e6).toFixed(1);
+  const speed = (products: number, time: number): string =>
+    products === 0 || time === 0 ? '' : ((2 * products) / time / 1e6).toFixed(1);
   return formatTable(
     [
-      { title: 'node', least: 12 },
+      { title: 'node', least: 24 },
       { title: 'op' },
-      { title: 'kernel' },
-      { title: 'output', least: 12 },
+      { title: 'kernel', isOptional: true },
+      { title: 'output', isOptional: true },
       { title: 'ms', align: 'right' },
       { title: 'share', align: 'right' },
       { title: 'GF/s', align: 'right' },

@@ -10,11 +10,14 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
+/** Functions of the library that a message begins with, which tell nothing to who never called them. */
+const READER = /^(readOnnx|readCheckpoint|readSafetensors|decodeImage): /;
+
 /** What happened, for one line. Errors of the system say which file and what is wrong with it, nothing else. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, path } = error as NodeJS.ErrnoException;
-  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message;
+  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message.replace(READER, '');
   const text = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(error.message)?.[1] ?? error.message;
   return path === undefined ? text : `${path}: ${text}`;
 }

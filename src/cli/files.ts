@@ -35,7 +35,8 @@ export async function writeWhole(file: string, bytes: Uint8Array): Promise<void>
     await writeAll(await open(temporary, 'wx', existing?.mode), bytes, true);
     await rename(temporary, target);
   } catch (error) {
-    await rm(temporary, { force: true });
+    // Where it could not even be made, it cannot be removed.
+    await rm(temporary, { force: true }).catch(() => {});
     // Under the name that the user knows.
     throw error instanceof Error && 'code' in error ? Object.assign(error, { path: file }) : error;
   } finally {

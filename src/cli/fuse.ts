@@ -272,10 +272,12 @@ function report(
     `${paint(name, 'cyan', terminal)}  ${fused.lines[0]}`,
     '',
     ...fused.lines.slice(1),
-    '',
-    `Largest difference on random input: ${significant(difference)} ${limit}`,
     ...(isEqual
-      ? [`${paint('Written', 'green', terminal)} ${printable(target)}, ${plural(fused.bytes.length, 'byte')}`]
+      ? [
+          '',
+          `Largest difference on random input: ${significant(difference)} ${limit}`,
+          `${paint('Written', 'green', terminal)} ${printable(target)}, ${plural(fused.bytes.length, 'byte')}`,
+        ]
       : []),
   ]);
   if (isEqual) return;

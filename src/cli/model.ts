@@ -1,7 +1,7 @@
 /** Model files of every kind, and the shapes of what goes into them. */
 import path from 'node:path';
 import { type Graph, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
-import { CommandError, UsageError } from './errors.js';
+import { CommandError, messageOf, UsageError } from './errors.js';
 import { readWhole } from './files.js';
 import { showDims } from './table.js';
 import { printable } from './terminal.js';
@@ -49,7 +49,7 @@ export async function readModelFile(file: string): Promise<GraphFile | Checkpoin
     const metadata = format === 'safetensors' ? readSafetensors(bytes).metadata : {};
     return { kind: format, bytes: bytes.length, state: readCheckpoint(bytes), metadata };
   } catch (error) {
-    throw new CommandError(`${file}: ${(error as Error).message}`);
+    throw new CommandError(`${file}: ${messageOf(error)}`);
   }
 }
 

@@ -92,7 +92,9 @@ export const run: Command = {
       const values = given[key] ?? numbersOf(graph, key) ?? [otherwise];
       if (values.length === 1) return Array(shape.channels).fill(values[0]);
       if (values.length === shape.channels) return values;
-      throw new UsageError(`${key} has ${values.length} numbers, expected one or ${shape.channels}, one per channel`);
+      const message = `has ${values.length} numbers, expected one or ${shape.channels}, one per channel`;
+      if (given[key] !== undefined) throw new UsageError(`--${key} ${message}`);
+      throw new CommandError(`${key} in the model's metadata ${message}; say it with --${key}`);
     };
     const normalisation = { mean: perChannel('mean', 0), std: perChannel('std', 1) };
     const labels = ownLabels ?? labelsOf(graph);
