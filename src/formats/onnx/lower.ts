@@ -63,6 +63,12 @@ export function parameterInputs(model: ModelProto): string[] {
     .map(({ name }) => name);
 }
 
+/** Names of what the graph takes and gives, in the order of the file. */
+export function portNames(model: ModelProto): { inputs: string[]; outputs: string[] } {
+  const graph = graphOf(model);
+  return { inputs: runtimeInputs(graph).map(({ name }) => name), outputs: graph.output.map(({ name }) => name) };
+}
+
 /** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
 export function readerOf(model: ModelProto, input: string): string {
   const node = graphOf(model).node.find((one) => one.input.includes(input));
