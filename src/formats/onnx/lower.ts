@@ -120,6 +120,7 @@ function labelOf({ opType, name, output, domain }: NodeProto): string {
 export class Lowering {
   readonly opset: number;
   readonly #graph: GraphProto;
+  readonly #metadata: ReadonlyMap<string, string>;
   readonly #bound: ReadonlyMap<string, Tensor>;
   readonly #values = new Map<string, Value>();
   readonly #nodes: Node[] = [];
@@ -136,6 +137,7 @@ export class Lowering {
 
   constructor(model: ModelProto, bound: ReadonlyMap<string, Tensor>) {
     this.#graph = graphOf(model);
+    this.#metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]));
     this.#bound = bound;
     this.#outputNames = new Set(this.#graph.output.map(({ name }) => name));
     this.opset = opsetOf(model);
@@ -162,6 +164,7 @@ export class Lowering {
       nodes: this.#nodes,
       constants: this.#constants,
       inputDims,
+      metadata: this.#metadata,
     };
   }
 
