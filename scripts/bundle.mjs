@@ -8,18 +8,21 @@ import { build } from 'esbuild';
 const folder = process.argv[2];
 const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, logLevel: 'warning' };
 
-await build({
-  ...common,
-  entryPoints: { index: 'src/index.ts', worker: 'src/runtime/worker.ts' },
-  outdir: folder,
-  splitting: true,
-  platform: 'neutral',
-  mainFields: ['module', 'main'],
-  sourcemap: 'linked',
-  sourcesContent: true,
-  chunkNames: '[name]-[hash]',
-  loader: { '.wasm': 'base64' },
-});
+// Each on its own: a chunk that both share would be one more file for every page and process to load.
+for (const [name, file] of Object.entries({ index: 'src/index.ts', worker: 'src/runtime/worker.ts' })) {
+  await build({
+    ...common,
+    entryPoints: { [name]: file },
+    outdir: folder,
+    splitting: true,
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    sourcemap: 'linked',
+    sourcesContent: true,
+    chunkNames: '[name]-[hash]',
+    loader: { '.wasm': 'base64' },
+  });
+}
 
 const cli = path.join(folder, 'cli.js');
 await build({

@@ -1,5 +1,6 @@
 /** The worker threads of a runtime, from the main thread's side. */
 import type { Kernels } from './kernels.js';
+import { importNodeModule } from './nodeModule.js';
 import { CONTROL_BYTES, Control, chunkCount, type Job, runChunk } from './protocol.js';
 import type { WorkerSetup } from './worker.js';
 
@@ -137,10 +138,9 @@ function startWebThread(url: URL, setup: WorkerSetup): Thread {
 }
 
 async function startNodeThread(url: URL, setup: WorkerSetup): Promise<Thread> {
-  const name = 'node:worker_threads';
-  const { Worker: ThisWorker } = (await import(/* @vite-ignore */ name)) as {
+  const { Worker: ThisWorker } = await importNodeModule<{
     Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
-  };
+  }>('node:worker_threads');
   // Not the process's own arguments, some of which (--input-type) are not for workers.
   const worker = new ThisWorker(url, { execArgv: [] });
   const ready = settleReady((resolve, reject) => {

@@ -1,5 +1,6 @@
 /** A worker thread: runs chunks of the jobs in shared memory until it is terminated. */
 import type { Kernels } from './kernels.js';
+import { importNodeModule } from './nodeModule.js';
 import { Control, chunkCount, runChunk } from './protocol.js';
 
 /** What the main thread sends once. */
@@ -29,13 +30,12 @@ interface NodePort extends Port {
 }
 
 async function main(): Promise<void> {
-  const node = 'node:worker_threads';
   const isBrowserLike = typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope === 'function';
   if (isBrowserLike) {
     const scope = globalThis as unknown as Port & { onmessage: ((event: { data: WorkerSetup }) => void) | null };
     scope.onmessage = ({ data }) => void start(data, scope);
   } else {
-    const { parentPort } = (await import(node)) as { parentPort: NodePort | null };
+    const { parentPort } = await importNodeModule<{ parentPort: NodePort | null }>('node:worker_threads');
     parentPort?.once('message', (setup: WorkerSetup) => void start(setup, parentPort));
   }
 }

@@ -1,4 +1,5 @@
 /** The bytes of a model from where it lies: a URL, or a file where there are files (Node, Deno, Bun, Electron). */
+import { importNodeModule } from '../runtime/nodeModule.js';
 import type { Progress } from './progress.js';
 
 /** What is used of node:fs and node:fs/promises, whose types a web page's compiler does not have. */
@@ -37,9 +38,7 @@ function hasFiles(): boolean {
 }
 
 async function readFile(path: string | URL, progress: Progress): Promise<Uint8Array> {
-  // A name that bundlers do not follow.
-  const name = 'node:fs';
-  const fs = (await import(/* @vite-ignore */ name)) as FileSystem;
+  const fs = await importNodeModule<FileSystem>('node:fs');
   const { size } = await fs.promises.stat(path);
   const options = progress.signal === undefined ? {} : { signal: progress.signal };
   return collect(fs.createReadStream(path, options), size, progress);
