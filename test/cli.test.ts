@@ -295,6 +295,8 @@ test('inspect --shape takes another batch; open sizes have to be said', () => {
     }
     refusesSilently(['inspect', open, '--shape', '1x3x99999x99999'], 1, 'values');
     refusesSilently(['inspect', open, '--shape', '1x4x32x32'], 1, '4');
+    const huge = writeOnnx({ ...graphOf(SMALL), inputDims: new Map([['input', [1, 3, 2 ** 20, 2 ** 20]]]) });
+    for (const command of ['inspect', 'bench']) refusesSilently([command, file('huge.onnx', huge)], 1, '--shape');
   });
 });
 
@@ -476,6 +478,11 @@ test('fuse replaces a file, itself too, through a link; what cannot be written s
     refusesSilently(['fuse', SMALL, '-o', file('folder.onnx')], 1, 'folder.onnx', 'directory');
     refusesSilently(['fuse', SMALL, '-o', file('no/such/out.onnx')], 1, 'out.onnx', 'no such file');
     refusesSilently(['fuse', SMALL, '-o', file('model.onnx/out.onnx')], 1, 'model.onnx/out.onnx', 'not a directory');
+    if (spawnSync('mkfifo', [file('pipe.onnx')]).status === 0) {
+      refusesSilently(['fuse', SMALL, '-o', file('pipe.onnx')], 1, 'pipe.onnx');
+      refusesSilently(['inspect', file('pipe.onnx')], 1, 'pipe.onnx');
+      rmSync(file('pipe.onnx'));
+    }
     if (existsSync('/dev/full')) {
       symlinkSync('/dev/full', file('full.onnx'));
       refusesSilently(['fuse', SMALL, '-o', file('full.onnx')], 1, 'no space');

@@ -16,19 +16,21 @@ export async function readWhole(file: string): Promise<Uint8Array> {
   if (file === '-') return readStandardInput();
   const status = await stat(file);
   if (status.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file`);
-  if (!status.isFile() && !status.isFIFO()) throw new CommandError(`${file}: is neither a file nor a pipe`);
+  // A pipe or a terminal may never end, and one that waits to be opened cannot be interrupted.
+  if (!status.isFile()) throw new CommandError(`${file}: is no regular file; - reads standard input`);
   return readFile(file);
 }
 
 /**
- * Writes beside `file` and renames, so that a failure leaves what was there, and nothing half-written. What exists and
- * is no regular file, such as a device, is written to as it is.
+ * Writes beside `file` and renames, so that a failure leaves what was there, and nothing half-written. A device is written
+ * to as it is.
  */
 export async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
   const target = await realpath(file).catch(() => file);
   const existing = await stat(target).catch(() => undefined);
   if (existing?.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file to write`);
-  if (existing !== undefined && !existing.isFile()) return writeAll(await open(target, 'w'), bytes, false);
+  if (existing?.isCharacterDevice()) return writeAll(await open(target, 'w'), bytes, false);
+  if (existing !== undefined && !existing.isFile()) throw new CommandError(`${file}: is no regular file`);
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   unfinished = temporary;
   try {

@@ -19,8 +19,10 @@ export interface CheckpointFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Values of one input; more do not fit into a runtime's memory beside anything else. */
-const MOST_VALUES = 2 ** 28;
+/** Values of an input that a file may declare: a hundred photos as networks take them. */
+const MOST_DECLARED = 2 ** 24;
+/** Values of one input that may be asked for; more do not fit into a runtime's memory beside anything else. */
+const MOST_ASKED = 2 ** 28;
 const DIMS = /^\d+(x\d+)*$/i;
 
 /** What a name says about a file's format; undefined where it says nothing. */
@@ -101,9 +103,10 @@ export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly nu
       );
     }
     const size = (dims as number[]).reduce((product, dim) => product * dim, 1);
-    if (!(size >= 1 && size <= MOST_VALUES)) {
+    const most = asked.has(name) ? MOST_ASKED : MOST_DECLARED;
+    if (!(size >= 1 && size <= most)) {
       throw new CommandError(
-        printable(`input ${name} has dims ${showDims(dims)}, expected 1 to ${MOST_VALUES} values`),
+        printable(`input ${name} has dims ${showDims(dims)}, expected 1 to ${most} values; --shape takes others`),
       );
     }
     return dims as number[];
