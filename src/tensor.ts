@@ -142,11 +142,21 @@ export function residentPtr(tensor: Tensor, runtime: Runtime, layout: Layout): n
   return residence.layout === layout || layoutsCoincide(tensor.dims) ? residence.ptr : undefined;
 }
 
-/** The same values resident in the runtime in that layout: the tensor itself, or a new one. @throws OutOfMemoryError */
-export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout): Tensor {
+/** Memory of a runtime in which nothing is at the moment. */
+export interface Spare {
+  readonly ptr: number;
+  readonly bytes: number;
+}
+
+/**
+ * The same values resident in the runtime in that layout: the tensor itself, or a new one.
+ * @param spare to be used on the way, where it is large enough
+ * @throws OutOfMemoryError
+ */
+export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout, spare?: Spare): Tensor {
   if (residentPtr(tensor, runtime, layout) !== undefined) return tensor;
   const residence = Tensor.residenceOf(tensor);
-  if (residence?.runtime !== runtime) return copyIn(runtime, tensor.data, tensor.dims, layout);
+  if (residence?.runtime !== runtime) return copyIn(runtime, tensor.data, tensor.dims, layout, spare);
   const converted = allocateTensor(runtime, tensor.dims, layout);
   convert(runtime, residence.ptr, residentPtr(converted, runtime, layout)!, tensor.dims, layout);
   return converted;
@@ -196,21 +206,28 @@ export function format(dims: readonly number[]): string {
   return `[${dims.join(', ')}]`;
 }
 
-function copyIn(runtime: Runtime, data: Float32Array, dims: readonly number[], layout: Layout): Tensor {
+function copyIn(
+  runtime: Runtime,
+  data: Float32Array,
+  dims: readonly number[],
+  layout: Layout,
+  spare: Spare = { ptr: 0, bytes: 0 },
+): Tensor {
   const { heap } = runtime;
   if (layout === 'planar' || layoutsCoincide(dims)) {
     const tensor = allocateTensor(runtime, dims, layout);
     heap.floats(Tensor.residenceOf(tensor)!.ptr, data.length).set(data);
     return tensor;
   }
-  const staging = heap.allocate(data.byteLength);
+  const staging = data.byteLength <= spare.bytes ? undefined : heap.allocate(data.byteLength);
+  const { ptr } = staging ?? spare;
   try {
     const tensor = allocateTensor(runtime, dims, layout);
-    heap.floats(staging.ptr, data.length).set(data);
-    convert(runtime, staging.ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
+    heap.floats(ptr, data.length).set(data);
+    convert(runtime, ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
     return tensor;
   } finally {
-    staging.free();
+    staging?.free();
   }
 }
 

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import {
   ACBlock,
   Add,
+  BatchNorm2d,
   Conv2d,
   createRuntime,
   Flatten,
@@ -237,6 +238,36 @@ test('a layer: its function as it was then, whatever becomes of it', () =>
     }
     net.dispose();
     expected.dispose();
+  }));
+
+test("weights packed from JavaScript's memory are those packed from the runtime's", () =>
+  withRuntime('baseline', async (runtime) => {
+    const cases = [
+      ['gemm', 20, 200, 1],
+      ['gemm', 60, 129, 3],
+      ['gemmDouble', 5, 200, 1],
+      ['gemmDouble', 6, 129, 3],
+      ['winograd4x3', 5, 3, 1],
+      ['winograd4x3', 6, 200, 1],
+      ['winograd2x3', 6, 200, 1],
+      ['depthwise', 70, 70, 70],
+    ] as const;
+    for (const [algorithm, inChannels, outChannels, groups] of cases) {
+      const options = { inChannels, outChannels, kernelSize: 3, padding: 1, groups, algorithm };
+      const layers = {
+        conv: new Conv2d(runtime, { ...options, bias: false }),
+        norm: new BatchNorm2d(runtime, { numFeatures: outChannels }),
+      };
+      const net = new Sequential(runtime, layers);
+      const x = toTensor(randomNd(random, [2, inChannels, 7, 9]));
+      net.forward(x).dispose();
+      const expected = net.eval().forward(x);
+      const session = await InferenceSession.create(net, { reparameterize: false });
+      const name = `${algorithm} ${inChannels} to ${outChannels} in ${groups} groups`;
+      assert.ok(sameBits(session.runSync({ input: x }).output!.data, expected.data), name);
+      await session.release();
+      for (const thing of [expected, net]) thing.dispose();
+    }
   }));
 
 test('a layer in training mode is refused', () =>

@@ -5,7 +5,7 @@
 import type { Graph } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allocateTensor, bytesOf, inLayout, type Layout, residentPtr, type Tensor } from '../tensor.js';
+import { allocateTensor, bytesOf, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
 import { type Lifetime, placeInArena } from './arena.js';
 import { isMove, type Lowered, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';
@@ -37,6 +37,8 @@ export class Plan {
   readonly #infos: readonly StepInfo[];
   readonly #inputs: readonly Port[];
   readonly #outputs: readonly Port[];
+  /** Nothing is in it between runs. */
+  #arena: Spare = { ptr: 0, bytes: 0 };
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
 
@@ -49,10 +51,6 @@ export class Plan {
     this.#runtime = runtime;
     const lowered = lower(graph, shapes);
     const slots = assignSlots(lowered);
-    this.#addresses = this.#placeSlots(lowered, slots);
-    for (const { name, buffer, layout } of lowered.constants) {
-      this.#addresses[slots[buffer]!] = resources.constant(name, layout);
-    }
     const port = ({ buffer, layout }: Place, dims: Dims): Port => {
       return { slot: slots[buffer]!, layout, dims, bytes: bytesOf(dims, layout) };
     };
@@ -63,6 +61,11 @@ export class Plan {
       return isMove(node) ? move(node, contexts[i]!) : makeStep(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
+    // The arena comes last: while weights are packed, copies of them are about.
+    this.#addresses = this.#placeSlots(lowered, slots);
+    for (const { name, buffer, layout } of lowered.constants) {
+      this.#addresses[slots[buffer]!] = resources.constant(name, layout);
+    }
   }
 
   /** Whether the plan is for inputs of these shapes. */
@@ -89,7 +92,7 @@ export class Plan {
     const resident: Tensor[] = [];
     for (let i = 0; i < inputs.length; i++) {
       const { slot, layout } = this.#inputs[i]!;
-      resident.push(inLayout(inputs[i]!, runtime, layout));
+      resident.push(inLayout(inputs[i]!, runtime, layout, this.#arena));
       at[slot] = residentPtr(resident[i]!, runtime, layout)!;
     }
     for (let i = 0; i < outputs.length; i++) {
@@ -184,6 +187,7 @@ export class Plan {
     const addresses = new Array<number>(buffers.length).fill(0);
     if (bytes > 0) {
       const arenaPtr = this.#allocate(bytes);
+      this.#arena = { ptr: arenaPtr, bytes };
       [...lifetimes.keys()].forEach((slot, i) => {
         addresses[slot] = arenaPtr + offsets[i]!;
       });

@@ -5,8 +5,11 @@
 import type { Conv2dNode, LinearNode, Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { residentPtr, type Tensor } from '../tensor.js';
+import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
+
+/** Output channels that Winograd's packed weights hold together, as in assembly/conv/winograd.ts; they are whole panels. */
+const GROUP_CHANNELS = 64;
 
 /** A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. */
 export interface PackedWeights {
@@ -21,16 +24,16 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const { weight } = node;
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const norm = node.op === 'conv2d' ? node.norm : undefined;
-  const channels = weight.dims[0]!;
+  const [channels, inPerGroup] = weight.dims as [number, number];
+  const shape = { outChannels: channels, inPerGroup, taps: weight.size / channels / inPerGroup, groups };
   // A depthwise convolution's channels are packed as one group.
   const packedGroups = algorithm === 'depthwise' ? 1 : groups;
   const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
-  const weightsBytes = packedDepth(weight, algorithm) * biasBytes;
+  const weightsBytes = packedDepth(shape, algorithm) * biasBytes;
   const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = norm && foldNorm(runtime, norm, channels, stage);
-    const sourcePtr = stage.parameter(weight);
     const bias = folded ? normedBias(stage, folded, node.bias, channels) : node.bias?.data;
     const packed = allocatePacked(runtime, weightsBytes, biasBytes, plainBytes);
     const view =
@@ -38,7 +41,7 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
         ? runtime.heap.doubles(packed.biasPtr, biasCount)
         : runtime.heap.floats(packed.biasPtr, biasCount);
     writeBias(view, bias, packedGroups);
-    packInto(runtime, algorithm, weight, groups, sourcePtr, folded?.scalePtr ?? 0, packed.weightsPtr);
+    packInto(runtime, algorithm, weight, shape, folded?.scalePtr ?? 0, packed.weightsPtr);
     return packed;
   });
 }
@@ -68,14 +71,12 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
       for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
       setKernels(kernels, node, part, scale, at * lanes, depth);
     });
-    const sourcePtr = stage.floats(kernels);
-    const { m, r } = winogradScheme(algorithm)!;
+    const shape = { outChannels, inPerGroup: depth, taps: height * width, groups: 1 };
     const biasCount = roundUp(outChannels, 4);
     const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
-    const packed = allocatePacked(runtime, (m + r - 1) ** 2 * depth * biasCount * 4, biasCount * 4, plainBytes);
+    const packed = allocatePacked(runtime, packedDepth(shape, algorithm) * biasCount * 4, biasCount * 4, plainBytes);
     writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
-    const { kernels: wasm, scratchPtr } = runtime;
-    wasm.packWinogradWeights(sourcePtr, 0, packed.weightsPtr, outChannels, depth, r, m + r - 1, scratchPtr);
+    packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed.weightsPtr);
     return packed;
   });
 }
@@ -107,35 +108,82 @@ function setKernels(
   }
 }
 
-/** Packed values per output channel. */
-function packedDepth(weight: Tensor, algorithm: Algorithm): number {
-  const scheme = winogradScheme(algorithm);
-  const [outChannels, inPerGroup] = weight.dims as [number, number];
-  if (scheme === undefined) return weight.size / outChannels;
-  return (scheme.m + scheme.r - 1) ** 2 * roundUp(inPerGroup, 4);
+/** Of weights [outChannels][inPerGroup][taps]. */
+interface FilterShape {
+  readonly outChannels: number;
+  readonly inPerGroup: number;
+  readonly taps: number;
+  readonly groups: number;
 }
 
+/** Packed values per output channel. */
+function packedDepth({ inPerGroup, taps }: FilterShape, algorithm: Algorithm): number {
+  const scheme = winogradScheme(algorithm);
+  return scheme === undefined ? inPerGroup * taps : (scheme.m + scheme.r - 1) ** 2 * roundUp(inPerGroup, 4);
+}
+
+/** Packs weights; such as are in JavaScript's memory are copied in a piece at a time, not beside what they become. */
 function packInto(
   runtime: Runtime,
   algorithm: Algorithm,
   weight: Tensor,
-  groups: number,
-  sourcePtr: number,
+  shape: FilterShape,
+  scalePtr: number,
+  toPtr: number,
+): void {
+  const resident = residentPtr(weight, runtime, 'planar');
+  if (resident !== undefined) {
+    packPiece(runtime, algorithm, shape, resident, scalePtr, toPtr);
+    return;
+  }
+  const { outChannels } = shape;
+  const rowSize = shape.inPerGroup * shape.taps;
+  const channelBytes = packedDepth(shape, algorithm) * (algorithm === 'gemmDouble' ? 8 : 4);
+  const step = pieceChannels(shape, algorithm);
+  const values = weight.data;
+  withStaging(runtime, (stage) => {
+    const piecePtr = stage.allocate(Math.min(step, outChannels) * rowSize * 4);
+    for (let from = 0; from < outChannels; from += step) {
+      const count = Math.min(step, outChannels - from);
+      const piece = values.subarray(from * rowSize, (from + count) * rowSize);
+      runtime.heap.floats(piecePtr, piece.length).set(piece);
+      const pieceShape = { ...shape, outChannels: count, groups: 1 };
+      const scale = scalePtr === 0 ? 0 : scalePtr + from * 8;
+      packPiece(runtime, algorithm, pieceShape, piecePtr, scale, toPtr + packedChannels(from, shape) * channelBytes);
+    }
+  });
+}
+
+/** Output channels of one group that lie together, and begin on a panel's border, in what is packed. */
+function pieceChannels({ outChannels, groups }: FilterShape, algorithm: Algorithm): number {
+  if (algorithm === 'depthwise') return outChannels;
+  return groups === 1 ? GROUP_CHANNELS : outChannels / groups;
+}
+
+/** Channels before `from`, as each group is padded; a piece is of one group, from its beginning where there are several. */
+function packedChannels(from: number, { outChannels, groups }: FilterShape): number {
+  const perGroup = outChannels / groups;
+  return groups === 1 ? from : (from / perGroup) * roundUp(perGroup, 4);
+}
+
+function packPiece(
+  runtime: Runtime,
+  algorithm: Algorithm,
+  { outChannels, inPerGroup, taps, groups }: FilterShape,
+  fromPtr: number,
   scalePtr: number,
   toPtr: number,
 ): void {
   const { kernels, scratchPtr } = runtime;
-  const [outChannels, inPerGroup] = weight.dims as [number, number];
-  const taps = weight.size / outChannels / inPerGroup;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
     const { m, r } = scheme;
-    kernels.packWinogradWeights(sourcePtr, scalePtr, toPtr, outChannels, inPerGroup, r, m + r - 1, scratchPtr);
+    kernels.packWinogradWeights(fromPtr, scalePtr, toPtr, outChannels, inPerGroup, r, m + r - 1, scratchPtr);
   } else if (algorithm === 'depthwise') {
-    kernels.packDepthwiseWeights(sourcePtr, scalePtr, toPtr, outChannels, taps);
+    kernels.packDepthwiseWeights(fromPtr, scalePtr, toPtr, outChannels, taps);
   } else {
     const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-    pack(sourcePtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, taps);
+    pack(fromPtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, taps);
   }
 }
 
