@@ -16,19 +16,19 @@ const TOLERANCE = 1e-5;
 const SMALL = {
   lenet5bn: { build: acnet.lenet5bn, options: { channels: [3, 4] }, dims: [2, 1, 28, 28] },
   cifarQuick: { build: acnet.cifarQuick, options: { channels: [3, 4, 2] }, dims: [2, 3, 32, 32] },
-  vgg16: { build: acnet.vgg16, options: { channels: [2, 3, 2, 4, 3, 2, 3, 2, 3, 2, 3, 2, 4] }, dims: [2, 3, 32, 32] },
+  vgg16: {
+    build: acnet.vgg16,
+    options: { channels: [2, 3, 2, 4, 3, 2, 3, 2, 3, 2, 3, 2, 4] },
+    dims: [2, 3, 32, 32],
+  },
   resnetCifar: { build: acnet.resnetCifar, options: { channels: [2, 3, 4], blocksPerStage: 2 }, dims: [2, 3, 32, 32] },
   wideResnet: { build: acnet.wideResnet, options: { channels: [2, 3, 4, 5], blocksPerStage: 2 }, dims: [2, 3, 32, 32] },
   densenet: { build: acnet.densenet, options: { channels: [3], blocksPerStage: 2, growth: 2 }, dims: [2, 3, 32, 32] },
-  alexnet: { build: acnet.alexnet, options: { channels: [2, 3, 2, 3, 2], numClasses: 4 }, dims: [1, 3, 224, 224] },
-  {
-    build: acnet.resnet18,
-    options: channels: [2, 3, 4, 5], blocksPerStage: 1, numClasses: 4 ,
-    dims: [1, 3, 64, 64],
-  },
-  {
+  alexnet: { build: acnet.alexnet, options: { channels: [2, 3, 2, 3, 2] }, dims: [1, 3, 224, 224] },
+  resnet18: { build: acnet.resnet18, options: { channels: [2, 3, 4, 5], blocksPerStage: 1 }, dims: [1, 3, 64, 64] },
+  densenet121: {
     build: acnet.densenet121,
-    options: channels: [4], blocksPerStage: 1, growth: 2, numClasses: 3 ,
+    options: { channels: [4], blocksPerStage: 1, growth: 2 },
     dims: [1, 3, 64, 64],
   },
 };
