@@ -1,19 +1,57 @@
-// Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded only when it is used.
+// Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded
+// only when it is used. The command line is a file of its own that imports the library, which so stays what it is; a
+// text beside it has the licences of what is bundled into it.
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { build } from 'esbuild';
 
+const folder = process.argv[2];
+const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, logLevel: 'warning' };
+
 await build({
+  ...common,
   entryPoints: { index: 'src/index.ts', worker: 'src/runtime/worker.ts' },
-  outdir: process.argv[2],
-  bundle: true,
+  outdir: folder,
   splitting: true,
-  format: 'esm',
-  target: 'es2022',
   platform: 'neutral',
   mainFields: ['module', 'main'],
-  minify: true,
   sourcemap: 'linked',
   sourcesContent: true,
   chunkNames: '[name]-[hash]',
   loader: { '.wasm': 'base64' },
-  logLevel: 'warning',
 });
+
+const cli = path.join(folder, 'cli.js');
+await build({
+  ...common,
+  entryPoints: ['src/cli/main.ts'],
+  outfile: cli,
+  platform: 'node',
+  plugins: [libraryBeside()],
+});
+chmodSync(cli, 0o755);
+writeFileSync(path.join(folder, 'cli.LICENSES.txt'), licences());
+
+/** What src/cli imports from the library's index.ts comes from the bundled one. */
+function libraryBeside() {
+  return {
+    name: 'library beside',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: './index.js', external: true }));
+    },
+  };
+}
+
+function licences() {
+  const read = (file) => readFileSync(`node_modules/${file}`, 'utf8').trim();
+  const [notice] = /Copyright 2011[\s\S]*?(?=\s*\*\/)/.exec(read('jpeg-js/lib/decoder.js'));
+  return [
+    'cli.js contains the JPEG decoder of jpeg-js (https://github.com/eugeneware/jpeg-js).',
+    read('jpeg-js/LICENSE'),
+    notice.replace(/^ {3}/gm, ''),
+    // The notice points to it; AssemblyScript is under the same license.
+    read('assemblyscript/LICENSE'),
+  ]
+    .map((text) => `${text}\n`)
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}

@@ -62,5 +62,11 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
-export { InferenceSession, type InferenceSessionOptions, type StepTime } from './session/inferenceSession.js';
+export { InferenceSession } from './session/inferenceSession.js';
+export type { InferenceSessionOptions } from './session/options.js';
+export type { StepTime } from './session/profile.js';
+export type { Phase, ProgressEvent } from './session/progress.js';
+export type { ModelSource } from './session/source.js';
+export { toGraph } from './session/toGraph.js';
+export { type ChromeTrace, type TraceEvent, toChromeTrace } from './session/trace.js';
 export { type StateDict, Tensor } from './tensor.js';

@@ -566,6 +566,7 @@ test('toACNet: other convolutions stay, and so does every other layer', () =>
       [...take(add.forward(image, image))],
       [...image.data].map((value) => value * 2),
     );
+    add.dispose();
   }));
 
 test('toACNet: what the branches take over, and names', () =>

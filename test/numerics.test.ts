@@ -213,6 +213,25 @@ function checkChains(runtime: Runtime): void {
   layer.dispose();
 }
 
+/** Fused into the convolution, and each on its own. */
+function checkBiasAndNorm(runtime: Runtime): void {
+  const random = seededRandom(23);
+  for (const algorithm of ['gemm', 'winograd4x3'] as const) {
+    const layers = [
+      new Conv2d(runtime, { inChannels: 9, outChannels: 6, kernelSize: 3, padding: 1, algorithm }),
+      new BatchNorm2d(runtime, { numFeatures: 6 }).loadStateDict(stateOf(normArrays(randomNorm(random, 6)))),
+    ] as const;
+    const net = new Sequential(runtime, layers).eval();
+    const input = toTensor(randomNd(random, [1, 9, 8, 7]));
+    const between = layers[0].forward(input);
+    const apart = take(layers[1].forward(between));
+    between.dispose();
+    const error = relativeError(take(net.forward(input)), apart);
+    assert.ok(error <= 1e-5, `${algorithm}: ${error}`);
+    net.dispose();
+  }
+}
+
 function checkElementwise(runtime: Runtime): void {
   const values = [NAN, INF, -INF, 0, -0, 1, -1, 3e38, -3e38, 1e-45];
   const input = { data: Float32Array.from(values), dims: [1, 5, 2, 1] };
@@ -305,6 +324,7 @@ for (const simd of await supportedBuilds()) {
   run('NaN and infinity through ReLU, Add, Concat', checkElementwise);
   run('NaN and infinity through pools', checkPools);
   run('NaN and infinity in batch statistics stay in their channel', checkBatchStatistics);
+  run('a BatchNorm behind a convolution with a bias', checkBiasAndNorm);
   run('batch statistics of values far from zero', checkOffset);
 }
 

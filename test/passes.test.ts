@@ -22,6 +22,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runGraph } from './graphOracle.js';
 import { largestMagnitude, type Nd } from './oracle.js';
+import { randomGraph } from './randomGraph.js';
 import {
   largestDifference,
   randomNd,
@@ -187,7 +188,9 @@ function check(graph: Graph, size: readonly [number, number] = [9, 10], batch = 
 
 function feed(graph: Graph, size: readonly [number, number], batch: number): Nd {
   const given = graph.inputDims!.get('x')!;
-  const dims = given.length === 4 ? [batch, given[1] as number, ...size] : [batch, given[1] as number];
+  const first = graph.nodes.find((node): node is Op<'conv2d'> => node.op === 'conv2d');
+  const channels = typeof given[1] === 'number' ? given[1] : first!.weight.dims[1]! * first!.groups;
+  const dims = given.length === 4 ? [batch, channels, ...size] : [batch, channels];
   const known = dims.map((value, axis) => (typeof given[axis] === 'number' ? (given[axis] as number) : value));
   return randomNd(seededRandom(99), known);
 }
@@ -244,6 +247,16 @@ test('an average pooling and the input itself', () => {
   const b = new Builder(3);
   const y = b.sum('x', b.conv('x', { kernel: [5, 5] }), b.avgPool('x', [3, 3], [1, 1, 1, 1]));
   expectOneConv(b.graph([y]), 3, [5, 5]);
+});
+
+test('the input times a constant', () => {
+  for (const op of ['mul', 'sub'] as const) {
+    const b = new Builder(3);
+    const y = b.sum(b.conv('x'), b.binary(op, 'x', b.constant([3, 1, 1])));
+    expectOneConv(b.graph([y], ['N', 'C', 'H', 'W']), 2, [3, 3]);
+    const c = new Builder(3);
+    expectUnmerged(c.graph([c.sum(c.conv('x'), c.binary(op, 'x', c.constant([9, 1])))]));
+  }
 });
 
 test('a pooling that does not count padding divides by a varying number', () => {
@@ -900,7 +913,7 @@ for (const simd of await supportedBuilds()) {
           const expected = runGraph(graph, { x });
           const scale = runGraph(graph, { x }, true);
           for (const each of [graph, reparameterize(graph).graph]) {
-            const session = await InferenceSession.create(each, { runtime });
+            const session = await InferenceSession.create(each, { runtime, reparameterize: false });
             const outputs = session.runSync({ x: toTensor(x) });
             for (const name of graph.outputs) {
               const allowed = 16 * ROUNDING * (graph.nodes.length + 1) * largestMagnitude(scale[name]!.data);
@@ -914,6 +927,27 @@ for (const simd of await supportedBuilds()) {
       );
     }));
 }
+
+test('random graphs of every operation compute what they did', () =>
+  withRuntime('baseline', async (runtime) => {
+    let changed = 0;
+    for (let seed = 0; seed < 200; seed++) {
+      const { graph, inputs, outputs, largest } = randomGraph(seed, 14);
+      const result = reparameterize(graph).graph;
+      if (result !== graph) changed++;
+      const session = await InferenceSession.create(result, { runtime, reparameterize: false });
+      const feeds = Object.entries(inputs).map(([name, array]) => [name, toTensor(array)] as const);
+      const actual = session.runSync(Object.fromEntries(feeds));
+      for (const [name, { data, dims }] of Object.entries(outputs)) {
+        assert.equal([...actual[name]!.dims], [...dims], `seed ${seed}: dims of ${name}`);
+        const difference = largestDifference(actual[name]!.data, data);
+        assert.ok(difference <= 1e-5 * largest, `seed ${seed}: ${name} is off by ${difference}`);
+      }
+      for (const tensor of Object.values(actual)) tensor.dispose();
+      await session.release();
+    }
+    assert.ok(changed > 20, `${changed} graphs changed`);
+  }));
 
 /** The graph that a layer describes itself to. */
 function graphOf(layer: Layer): Graph {
@@ -978,7 +1012,7 @@ for (const [name, { blocks, nodes }] of Object.entries(NETWORKS)) {
       assert.not.ok(ops({ graph }).some((op) => op === 'batchNorm' || op === 'slice' || op === 'identity'));
       const { input, output } = readFixture(`networks/${name}.io.safetensors`).tensors;
       for (const each of [train, graph]) {
-        const session = await InferenceSession.create(each, { runtime });
+        const session = await InferenceSession.create(each, { runtime, reparameterize: false });
         const outputs = session.runSync({ [graph.inputs[0]!]: input! });
         const error = relativeError(take(outputs[graph.outputs[0]!]!), output!.data);
         assert.ok(error <= 1e-5, `error ${error}`);

@@ -1,7 +1,6 @@
 /** Images for a network: decoding of PNG and JPEG files, and the tensor that torchvision's transforms would make. */
-import { FormatError } from '../errors.js';
 import { byteView } from '../formats/file.js';
-import { Tensor } from '../tensor.js';
+import { FormatError, Tensor } from '../index.js';
 import { decodeJpeg, isJpeg } from './jpeg.js';
 import type { Image } from './pixels.js';
 import { decodePng, isPng } from './png.js';
@@ -24,10 +23,9 @@ export interface InputOptions {
  * orientation, and 16 bits become 8.
  *
  * @throws {FormatError} if the file is damaged or of another format
- * @throws {UnsupportedError} if the image has more than 2^24 pixels, is of a rare JPEG process, or is a JPEG and jpeg-js
- *   is not installed
+ * @throws {UnsupportedError} if the image has more than 2^24 pixels or is of a rare JPEG process
  */
-export async function decodeImage(bytes: Uint8Array | ArrayBuffer): Promise<Image> {
+export function decodeImage(bytes: Uint8Array | ArrayBuffer): Image {
   const file = byteView(bytes, 'decodeImage');
   if (isPng(file)) return decodePng(file);
   if (isJpeg(file)) return decodeJpeg(file);

@@ -1,6 +1,5 @@
 /**
- * Reads JPEG images (ITU-T T.81), baseline and progressive, through jpeg-js, an optional dependency that is loaded when
- * the first JPEG is read.
+ * Reads JPEG images (ITU-T T.81), baseline and progressive, through the decoder of jpeg-js, which is bundled.
  *
  *     | SOI | segments: | FF, marker | length | data | ... | SOF: size | ... | SOS, entropy-coded data | ... | EOI |
  *
@@ -8,7 +7,8 @@
  * file first, and the decoder may take no more than this frame needs. The number of scans is bounded, as each of them
  * visits all blocks of the image.
  */
-import { FormatError, UnsupportedError } from '../errors.js';
+import decode from 'jpeg-js/lib/decoder.js';
+import { FormatError, UnsupportedError } from '../index.js';
 import { checkPixels, type Image } from './pixels.js';
 
 interface Frame {
@@ -32,15 +32,13 @@ export function isJpeg(file: Uint8Array): boolean {
   return file[0] === 0xff && file[1] === START_OF_IMAGE && file[2] === 0xff;
 }
 
-/** @throws {UnsupportedError} if jpeg-js is not installed */
-export async function decodeJpeg(file: Uint8Array): Promise<Image> {
+export function decodeJpeg(file: Uint8Array): Image {
   const { width, height, components, leastBits, at } = findFrame(file);
   checkPixels(width, height, at);
   if (leastBits > 8 * file.length) {
     throw broken(at, `${file.length} bytes cannot hold ${width} x ${height} pixels`);
   }
   checkScans(file);
-  const { decode } = await loadDecoder();
   let data: Uint8Array;
   try {
     ({ data } = decode(file, {
@@ -54,16 +52,6 @@ export async function decodeJpeg(file: Uint8Array): Promise<Image> {
   }
   if (data.length !== width * height * 3) throw broken(at, 'the image has another size than its frame');
   return { width, height, ...(components === 1 ? { channels: 1, data: oneOfThree(data) } : { channels: 3, data }) };
-}
-
-async function loadDecoder() {
-  try {
-    // A CommonJS module, whose exports some loaders find only on the default one.
-    const module = await import('jpeg-js');
-    return module.default ?? module;
-  } catch {
-    throw new UnsupportedError('decodeImage: JPEG images need the package jpeg-js: npm install jpeg-js');
-  }
 }
 
 function findFrame(file: Uint8Array): Frame {

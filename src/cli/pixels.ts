@@ -1,5 +1,5 @@
 /** An image in memory, and the bound on the size that a file may claim. */
-import { FormatError, UnsupportedError } from '../errors.js';
+import { FormatError, UnsupportedError } from '../index.js';
 
 export interface Image {
   readonly width: number;

@@ -11,8 +11,8 @@
  * stops where the rows must end.
  */
 import { inflateSync } from 'node:zlib';
-import { FormatError } from '../errors.js';
 import { crc32 } from '../formats/crc32.js';
+import { FormatError } from '../index.js';
 import { checkPixels, type Image } from './pixels.js';
 
 interface Header {

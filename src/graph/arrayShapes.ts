@@ -210,8 +210,9 @@ function paddedAxis(node: PadNode, input: Dims, axis: number, size: number, befo
   const inStart = Math.max(0, -before);
   const count = Math.max(0, Math.min(size, size + after) - inStart);
   const outSize = size + before + after;
-  const least = node.mode === 'constant' ? 0 : node.mode === 'reflect' ? Math.max(before, after, 0) + 1 : 1;
-  if (outSize < 1 || count < least) {
+  const isPadded = before > 0 || after > 0;
+  const least = !isPadded || node.mode === 'constant' ? 0 : node.mode === 'reflect' ? Math.max(before, after) + 1 : 1;
+  if (outSize < 0 || count < least) {
     throw new RangeError(
       `${title(node)}: pads ${before} and ${after} do not fit axis ${axis} of size ${size} in mode '${node.mode}' ` +
         `(dims ${format(input)})`,

@@ -19,6 +19,8 @@ export interface Graph {
   readonly constants?: ReadonlyMap<string, Tensor>;
   /** What is known of the shapes of inputs: a name where an axis may have any size. */
   readonly inputDims?: ReadonlyMap<string, readonly (number | string)[]>;
+  /** What a file says about itself, such as the names of its classes; it changes nothing of what is computed. */
+  readonly metadata?: ReadonlyMap<string, string>;
 }
 
 interface NodeBase {

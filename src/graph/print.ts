@@ -157,7 +157,7 @@ function countParameters(node: Node): number {
 }
 
 /** Of convolutions and matrix products, which is what networks spend their time on. */
-function countMultiplyAdds(node: Node, dims: readonly number[], input: readonly number[] | undefined): number {
+export function countMultiplyAdds(node: Node, dims: readonly number[], input: readonly number[] | undefined): number {
   const size = dims.reduce((product, dim) => product * dim, 1);
   switch (node.op) {
     case 'conv2d':

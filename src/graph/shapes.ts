@@ -195,7 +195,24 @@ function expectResidual(node: Node, residual: Dims | undefined, output: Dims): v
   }
 }
 
+/** What only moves values about has nothing to do where there are none; what computes refuses. */
 function checkSize(node: Node, argument: string, dims: Dims): void {
-  if (sizeOf(dims) === 0) fail(node, argument, dims, 'dims of at least 1');
+  if (sizeOf(dims) === 0 && !movesOnly(node)) fail(node, argument, dims, 'dims of at least 1');
   if (dims.length > MOST_DIMS) fail(node, argument, dims, `at most ${MOST_DIMS} dims`);
+}
+
+function movesOnly({ op }: Node): boolean {
+  switch (op) {
+    case 'identity':
+    case 'reshape':
+    case 'squeeze':
+    case 'unsqueeze':
+    case 'transpose':
+    case 'slice':
+    case 'pad':
+    case 'concat':
+      return true;
+    default:
+      return false;
+  }
 }

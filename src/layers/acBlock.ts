@@ -26,7 +26,7 @@ import {
   show,
   wholeNumber,
 } from './options.js';
-import { type ParameterSpec, Parameters, uniformByFanIn } from './parameters.js';
+import { type ParameterSpec, Parameters } from './parameters.js';
 
 export interface ACBlockOptions extends Omit<Conv2dOptions, 'bias'>, NormOptions {
   /** Lengths of the K x 1 and the 1 x K kernel; default: the kernel's height and width. */
@@ -271,14 +271,14 @@ function trainSpecs({ branches, outChannels, inPerGroup, norm }: Settings): Para
     {
       name: `${name}_conv.weight`,
       dims: [outChannels, inPerGroup, ...size],
-      initial: uniformByFanIn(inPerGroup * sizeOf(size)),
+      initial: { fanIn: inPerGroup * sizeOf(size) },
     },
     ...normSpecs(`${name}_bn.`, outChannels, norm.affine),
   ]);
 }
 
 function deploySpecs({ outChannels, inPerGroup, window }: Settings): ParameterSpec[] {
-  const initial = uniformByFanIn(inPerGroup * sizeOf(window.kernel));
+  const initial = { fanIn: inPerGroup * sizeOf(window.kernel) };
   return [
     { name: 'fused_conv.weight', dims: [outChannels, inPerGroup, ...window.kernel], initial },
     { name: 'fused_conv.bias', dims: [outChannels], initial },

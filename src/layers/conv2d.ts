@@ -13,7 +13,6 @@ import {
   type Size,
   wholeNumber,
 } from './options.js';
-import { uniformByFanIn } from './parameters.js';
 
 export interface Conv2dOptions {
   inChannels: number;
@@ -72,7 +71,7 @@ export class Conv2d extends Layer {
     const mode = paddingMode(owner, options.paddingMode ?? 'zeros');
     const algorithm = checkAlgorithm(owner, options.algorithm);
     const dims = [outChannels, inChannels / groups, ...window.kernel];
-    const initial = uniformByFanIn(dims[1]! * window.kernel[0] * window.kernel[1]);
+    const initial = { fanIn: dims[1]! * window.kernel[0] * window.kernel[1] };
     const hasBias = flag(owner, 'bias', options.bias ?? true);
     const specs = [
       { name: 'weight', dims, initial },

@@ -3,7 +3,6 @@ import type { GraphBuilder } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
 import { checkNames, flag, wholeNumber } from './options.js';
-import { uniformByFanIn } from './parameters.js';
 
 export interface LinearOptions {
   inFeatures: number;
@@ -20,7 +19,7 @@ export class Linear extends Layer {
     checkNames(owner, options, ['inFeatures', 'outFeatures', 'bias']);
     const inFeatures = wholeNumber(owner, 'inFeatures', options.inFeatures, 1);
     const outFeatures = wholeNumber(owner, 'outFeatures', options.outFeatures, 1);
-    const initial = uniformByFanIn(inFeatures);
+    const initial = { fanIn: inFeatures };
     const hasBias = flag(owner, 'bias', options.bias ?? true);
     const specs = [
       { name: 'weight', dims: [outFeatures, inFeatures], initial },

@@ -9,8 +9,11 @@ import { residentTensor, sizeOf, type Tensor } from '../tensor.js';
 export interface ParameterSpec {
   readonly name: string;
   readonly dims: readonly number[];
-  /** Value to start with, or what writes the values. */
-  readonly initial: number | ((values: Float32Array) => void);
+  /**
+   * Value to start with, or the inputs that an output sums up: PyTorch's default for convolutions and linear layers,
+   * random in +-1 / sqrt(fanIn). By a kernel, since Math.random takes over a second for the weights of AlexNet.
+   */
+  readonly initial: number | { readonly fanIn: number };
 }
 
 export class Parameters {
@@ -24,9 +27,8 @@ export class Parameters {
     let ptr = this.#allocation.ptr;
     for (const { name, dims, initial } of specs) {
       const size = sizeOf(dims);
-      const values = runtime.heap.floats(ptr, size);
-      if (typeof initial === 'number') values.fill(initial);
-      else initial(values);
+      if (typeof initial === 'number') runtime.heap.floats(ptr, size).fill(initial);
+      else runtime.kernels.fillUniform(ptr, size, 1 + Math.random() * (2 ** 32 - 2), 1 / Math.sqrt(initial.fanIn));
       this.#tensors.set(name, residentTensor(runtime, this.#allocation, dims, 'planar', ptr));
       ptr += size * 4;
     }
@@ -49,21 +51,4 @@ export class Parameters {
     this.#allocation?.free();
     this.#tensors.clear();
   }
-}
-
-/**
- * PyTorch's default for convolutions and linear layers: uniform in +-1 / sqrt(fanIn). A xorshift generator (Marsaglia,
- * 2003) from a random seed, since Math.random takes eight times as long: over a second for the weights of AlexNet.
- */
-export function uniformByFanIn(fanIn: number): (values: Float32Array) => void {
-  const scale = 1 / Math.sqrt(fanIn) / 2 ** 31;
-  return (values) => {
-    let state = (Math.random() * 2 ** 32) | 1;
-    for (let i = 0; i < values.length; i++) {
-      state ^= state << 13;
-      state ^= state >>> 17;
-      state ^= state << 5;
-      values[i] = state * scale;
-    }
-  };
 }

@@ -1,7 +1,7 @@
 /**
  * Linear branches: what gives each output position a weighted sum of values around it. All of them are convolutions:
  *
- *   BatchNorm alone   1 x 1, the scale of its channel on the diagonal, a bias
+ *   BatchNorm alone   1 x 1, the scale of its channel on the diagonal, a bias; so are factors for channels
  *   identity          1 x 1, ones on the diagonal
  *   average pooling   1 / (h w) everywhere, each channel for itself
  *
@@ -37,9 +37,9 @@ export interface Branch {
   readonly shape: Shape;
   /** The node, where it is a convolution. */
   readonly conv: Conv2dNode | undefined;
-  /** Weight of output channel o, input channel c of its group, tap (y, x). */
-  readonly weightAt: (o: number, c: number, y: number, x: number) => number;
-  readonly biasAt: ((o: number) => number) | undefined;
+  /** [outChannels, inChannels / groups, height, width]. A pooling may say that it has more than there is memory for. */
+  readonly weights: () => Float32Array | Float64Array;
+  readonly bias: Float32Array | Float64Array | undefined;
 }
 
 export function convShape({ weight, groups, window, paddingMode }: Conv2dNode): Shape {
@@ -126,11 +126,11 @@ export function addUp(
   const sums = new Float64Array(outChannels);
   for (const branch of branches) {
     addWeights(branch, shape, weights);
-    if (branch.biasAt === undefined) continue;
-    for (let o = 0; o < outChannels; o++) sums[o]! += branch.count * branch.biasAt(o);
+    if (branch.bias === undefined) continue;
+    for (let o = 0; o < outChannels; o++) sums[o]! += branch.count * branch.bias[o]!;
   }
   const weight = values.round(weights, [outChannels, inChannels / groups, ...window.kernel]);
-  const bias = branches.some(({ biasAt }) => biasAt !== undefined) ? values.round(sums, [outChannels]) : null;
+  const bias = branches.some((branch) => branch.bias !== undefined) ? values.round(sums, [outChannels]) : null;
   if (weight === undefined || bias === undefined) return undefined;
   const main = mainConvolution(branches);
   return {
@@ -160,23 +160,23 @@ function isSamePair(a: Pair, b: Pair): boolean {
   return a[0] === b[0] && a[1] === b[1];
 }
 
-function addWeights({ shape: from, count, weightAt }: Branch, to: Shape, weights: Float64Array): void {
+function addWeights({ shape: from, count, weights }: Branch, to: Shape, sums: Float64Array): void {
+  const values = weights();
   const [height, width] = from.window.kernel;
+  const [fullHeight, fullWidth] = to.window.kernel;
   const rows = tapPlaces(from.window, to.window, 0);
   const columns = tapPlaces(from.window, to.window, 1);
   const inPerGroup = from.inChannels / from.groups;
   const depth = to.inChannels / to.groups;
-  for (let o = 0; o < from.outChannels; o++) {
+  for (let o = 0, i = 0; o < from.outChannels; o++) {
     // First input channel of the output channel's group, seen from the first one of its group in the sum.
     const first = Math.floor((o * from.groups) / from.outChannels) * inPerGroup;
     const firstInSum = Math.floor((o * to.groups) / to.outChannels) * depth;
     for (let c = 0; c < inPerGroup; c++) {
       const plane = o * depth + first - firstInSum + c;
       for (let y = 0; y < height; y++) {
-        const row = plane * to.window.kernel[0] + rows[y]!;
-        for (let x = 0; x < width; x++) {
-          weights[row * to.window.kernel[1] + columns[x]!]! += count * weightAt(o, c, y, x);
-        }
+        const row = (plane * fullHeight + rows[y]!) * fullWidth;
+        for (let x = 0; x < width; x++, i++) sums[row + columns[x]!]! += count * values[i]!;
       }
     }
   }

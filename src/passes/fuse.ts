@@ -47,7 +47,7 @@ function applyRule(graph: Graph, rule: Rule): Graph {
 
 const absorbBatchNorm: Rule = (producer, consumer) => {
   if (producer.op !== 'conv2d' || consumer.op !== 'batchNorm' || consumer.momentum !== undefined) return undefined;
-  if (producer.norm !== undefined || producer.bias !== undefined || !isOpen(producer)) return undefined;
+  if (producer.norm !== undefined || !isOpen(producer)) return undefined;
   const inputs = [producer.inputs[0]!, ...consumer.inputs.slice(1)];
   return {
     ...producer,

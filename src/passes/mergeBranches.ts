@@ -10,15 +10,15 @@
  * 1 x 3 alone (6 taps) do not become 3 x 3 (9 taps), and a depthwise kernel does not become a dense one.
  */
 import { type BinaryNode, countUses, type Graph, type Node, type PoolNode } from '../graph/graph.js';
-import { normAffine } from './affine.js';
+import { affineStep } from './affine.js';
 import { addUp, type Branch, convShape, diagonalShape, join, ONE_TAP, type Shape } from './branches.js';
-import { knownDims } from './knownDims.js';
+import { knownDims, type Layout } from './knownDims.js';
 import { type ExactValues, type MergeLog, type Pass, type PassContext, producers } from './pass.js';
 
 type Dims = readonly number[];
 
 /** Clusters of one input that are looked at; a file may have any number of branches that do not fit each other. */
-const MOST_CLUSTERS = 64;
+const MOST_CLUSTERS = 16;
 
 /** An addition with those that it adds up in turn, flattened. */
 interface Sum {
@@ -46,6 +46,7 @@ interface Item {
 
 /** What the pass knows of the graph. */
 interface Knowledge {
+  readonly graph: Graph;
   readonly producer: ReadonlyMap<string, Node>;
   readonly uses: ReadonlyMap<string, number>;
   /** A name that no value has. */
@@ -84,7 +85,7 @@ function know(graph: Graph): Knowledge {
     // The batch, which may be unknown, is that of their common input.
     return one?.length === 4 && one.every((size, axis) => axis === 0 || (size > 0 && size === other?.[axis]));
   };
-  return { producer, uses: countUses(graph), newName, haveSameDims };
+  return { graph, producer, uses: countUses(graph), newName, haveSameDims };
 }
 
 function findSums(graph: Graph, { producer, uses }: Knowledge): Sum[] {
@@ -204,7 +205,8 @@ function countBranches(cluster: readonly Branch[], merges: MergeLog): number {
 }
 
 /** The terms that are linear branches, each once. */
-function findBranches({ terms }: Sum, { producer, uses }: Knowledge, values: ExactValues): Branch[] {
+function findBranches({ terms }: Sum, knowledge: Knowledge, values: ExactValues): Branch[] {
+  const { producer, uses } = knowledge;
   const counts = new Map<string, number>();
   for (const name of terms) counts.set(name, (counts.get(name) ?? 0) + 1);
   const own = [...counts].flatMap(([name, count]) => {
@@ -212,12 +214,15 @@ function findBranches({ terms }: Sum, { producer, uses }: Knowledge, values: Exa
     return node !== undefined && uses.get(name) === count ? [{ name, count, node }] : [];
   });
   const convolutions = own.flatMap(({ node, count }) => convBranch(node, count, values) ?? []);
-  const channels = new Map(convolutions.map(({ input, shape }) => [input, shape.inChannels]));
-  const diagonals = own.flatMap(({ node, count }) => diagonalBranch(node, count, channels, values) ?? []);
+  // What a convolution reads is an image of so many channels.
+  const images = new Map(convolutions.map(({ input, shape }) => [input, { rank: 4, channels: shape.inChannels }]));
+  const diagonals = own.flatMap(
+    ({ node, count }) => affineBranch(node, count, images, knowledge, values) ?? poolBranch(node, count, images) ?? [],
+  );
   const found = new Set([...convolutions, ...diagonals].map(({ output }) => output));
   const identities = [...counts].flatMap(([name, count]) => {
-    const size = channels.get(name);
-    return size === undefined || found.has(name) ? [] : [identityBranch(name, size, count)];
+    const image = images.get(name);
+    return image === undefined || found.has(name) ? [] : [identityBranch(name, image.channels, count)];
   });
   const order = new Map([...counts.keys()].map((name, i) => [name, i]));
   return [...convolutions, ...diagonals, ...identities].sort((a, b) => order.get(a.output)! - order.get(b.output)!);
@@ -226,41 +231,56 @@ function findBranches({ terms }: Sum, { producer, uses }: Knowledge, values: Exa
 function convBranch(node: Node, count: number, values: ExactValues): Branch | undefined {
   if (node.op !== 'conv2d' || node.inputs.length !== 1 || node.relu === true) return undefined;
   if (node.norm !== undefined || node.parallel !== undefined) return undefined;
-  const [, depth, height, width] = node.weight.dims as [number, number, number, number];
-  const weight = values.of(node.weight);
-  const bias = node.bias && values.of(node.bias);
   return {
     output: node.output,
     input: node.inputs[0]!,
     count,
     shape: convShape(node),
     conv: node,
-    weightAt: (o, c, y, x) => weight[((o * depth + c) * height + y) * width + x]!,
-    biasAt: bias && ((o) => bias[o]!),
+    weights: () => values.of(node.weight),
+    bias: node.bias && values.of(node.bias),
   };
 }
 
-/** A BatchNorm or an average pooling of what a convolution reads too. */
-function diagonalBranch(
+/** A BatchNorm of what a convolution reads too, or a factor or term for each of its channels. */
+function affineBranch(
   node: Node,
   count: number,
-  channelsOf: ReadonlyMap<string, number>,
+  layouts: ReadonlyMap<string, Layout>,
+  { graph }: Knowledge,
   values: ExactValues,
 ): Branch | undefined {
+  const step = affineStep(node, graph, layouts, values);
+  if (step === undefined || step.relu || step.residual.length > 0) return undefined;
+  const { mean, scale, shift } = step.affine;
+  const channels = layouts.get(step.source)?.channels;
+  if (channels === undefined || scale.length !== channels) return undefined;
+  return {
+    output: node.output,
+    input: step.source,
+    count,
+    shape: diagonalShape(channels, ONE_TAP, channels),
+    conv: undefined,
+    weights: () => scale,
+    bias: shift.map((value, c) => value - mean[c]! * scale[c]!),
+  };
+}
+
+/** An average pooling of what a convolution reads too. */
+function poolBranch(node: Node, count: number, layouts: ReadonlyMap<string, Layout>): Branch | undefined {
   const [input] = node.inputs as [string];
-  const channels = channelsOf.get(input);
-  if (channels === undefined || node.inputs.length !== 1) return undefined;
-  const common = { output: node.output, input, count, conv: undefined };
-  if (node.op === 'batchNorm') {
-    if (node.momentum !== undefined || node.relu === true || node.norm.mean.size !== channels) return undefined;
-    const { mean, scale, shift } = normAffine(node.norm, values);
-    const weightAt = (o: number): number => scale[o]!;
-    const biasAt = (o: number): number => shift[o]! - mean[o]! * scale[o]!;
-    return { ...common, shape: diagonalShape(channels, ONE_TAP, channels), weightAt, biasAt };
-  }
-  if (node.op !== 'avgPool2d' || !isLinearPool(node)) return undefined;
-  const share = 1 / (node.window.kernel[0] * node.window.kernel[1]);
-  return { ...common, shape: diagonalShape(channels, node.window, 0), weightAt: () => share, biasAt: undefined };
+  const channels = layouts.get(input)?.channels;
+  if (channels === undefined || node.op !== 'avgPool2d' || !isLinearPool(node)) return undefined;
+  const taps = node.window.kernel[0] * node.window.kernel[1];
+  return {
+    output: node.output,
+    input,
+    count,
+    shape: diagonalShape(channels, node.window, 0),
+    conv: undefined,
+    weights: () => new Float64Array(channels * taps).fill(1 / taps),
+    bias: undefined,
+  };
 }
 
 /** Whether every window is divided by the same number. */
@@ -270,7 +290,8 @@ function isLinearPool({ window, ceilMode, countIncludePad }: PoolNode): boolean 
 
 function identityBranch(name: string, channels: number, count: number): Branch {
   const shape = diagonalShape(channels, ONE_TAP, 0);
-  return { output: name, input: name, count, shape, conv: undefined, weightAt: () => 1, biasAt: undefined };
+  const weights = (): Float64Array => new Float64Array(channels).fill(1);
+  return { output: name, input: name, count, shape, conv: undefined, weights, bias: undefined };
 }
 
 /** Each branch joins the first cluster that it fits; the costliest come first, as the others fit into their windows. */

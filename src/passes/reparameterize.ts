@@ -24,7 +24,7 @@ export interface MergedBranches {
 }
 
 /** What one pass does can let another one do more. Networks settle after two or three rounds. */
-const MOST_ROUNDS = 16;
+const MOST_ROUNDS = 8;
 
 const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAffine, mergeBranches];
 

@@ -43,18 +43,20 @@ export class Executable {
    * @throws RangeError when shapes do not fit, OutOfMemoryError; nothing has changed then
    */
   run(inputs: readonly Tensor[], onStep?: OnStep): Tensor[] {
-    const { heap } = this.#runtime;
-    try {
-      return heap.undoOnError(() => {
-        const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
-        const outputs = plan.run(inputs, onStep);
-        this.#keep(plan);
-        return outputs;
-      });
-    } catch (error) {
-      this.#forgetFreed();
-      throw error;
-    }
+    return this.#undoOnError(() => {
+      const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
+      const outputs = plan.run(inputs, onStep);
+      this.#keep(plan);
+      return outputs;
+    });
+  }
+
+  /**
+   * Packs weights and makes the plan for inputs of these dims, so that the first run need not.
+   * @throws RangeError when shapes do not fit, OutOfMemoryError; nothing has changed then
+   */
+  prepare(inputDims: readonly (readonly number[])[]): void {
+    this.#undoOnError(() => this.#keep(this.#makePlan(inputDims)));
   }
 
   dispose(): void {
@@ -66,6 +68,15 @@ export class Executable {
     this.#plans = [];
     this.#packed.clear();
     this.#constants.clear();
+  }
+
+  #undoOnError<T>(work: () => T): T {
+    try {
+      return this.#runtime.heap.undoOnError(work);
+    } catch (error) {
+      this.#forgetFreed();
+      throw error;
+    }
   }
 
   #makePlan(inputDims: readonly (readonly number[])[]): Plan {

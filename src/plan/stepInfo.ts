@@ -1,7 +1,8 @@
 /** What is to be told of a step: in profiles, for instance. */
 import type { Node } from '../graph/graph.js';
+import { countMultiplyAdds } from '../graph/print.js';
 import { type Algorithm, chooseAlgorithm } from './algorithm.js';
-import type { Move } from './lower.js';
+import { isMove, type Move } from './lower.js';
 import type { StepContext } from './step.js';
 
 export interface StepInfo {
@@ -12,6 +13,8 @@ export interface StepInfo {
   /** Name of the value that the step makes. */
   readonly output: string;
   readonly dims: readonly number[];
+  /** Of convolutions and matrix products as the graph has them, whatever the algorithm makes of them; else 0. */
+  readonly multiplyAdds: number;
   /** Kernels of a convolution or linear layer; of parallel convolutions, those of the first where they run apart. */
   readonly algorithm?: Algorithm;
 }
@@ -22,7 +25,9 @@ export type OnStep = (step: StepInfo, milliseconds: number) => void;
 export function describeStep(node: Node | Move, context: StepContext): StepInfo {
   const { op, output } = node;
   const path = 'path' in node ? node.path : '';
-  const info = { op, path, output, dims: context.dims(output) };
+  const dims = context.dims(output);
+  const multiplyAdds = isMove(node) ? 0 : countMultiplyAdds(node, dims, context.dims(node.inputs[0]!));
+  const info = { op, path, output, dims, multiplyAdds };
   if (node.op !== 'conv2d' && node.op !== 'linear') return info;
-  return { ...info, algorithm: chooseAlgorithm(node, context.runtime, context.dims(output)) };
+  return { ...info, algorithm: chooseAlgorithm(node, context.runtime, dims) };
 }

@@ -26,6 +26,7 @@ export function stridesOf(dims: readonly number[], layout: Layout): number[] {
 
 /** Writes the table of a walk over these axes, in any order; the address of it. */
 export function writeWalk(context: StepContext, axes: readonly WalkAxis[]): number {
+  if (axes.some(({ size }) => size === 0)) return writeTable(context, Int32Array.of(0, 0, 0, 0, 0, 0, 0, 0));
   const merged = mergeAxes(axes.filter(({ size }) => size !== 1));
   const run = merged.reduce((best, axis) => (runCost(axis) < runCost(best) ? axis : best), merged[0] ?? ONE_VALUE);
   const outer = merged.filter((axis) => axis !== run);

@@ -31,7 +31,7 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   return withStaging(runtime, (stage) => {
     const folded = norm && foldNorm(runtime, norm, channels, stage);
     const sourcePtr = stage.parameter(weight);
-    const bias = folded ? stage.doubles(folded.shiftPtr, channels) : node.bias?.data;
+    const bias = folded ? normedBias(stage, folded, node.bias, channels) : node.bias?.data;
     const packed = allocatePacked(runtime, weightsBytes, biasBytes, plainBytes);
     const view =
       algorithm === 'gemmDouble'
@@ -64,7 +64,7 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
     parts.forEach((part, at) => {
       const folded = part.norm && foldNorm(runtime, part.norm, outChannels, stage);
       const scale = folded && stage.doubles(folded.scalePtr, outChannels);
-      const shift = folded ? stage.doubles(folded.shiftPtr, outChannels) : part.bias?.data;
+      const shift = folded ? normedBias(stage, folded, part.bias, outChannels) : part.bias?.data;
       for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
       setKernels(kernels, node, part, scale, at * lanes, depth);
     });
@@ -194,6 +194,19 @@ export function withStaging<T>(runtime: Runtime, work: (stage: Staging) => T): T
   } finally {
     for (const allocation of allocations) allocation.free();
   }
+}
+
+/** What a BatchNorm makes of a convolution's bias, in float64. */
+function normedBias(
+  stage: Staging,
+  { scalePtr, shiftPtr }: { scalePtr: number; shiftPtr: number },
+  bias: Tensor | undefined,
+  channels: number,
+): Float64Array {
+  const shift = stage.doubles(shiftPtr, channels);
+  if (bias === undefined) return shift;
+  const [scale, values] = [stage.doubles(scalePtr, channels), bias.data];
+  return shift.map((value, channel) => value + values[channel]! * scale[channel]!);
 }
 
 /** Scale and shift of a BatchNorm as f64[channels]. */

@@ -65,6 +65,8 @@ export interface Kernels {
   fill: Kernel;
   /** (ptr, pixels, channels, lanes) */
   clearLanes: Kernel;
+  /** (out, count, seed, bound) */
+  fillUniform: Kernel;
   /** (in, pixels, lanes, mean, variance) */
   batchStatistics: Kernel;
   /** (in, out, residual, coefficients, pixels, lanes, low) */

@@ -1,126 +1,202 @@
-/** Runs a whole graph under the names of its inputs and outputs, in onnxruntime-web's manner. */
+/** Runs a whole network under the names of its inputs and outputs, in onnxruntime-web's manner. */
 import type { Graph } from '../graph/graph.js';
-import { checkGraph } from '../graph/validate.js';
-import { Executable } from '../plan/executable.js';
-import type { StepInfo } from '../plan/stepInfo.js';
-import { createRuntime, Runtime } from '../runtime/runtime.js';
-import { runtimeOf, Tensor } from '../tensor.js';
+import { Layer } from '../layers/layer.js';
+import { reparameterize as reparameterizeGraph } from '../passes/reparameterize.js';
+import { createRuntime, type Runtime } from '../runtime/runtime.js';
+import { Tensor } from '../tensor.js';
+import { Binding, type Bound } from './binding.js';
+import { checkFeeds, declaredDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
+import { checkOptions, type InferenceSessionOptions } from './options.js';
+import { type StepTime, StepTimer } from './profile.js';
+import { Progress } from './progress.js';
+import { type Model, type ModelSource, readSource } from './source.js';
 
-export interface InferenceSessionOptions {
-  /** Where to run; without one the session makes its own, which ends with it. */
-  readonly runtime?: Runtime;
-}
-
-/** A step of a run, and how long it took. */
-export interface StepTime extends StepInfo {
-  readonly milliseconds: number;
-}
+/** Runs of `profile` where none are asked for. */
+const PROFILED_RUNS = 10;
 
 /**
- * A graph made ready to run, on one runtime.
+ * A network made ready to run, on one runtime.
+ *
+ * Sessions are used as onnxruntime-web's are, and a script for its `wasm` backend runs with the import of this package
+ * if it makes tensors as `new Tensor('float32', data, dims)`. There is no `env`: what it sets belongs to a runtime here.
  * @example
- * const session = await InferenceSession.create(graph, { runtime });
- * const { logits } = session.runSync({ image });
+ * const session = await InferenceSession.create('model.onnx');
+ * const { logits } = await session.run({ image: new Tensor('float32', pixels, [1, 3, 32, 32]) });
+ * console.log(logits.data);
+ * await session.release();
  */
 export class InferenceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  readonly #parameters: readonly string[];
   readonly #runtime: Runtime;
   readonly #ownsRuntime: boolean;
-  #executable: Executable | undefined;
+  #binding: Binding | undefined;
 
-  private constructor(graph: Graph, runtime: Runtime, ownsRuntime: boolean) {
+  private constructor(model: Model, merges: boolean, runtime: Runtime, ownsRuntime: boolean) {
     this.#runtime = runtime;
     this.#ownsRuntime = ownsRuntime;
-    this.inputNames = Object.freeze([...graph.inputs]);
+    this.inputNames = Object.freeze([...model.inputNames]);
     // By name there is one of each, however often the graph lists it.
-    this.outputNames = Object.freeze([...new Set(graph.outputs)]);
-    this.#executable = new Executable(runtime, { ...graph, outputs: this.outputNames });
+    this.outputNames = Object.freeze([...new Set(model.outputNames)]);
+    this.#parameters = model.parameters;
+    this.#binding = new Binding(runtime, model.parameters, (bound) => {
+      const graph: Graph = { ...model.build(bound), outputs: this.outputNames };
+      return merges ? reparameterizeGraph(graph).graph : graph;
+    });
   }
 
   /**
-   * @throws TypeError when the runtime is none, RangeError when the graph reads what nothing makes
+   * Reads a model, merges its branches, and packs its weights for the dims that it declares (a batch of 1 where that may
+   * vary). Takes the options of onnxruntime-web's sessions too; those do nothing.
+   * @param source an ONNX file's bytes, its URL or path, a Graph, or a layer in evaluation mode; of the last two it needs
+   * nothing any more afterwards
+   * @throws FormatError, UnsupportedError for files that cannot be read; TypeError, RangeError for wrong arguments;
+   * OutOfMemoryError; Error naming a URL that cannot be loaded; the signal's reason. Nothing is left in use then.
+   * @example
+   * const session = await InferenceSession.create(new URL('model.onnx', import.meta.url), {
+   *   onProgress: ({ phase, loaded, total }) => console.log(phase, loaded, total),
+   *   signal: AbortSignal.timeout(60_000),
+   * });
    */
-  static async create(source: Graph, options: InferenceSessionOptions = {}): Promise<InferenceSession> {
-    const { runtime } = options;
-    if (runtime !== undefined && !(runtime instanceof Runtime)) {
-      throw new TypeError(`InferenceSession.create: runtime must come from createRuntime, got ${String(runtime)}`);
+  static async create(source: ModelSource, options: InferenceSessionOptions = {}): Promise<InferenceSession> {
+    const { runtime, reparameterize, onProgress, signal } = checkOptions(options);
+    const progress = new Progress(onProgress, signal);
+    progress.throwIfAborted();
+    const model = await readSource(source, progress);
+    const given = runtime ?? (source instanceof Layer ? source.runtime : undefined);
+    const session = new InferenceSession(model, reparameterize, given ?? (await createRuntime()), given === undefined);
+    try {
+      progress.throwIfAborted();
+      await session.#prepare(progress, reparameterize);
+    } catch (error) {
+      await session.release();
+      throw error;
     }
-    if (runtime?.isDisposed) throw new TypeError('InferenceSession.create: the runtime is disposed');
-    checkGraph(source);
-    return new InferenceSession(source, runtime ?? (await createRuntime()), runtime === undefined);
+    return session;
   }
 
   /**
-   * Computes all outputs.
-   * @param feeds a tensor for each input name, in JavaScript's memory or resident
-   * @returns new resident tensors by output name, which the caller disposes of
-   * @throws TypeError, RangeError when the feeds are not what the graph takes; OutOfMemoryError
+   * Computes all outputs, or those that are named.
+   * @param feeds a tensor for each input name, in JavaScript's memory or resident; whole numbers where a model wants
+   * integers. Weights, shapes and axes that are inputs make the session plan anew when their values change.
+   * @returns tensors in JavaScript's memory by output name
+   * @throws TypeError, RangeError when the feeds are not what the graph takes; OutOfMemoryError. The session is unchanged
+   * then.
    */
-  async run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
-    return this.runSync(feeds);
+  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>> {
+    return this.runSync(feeds, fetches);
   }
 
   /** `run` without a promise. */
-  runSync(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
-    const executable = this.#usable();
-    const outputs = executable.run(this.#inputsOf(feeds));
+  runSync(feeds: Feeds, fetches?: readonly string[]): Record<string, Tensor> {
+    const names = this.#checkFetches(fetches);
+    const outputs = this.runResident(feeds);
+    try {
+      const toHost = (tensor: Tensor): Tensor => new Tensor('float32', tensor.data, tensor.dims);
+      return Object.fromEntries(names.map((name) => [name, toHost(outputs[name]!)]));
+    } finally {
+      for (const output of Object.values(outputs)) output.dispose();
+    }
+  }
+
+  /** All outputs where the executor leaves them, in the runtime's memory. @internal */
+  runResident(feeds: Feeds): Record<string, Tensor> {
+    const bound = this.#bind(feeds);
+    const outputs = bound.executable.run(inputsOf(bound, feeds));
     return Object.fromEntries(this.outputNames.map((name, i) => [name, outputs[i]!]));
   }
 
   /**
-   * Runs once and tells what took how long.
-   * @returns each step of the run in order; a node that was fused into another one has none of its own
-   * @throws as `run`
+   * Runs several times and tells what takes how long. The thread is kept meanwhile.
+   * @param feeds as for `run`; without any, zeros of the input's declared dims, a batch of 1 where that may vary
+   * @returns the steps in the order in which they run
+   * @throws as `run`; RangeError where dims other than the batch are not declared, and so feeds are needed
+   * @example
+   * for (const { path, op, milliseconds } of session.profile({ image }, { runs: 20 })) console.log(path, op, milliseconds);
    */
-  profile(feeds: Readonly<Record<string, Tensor>>): StepTime[] {
-    const times: StepTime[] = [];
-    const outputs = this.#usable().run(this.#inputsOf(feeds), (step, milliseconds) => {
-      times.push({ ...step, milliseconds });
-    });
-    for (const tensor of outputs) tensor.dispose();
-    return times;
+  profile(feeds?: Feeds, options: { runs?: number } = {}): StepTime[] {
+    const { runs = PROFILED_RUNS } = options;
+    if (!Number.isSafeInteger(runs) || runs < 1) {
+      throw new RangeError(`InferenceSession.profile: runs must be a whole number of at least 1, got ${String(runs)}`);
+    }
+    const given = feeds ?? this.#zeroFeeds();
+    const bound = this.#bind(given);
+    const inputs = inputsOf(bound, given);
+    const timer = new StepTimer();
+    const run = (onStep?: StepTimer['add']): void => {
+      for (const tensor of bound.executable.run(inputs, onStep)) tensor.dispose();
+    };
+    // The first run makes the plan.
+    run();
+    for (let i = 0; i < runs; i++) {
+      timer.startRun();
+      run((step, milliseconds) => timer.add(step, milliseconds));
+    }
+    return timer.summary();
   }
 
   /** Gives the memory back; the session cannot be used any more. A second call does nothing. */
   async release(): Promise<void> {
-    if (this.#executable === undefined) return;
-    if (!this.#runtime.isDisposed) this.#executable.dispose();
-    this.#executable = undefined;
+    if (this.#binding === undefined) return;
+    if (!this.#runtime.isDisposed) this.#binding.dispose();
+    this.#binding = undefined;
     if (this.#ownsRuntime) this.#runtime.dispose();
   }
 
-  #usable(): Executable {
-    if (this.#executable === undefined) throw new TypeError('InferenceSession.run: this session is released');
+  /** Does now what the first run would have to do, as far as the model tells what that will be. */
+  async #prepare(progress: Progress, merges: boolean): Promise<void> {
+    if (this.#parameters.length > 0) return;
+    const bind = (): Bound => this.#usable().bind({});
+    const { graph, executable } = merges ? await progress.during('merge', bind) : bind();
+    const dims = declaredDims(graph);
+    if (dims === undefined) return;
+    await progress.during('plan', () => {
+      try {
+        executable.prepare(dims);
+      } catch (error) {
+        // A batch that may vary need not be able to be 1.
+        if (!(error instanceof RangeError) || hasFixedDims(graph)) throw error;
+      }
+    });
+    progress.throwIfAborted();
+  }
+
+  #usable(): Binding {
+    if (this.#binding === undefined) throw new TypeError('InferenceSession.run: this session is released');
     if (this.#runtime.isDisposed) throw new TypeError("InferenceSession.run: the session's runtime is disposed");
-    return this.#executable;
+    return this.#binding;
   }
 
-  #inputsOf(feeds: Readonly<Record<string, Tensor>>): Tensor[] {
-    if (typeof feeds !== 'object' || feeds === null) {
-      throw new TypeError(`InferenceSession.run: feeds must be an object of tensors, got ${String(feeds)}`);
-    }
-    const expected = this.inputNames.join(', ') || 'none';
-    const unknown = Object.keys(feeds).filter((name) => !this.inputNames.includes(name));
-    if (unknown.length > 0) {
-      throw new RangeError(`InferenceSession.run: there is no input ${unknown.join(', ')}; the inputs are ${expected}`);
-    }
-    const missing = this.inputNames.filter((name) => !Object.hasOwn(feeds, name));
-    if (missing.length > 0) {
-      throw new RangeError(`InferenceSession.run: feeds lack ${missing.join(', ')}; the inputs are ${expected}`);
-    }
-    return this.inputNames.map((name) => this.#checkFeed(name, feeds[name]));
+  #bind(feeds: Feeds): Bound {
+    const binding = this.#usable();
+    checkFeeds(feeds, this.inputNames, this.#runtime);
+    return binding.bind(feeds);
   }
 
-  #checkFeed(name: string, tensor: Tensor | undefined): Tensor {
-    if (!(tensor instanceof Tensor)) {
-      throw new TypeError(`InferenceSession.run: feed ${name} must be a Tensor, got ${String(tensor)}`);
+  #zeroFeeds(): Feeds {
+    const bound = this.#parameters.length === 0 ? this.#usable().bind({}) : undefined;
+    const dims = bound && declaredDims(bound.graph);
+    if (dims === undefined) {
+      const names = this.inputNames.join(', ');
+      throw new RangeError(
+        `InferenceSession.profile: the model does not declare all of its inputs' dims, expected feeds for ${names}`,
+      );
     }
-    if (Tensor.isDisposed(tensor)) throw new TypeError(`InferenceSession.run: feed ${name} is a disposed tensor`);
-    const home = runtimeOf(tensor);
-    if (home !== undefined && home !== this.#runtime) {
-      throw new RangeError(`InferenceSession.run: feed ${name} is resident in another runtime than the session's`);
-    }
-    return tensor;
+    return zeroFeeds(bound!.graph, dims);
   }
+
+  /** Anything but a list is a set of onnxruntime-web's options. */
+  #checkFetches(fetches: readonly string[] | undefined): readonly string[] {
+    if (!Array.isArray(fetches)) return this.outputNames;
+    const unknown = fetches.find((name) => !this.outputNames.includes(name));
+    if (unknown === undefined) return fetches;
+    throw new RangeError(
+      `InferenceSession.run: there is no output ${String(unknown)}; the outputs are ${this.outputNames.join(', ')}`,
+    );
+  }
+}
+
+function inputsOf({ graph }: Bound, feeds: Feeds): Tensor[] {
+  return graph.inputs.map((name) => feeds[name]!);
 }

@@ -63,6 +63,12 @@ export function parameterInputs(model: ModelProto): string[] {
     .map(({ name }) => name);
 }
 
+/** Names of what the graph takes and gives, in the order of the file. */
+export function portNames(model: ModelProto): { inputs: string[]; outputs: string[] } {
+  const graph = graphOf(model);
+  return { inputs: runtimeInputs(graph).map(({ name }) => name), outputs: graph.output.map(({ name }) => name) };
+}
+
 /** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
 export function readerOf(model: ModelProto, input: string): string {
   const node = graphOf(model).node.find((one) => one.input.includes(input));
@@ -114,6 +120,7 @@ function labelOf({ opType, name, output, domain }: NodeProto): string {
 export class Lowering {
   readonly opset: number;
   readonly #graph: GraphProto;
+  readonly #metadata: ReadonlyMap<string, string>;
   readonly #bound: ReadonlyMap<string, Tensor>;
   readonly #values = new Map<string, Value>();
   readonly #nodes: Node[] = [];
@@ -130,6 +137,7 @@ export class Lowering {
 
   constructor(model: ModelProto, bound: ReadonlyMap<string, Tensor>) {
     this.#graph = graphOf(model);
+    this.#metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]));
     this.#bound = bound;
     this.#outputNames = new Set(this.#graph.output.map(({ name }) => name));
     this.opset = opsetOf(model);
@@ -156,6 +164,7 @@ export class Lowering {
       nodes: this.#nodes,
       constants: this.#constants,
       inputDims,
+      metadata: this.#metadata,
     };
   }
 

@@ -78,7 +78,7 @@ class Writer {
   }
 
   model(): ModelProto {
-    const { inputs, outputs, nodes, constants, inputDims } = this.#graph;
+    const { inputs, outputs, nodes, constants, inputDims, metadata } = this.#graph;
     for (const [name, tensor] of constants ?? []) this.#initializers.push(floatTensor(name, tensor));
     for (const node of nodes) this.#write(node);
     return {
@@ -87,7 +87,7 @@ class Writer {
       producerName: 'acnet-wasm',
       producerVersion: '',
       opsetImport: [{ at: 0, domain: '', version: this.#opset }],
-      metadataProps: [],
+      metadataProps: [...(metadata ?? [])].map(([key, value]) => ({ at: 0, key, value })),
       graph: {
         at: 0,
         name: 'graph',

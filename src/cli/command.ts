@@ -1,0 +1,42 @@
+/** What a command is, and how it speaks: results on stdout, all else on stderr. */
+import process from 'node:process';
+import type { Arguments, OptionSpecs } from './arguments.js';
+import { describeTerminal, type Terminal } from './terminal.js';
+
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What `--help` prints. */
+  readonly help: string;
+  /** Beside `--help` and `--json`, which all have. */
+  readonly options: OptionSpecs;
+  /** Whether all of it worked; throws where nothing did. */
+  run(args: Arguments, output: Output): Promise<boolean>;
+}
+
+/** What commands print, one of the two by `--json`. */
+export interface Output {
+  readonly terminal: Terminal;
+  readonly isJson: boolean;
+  lines(lines: readonly string[]): void;
+  json(value: unknown): void;
+  /** One line on stderr, with the command's name before it. */
+  complain(message: string): void;
+}
+
+export function createOutput(command: string, isJson: boolean): Output {
+  return {
+    terminal: describeTerminal(process.stdout),
+    isJson,
+    lines: (lines) => {
+      if (!isJson) process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+    },
+    json: (value) => {
+      if (isJson) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+    complain: (message) => {
+      process.stderr.write(`acnet ${command}: ${message}\n`);
+    },
+  };
+}

@@ -1,0 +1,23 @@
+/** How commands fail: each of these is one line on stderr and an exit code. */
+
+/** The command was not given what it needs: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What was asked for could not be done: exit code 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Functions of the library that a message begins with, which tell nothing to who never called them. */
+const READER = /^(readOnnx|readCheckpoint|readSafetensors|decodeImage): /;
+
+/** What happened, for one line. Errors of the system say which file and what is wrong with it, nothing else. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message.replace(READER, '');
+  const text = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(error.message)?.[1] ?? error.message;
+  return path === undefined ? text : `${path}: ${text}`;
+}

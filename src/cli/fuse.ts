@@ -1,0 +1,288 @@
+/** `acnet fuse`: merges a model, proves that it is the same function, and writes it. */
+import path from 'node:path';
+import {
+  createRuntime,
+  type Graph,
+  InferenceSession,
+  type Runtime,
+  readOnnx,
+  readSafetensors,
+  reparameterize,
+  summarize,
+  type Tensor,
+  writeOnnx,
+  writeSafetensors,
+} from '../index.js';
+import { type Arguments, expectPositionals } from './arguments.js';
+import { type Block, checkBlock, fuseBlocks } from './blocks.js';
+import type { Command, Output } from './command.js';
+import { differenceOf } from './difference.js';
+import { CommandError, UsageError } from './errors.js';
+import { writeWhole } from './files.js';
+import { comparison, nameOf } from './inspect.js';
+import { type CheckpointFile, formatOfName, type GraphFile, inputShapes, parseShapes, readModelFile } from './model.js';
+import { breathe, withProgress } from './progress.js';
+import { normalTensors } from './random.js';
+import { count, formatTable, plural, significant } from './table.js';
+import { paint, printable } from './terminal.js';
+
+const TOLERANCE = 1e-5;
+const EPS = 1e-5;
+
+const HELP = `Usage: acnet fuse FILE -o OUT [OPTIONS]
+
+Merges the branches of a model into one convolution per block, runs both forms
+on random input, and writes OUT if they agree. FILE is an ONNX file or a
+checkpoint (.pth, .safetensors), - is standard input.
+
+OUT ends in .onnx for an ONNX file, in .safetensors for a checkpoint. In an
+ONNX file BatchNorms are folded too; in a checkpoint, which has no graph, the
+blocks are found by their keys, and each is compared by itself.
+
+Options:
+  -o, --output OUT     File to write; what is there is replaced
+  --tolerance X        Largest difference of the outputs that is allowed,
+                       relative to their largest magnitude (default ${TOLERANCE})
+  --seed N             Seed of the random input (default 1)
+  --shape [NAME=]DIMS  Dims of an input of an ONNX file, such as 1x3x224x224;
+                       needed where it leaves more than the batch open
+                       (repeatable)
+  --eps X              What the BatchNorms of a checkpoint add to their
+                       variances (default ${EPS})
+  --json               Print JSON instead
+  --help               Print this
+
+Exits 1 and writes nothing when the forms differ by more, or when there is
+nothing to merge.
+`;
+
+/** How the two forms compare, and the bytes to write. */
+interface Fused {
+  readonly difference: number;
+  readonly bytes: Uint8Array;
+  /** For JSON. */
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly lines: readonly string[];
+}
+
+interface Settings {
+  readonly seed: number;
+  readonly eps: number;
+}
+
+export const fuse: Command = {
+  name: 'fuse',
+  summary: 'Merge the branches of a model, check the result, write it',
+  help: HELP,
+  options: {
+    output: { type: 'string', short: 'o' },
+    tolerance: { type: 'string' },
+    seed: { type: 'string' },
+    shape: { type: 'string', multiple: true },
+    eps: { type: 'string' },
+  },
+  async run(args, output) {
+    const [file] = expectPositionals(args, ['FILE']) as [string];
+    const target = args.text('output');
+    if (target === undefined) throw new UsageError('-o OUT is missing');
+    const tolerance = args.number('tolerance', 0) ?? TOLERANCE;
+    const settings = { seed: args.whole('seed', 0) ?? 1, eps: args.number('eps', 0) ?? EPS };
+    checkFormats(formatOfName(file), target);
+    const model = await readModelFile(file);
+    checkFormats(model.kind, target);
+    if (model.kind === 'onnx' && args.text('eps') !== undefined) {
+      throw new UsageError('--eps is for checkpoints; an ONNX file tells it itself');
+    }
+    if (model.kind !== 'onnx' && args.texts('shape').length > 0) {
+      throw new UsageError('--shape is for ONNX files; a checkpoint has no inputs');
+    }
+    const runtime = await createRuntime();
+    try {
+      const fused =
+        model.kind === 'onnx'
+          ? await fuseGraph(file, model, args, settings, runtime, output)
+          : await fuseCheckpoint(file, model, settings, runtime, output);
+      const isEqual = fused.difference <= tolerance;
+      if (isEqual) await writeWhole(target, fused.bytes);
+      report(file, target, model, fused, isEqual, tolerance, settings, output);
+      return isEqual;
+    } finally {
+      runtime.dispose();
+    }
+  },
+};
+
+/** What the names alone tell is checked before anything is read. */
+function checkFormats(source: 'onnx' | 'pth' | 'safetensors' | undefined, target: string): void {
+  const format = formatOfName(target);
+  if (format === 'pth') {
+    throw new UsageError(`${target}: .pth files can be read only; write .safetensors, which PyTorch loads too`);
+  }
+  if (format === undefined) throw new UsageError(`${target}: expected a name that ends in .onnx or .safetensors`);
+  if (source === 'onnx' && format !== 'onnx') throw new UsageError(`${target}: an ONNX file becomes .onnx`);
+  if (source !== undefined && source !== 'onnx' && format === 'onnx') {
+    throw new UsageError(`${target}: a checkpoint has no graph; it becomes .safetensors`);
+  }
+}
+
+async function fuseGraph(
+  file: string,
+  { graph }: GraphFile,
+  args: Arguments,
+  { seed }: Settings,
+  runtime: Runtime,
+  { terminal }: Output,
+): Promise<Fused> {
+  const dims = inputShapes(graph, parseShapes(args.texts('shape'), graph));
+  const { graph: mergedGraph, merged } = reparameterize(graph);
+  if (merged.length === 0 && mergedGraph.nodes.length === graph.nodes.length) {
+    throw new CommandError(`${file}: has no branches to merge and no BatchNorms to fold; nothing is written`);
+  }
+  const bytes = writeOnnx(mergedGraph);
+  const random = normalTensors(seed);
+  const feeds = Object.fromEntries(graph.inputs.map((name, i) => [name, random(dims[i]!)]));
+  // What is compared is what others will read.
+  const difference = await withProgress('comparing', 2, async (step) => {
+    const expected = await outputsOf(graph, feeds, runtime);
+    await step(1);
+    const actual = await outputsOf(readOnnx(bytes), feeds, runtime);
+    return Math.max(...[...expected].map(([name, values]) => differenceOf(values, actual.get(name) ?? [])));
+  });
+  const before = summarize(graph, dims);
+  const after = summarize(mergedGraph, dims);
+  const totals = (summary: typeof before) => ({
+    nodes: summary.nodes.length,
+    parameters: summary.parameters,
+    multiplyAdds: summary.multiplyAdds,
+  });
+  const what =
+    merged.length === 0 ? 'No branches to merge; BatchNorms folded' : `${plural(merged.length, 'block')} merged`;
+  return {
+    difference,
+    bytes,
+    details: { merged, before: totals(before), after: totals(after) },
+    lines: [what, ...comparison(before, after, terminal)],
+  };
+}
+
+/** As the graph is, without merging. */
+async function outputsOf(
+  graph: Graph,
+  feeds: Readonly<Record<string, Tensor>>,
+  runtime: Runtime,
+): Promise<Map<string, Float32Array>> {
+  const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
+  try {
+    const outputs = await session.run(feeds);
+    return new Map(
+      Object.entries(outputs).map(([name, tensor]) => {
+        const data = tensor.data as Float32Array;
+        tensor.dispose();
+        return [name, data];
+      }),
+    );
+  } finally {
+    await session.release();
+  }
+}
+
+async function fuseCheckpoint(
+  file: string,
+  { state, metadata }: CheckpointFile,
+  { seed, eps }: Settings,
+  runtime: Runtime,
+  { terminal }: Output,
+): Promise<Fused> {
+  const { fused, blocks } = fuseBlocks(state, eps);
+  if (blocks.length === 0) throw new CommandError(`${file}: has no block to fuse; nothing is written`);
+  const bytes = writeSafetensors(fused, metadata);
+  const { tensors: written } = readSafetensors(bytes);
+  const random = normalTensors(seed);
+  const checked: (Block & { difference: number })[] = [];
+  await withProgress('comparing', blocks.length, async (step) => {
+    for (const block of blocks) {
+      checked.push({ ...block, difference: checkBlock(runtime, block, state, written, eps, random) });
+      await step(checked.length);
+    }
+  });
+  await breathe();
+  const elements = (tensors: typeof state): number => Object.values(tensors).reduce((sum, { size }) => sum + size, 0);
+  const [before, after] = [elements(state), elements(fused)];
+  return {
+    // Math.max gives NaN where one is.
+    difference: Math.max(...checked.map(({ difference }) => difference)),
+    bytes,
+    details: {
+      eps,
+      merged: checked.map(({ dims, ...block }) => ({ ...block, kernel: dims.slice(2) })),
+      before: { tensors: Object.keys(state).length, elements: before },
+      after: { tensors: Object.keys(fused).length, elements: after },
+    },
+    lines: [
+      `${plural(blocks.length, 'block')} merged`,
+      ...formatTable(
+        [
+          { title: 'block', least: 12 },
+          { title: 'kernel', align: 'right' },
+          { title: 'elements', align: 'right' },
+          { title: 'merged', align: 'right' },
+          { title: 'difference', align: 'right' },
+        ],
+        checked.map((block) => [
+          nameOf(block),
+          block.dims.slice(2).join(' x '),
+          count(block.elements),
+          count(block.elementsMerged),
+          significant(block.difference),
+        ]),
+        [['whole file', '', count(before), count(after), '']],
+        terminal,
+      ),
+    ],
+  };
+}
+
+function report(
+  file: string,
+  target: string,
+  model: GraphFile | CheckpointFile,
+  fused: Fused,
+  isEqual: boolean,
+  tolerance: number,
+  { seed }: Settings,
+  output: Output,
+): void {
+  const { difference } = fused;
+  output.json({
+    input: file,
+    output: target,
+    format: model.kind,
+    seed,
+    tolerance,
+    // JSON has no infinity: null stands for what is not finite.
+    difference,
+    written: isEqual,
+    bytes: { before: model.bytes, after: fused.bytes.length },
+    ...fused.details,
+  });
+  const { terminal } = output;
+  const limit = `of the largest value, ${significant(tolerance)} allowed (seed ${seed})`;
+  const name = printable(path.basename(file));
+  output.lines([
+    `${paint(name, 'cyan', terminal)}  ${fused.lines[0]}`,
+    '',
+    ...fused.lines.slice(1),
+    ...(isEqual
+      ? [
+          '',
+          `Largest difference on random input: ${significant(difference)} ${limit}`,
+          `${paint('Written', 'green', terminal)} ${printable(target)}, ${plural(fused.bytes.length, 'byte')}`,
+        ]
+      : []),
+  ]);
+  if (isEqual) return;
+  const reason = Number.isNaN(difference)
+    ? 'the output has no finite value, so nothing is proved'
+    : `the merged form differs by ${significant(difference)} ${limit}`;
+  output.complain(`${reason}; nothing is written`);
+}

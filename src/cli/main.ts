@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+/** The command `acnet`: finds the command, and turns what goes wrong into one line and an exit code. */
+import process from 'node:process';
+import { version } from '../../package.json';
+import { parseArguments } from './arguments.js';
+import { bench } from './bench.js';
+import { type Command, createOutput } from './command.js';
+import { messageOf, UsageError } from './errors.js';
+import { removeUnfinished } from './files.js';
+import { fuse } from './fuse.js';
+import { inspect } from './inspect.js';
+import { clearProgress } from './progress.js';
+import { run } from './run.js';
+import { printable } from './terminal.js';
+
+const COMMANDS: readonly Command[] = [inspect, fuse, run, bench];
+const FAILED = 1;
+const WRONG_USAGE = 2;
+/** Signals that end a command, and their numbers; the exit code is 128 more. */
+const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+
+const HELP = `Usage: acnet COMMAND [ARGUMENTS]
+
+Re-parameterisable convolutional networks: three branches to train, one exact
+convolution to run.
+
+Commands:
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
+
+Options:
+  --help     Print this, or after a command what it takes
+  --version  Print the version
+
+Exit codes: 0 success, 1 the work failed, 2 wrong usage.
+`;
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === '--help' || name === '-h' || name === 'help') return print(HELP);
+  if (name === '--version') return print(`${version}\n`);
+  if (name === undefined) {
+    process.stderr.write(HELP);
+    return WRONG_USAGE;
+  }
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command === undefined) {
+    const kind = name.startsWith('-') ? 'option' : 'command';
+    const known = COMMANDS.map((one) => one.name).join(', ');
+    process.stderr.write(`acnet: there is no ${kind} '${printable(name)}', expected ${known}; see acnet --help\n`);
+    return WRONG_USAGE;
+  }
+  try {
+    return await runCommand(command, args);
+  } catch (error) {
+    clearProgress();
+    const isUsage = error instanceof UsageError;
+    const hint = isUsage ? `; see acnet ${name} --help` : '';
+    createOutput(name, false).complain(printable(messageOf(error).replace(/\s*\n\s*/g, ' ')) + hint);
+    return isUsage ? WRONG_USAGE : FAILED;
+  }
+}
+
+async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+  // Asking for help is no mistake, whatever else is there.
+  const end = args.indexOf('--');
+  const ahead = end < 0 ? args : args.slice(0, end);
+  if (ahead.includes('--help') || ahead.includes('-h')) return print(command.help);
+  const parsed = parseArguments(args, { ...command.options, json: { type: 'boolean' } });
+  return (await command.run(parsed, createOutput(command.name, parsed.flag('json')))) ? 0 : FAILED;
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function leave(code: number): never {
+  clearProgress();
+  removeUnfinished();
+  process.exit(code);
+}
+
+for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => leave(128 + number));
+// Whoever reads may stop reading, as head does: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') leave(0);
+  process.stderr.write(`acnet: standard output: ${messageOf(error)}\n`);
+  leave(FAILED);
+});
+process.stderr.on('error', () => leave(FAILED));
+
+process.exitCode = await main(process.argv.slice(2));

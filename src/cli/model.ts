@@ -1,0 +1,115 @@
+/** Model files of every kind, and the shapes of what goes into them. */
+import path from 'node:path';
+import { type Graph, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
+import { CommandError, messageOf, UsageError } from './errors.js';
+import { readWhole } from './files.js';
+import { showDims } from './table.js';
+import { printable } from './terminal.js';
+
+export interface GraphFile {
+  readonly kind: 'onnx';
+  readonly bytes: number;
+  readonly graph: Graph;
+}
+
+export interface CheckpointFile {
+  readonly kind: 'pth' | 'safetensors';
+  readonly bytes: number;
+  readonly state: StateDict;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Values of one input; more do not fit into a runtime's memory beside anything else. */
+const MOST_VALUES = 2 ** 28;
+const DIMS = /^\d+(x\d+)*$/i;
+
+/** What a name says about a file's format; undefined where it says nothing. */
+export function formatOfName(file: string): 'onnx' | 'pth' | 'safetensors' | undefined {
+  switch (path.extname(file).toLowerCase()) {
+    case '.onnx':
+      return 'onnx';
+    case '.safetensors':
+      return 'safetensors';
+    case '.pth':
+    case '.pt':
+    case '.ckpt':
+    case '.tar':
+    case '.bin':
+      return 'pth';
+    default:
+      return undefined;
+  }
+}
+
+export async function readModelFile(file: string): Promise<GraphFile | CheckpointFile> {
+  const bytes = await readWhole(file);
+  const format = formatOfBytes(bytes) ?? formatOfName(file) ?? 'onnx';
+  try {
+    if (format === 'onnx') return { kind: 'onnx', bytes: bytes.length, graph: readOnnx(bytes) };
+    const metadata = format === 'safetensors' ? readSafetensors(bytes).metadata : {};
+    return { kind: format, bytes: bytes.length, state: readCheckpoint(bytes), metadata };
+  } catch (error) {
+    throw new CommandError(`${file}: ${messageOf(error)}`);
+  }
+}
+
+/** @throws {CommandError} if it is a checkpoint, which has no graph to run */
+export async function readGraphFile(file: string): Promise<GraphFile> {
+  const model = await readModelFile(file);
+  if (model.kind === 'onnx') return model;
+  throw new CommandError(
+    `${file}: is a checkpoint, which holds tensors but not how they are connected; export the network as ONNX`,
+  );
+}
+
+/** The first bytes of a zip archive or a pickle; the length of a header and a brace. */
+function formatOfBytes(bytes: Uint8Array): 'pth' | 'safetensors' | undefined {
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'pth';
+  if (bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5) return 'pth';
+  return bytes[8] === 0x7b && bytes[6] === 0 && bytes[7] === 0 ? 'safetensors' : undefined;
+}
+
+/** `1x3x224x224`, or `image=1x3x224x224`, which a network with several inputs needs. */
+export function parseShapes(texts: readonly string[], graph: Graph): Map<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>();
+  for (const text of texts) {
+    const split = text.lastIndexOf('=');
+    const dims = text.slice(split + 1);
+    if (!DIMS.test(dims))
+      throw new UsageError(`--shape is '${text}', expected one such as 1x3x224x224 or NAME=1x3x32x32`);
+    const name = split < 0 ? graph.inputs[0] : text.slice(0, split);
+    if (name === undefined || !graph.inputs.includes(name) || (split < 0 && graph.inputs.length > 1)) {
+      throw new UsageError(`--shape is '${text}', expected NAME=DIMS of one of the inputs ${namesOf(graph.inputs)}`);
+    }
+    shapes.set(name, dims.split(/x/i).map(Number));
+  }
+  return shapes;
+}
+
+/**
+ * Dims of all inputs: those asked for, else those of the file, with a batch of 1 where it may have any size.
+ * @throws {CommandError} if others may have any size
+ */
+export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly number[]>): (readonly number[])[] {
+  return graph.inputs.map((name) => {
+    const declared = graph.inputDims?.get(name);
+    const dims = asked.get(name) ?? declared?.map((dim, axis) => (axis === 0 && typeof dim === 'string' ? 1 : dim));
+    if (dims === undefined || dims.some((dim) => typeof dim === 'string')) {
+      const known = declared === undefined ? 'dims that the file does not tell' : `dims ${showDims(declared)}`;
+      throw new CommandError(
+        printable(`input ${name} has ${known}; say which to take with --shape, for example --shape 1x3x224x224`),
+      );
+    }
+    const size = (dims as number[]).reduce((product, dim) => product * dim, 1);
+    if (!(size >= 1 && size <= MOST_VALUES)) {
+      throw new CommandError(
+        printable(`input ${name} has dims ${showDims(dims)}, expected 1 to ${MOST_VALUES} values`),
+      );
+    }
+    return dims as number[];
+  });
+}
+
+function namesOf(names: readonly string[]): string {
+  return printable(names.join(', '));
+}

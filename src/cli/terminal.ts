@@ -1,0 +1,99 @@
+/** What the output goes to: its width, its colours, whether it shows more than ASCII. */
+import process from 'node:process';
+
+export interface Terminal {
+  readonly isTTY: boolean;
+  /** Infinite where lines may have any length: in files and pipes. */
+  readonly columns: number;
+  readonly colour: boolean;
+  readonly unicode: boolean;
+}
+
+type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'cyan';
+
+const FALLBACK_COLUMNS = 80;
+const SGR: Record<Style, readonly [on: number, off: number]> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+/** Control characters, and those that turn the direction of writing: names in files are not to steer a terminal. */
+const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+/** NO_COLOR turns colours off (https://no-color.org); files and pipes have none. */
+export function describeTerminal(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env): Terminal {
+  const unicode = isUtf8(env) && env.TERM !== 'dumb';
+  if (!stream.isTTY) return { isTTY: false, columns: Number.POSITIVE_INFINITY, colour: false, unicode: false };
+  const colour = !env.NO_COLOR && env.TERM !== 'dumb' && stream.hasColors();
+  return { isTTY: true, columns: stream.columns || FALLBACK_COLUMNS, colour, unicode };
+}
+
+/** Where no locale is set, as in many containers, the terminal is most likely a modern one. */
+function isUtf8(env: NodeJS.ProcessEnv): boolean {
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG;
+  return !locale || /utf-?8/i.test(locale);
+}
+
+export function paint(text: string, style: Style, terminal: Terminal): string {
+  if (!terminal.colour || text === '') return text;
+  const [on, off] = SGR[style];
+  return `\u001b[${on}m${text}\u001b[${off}m`;
+}
+
+/** A name out of a file, safe to print on one line. */
+export function printable(text: string): string {
+  return text.replace(CONTROLS, (character) => {
+    const code = character.charCodeAt(0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code}`;
+  });
+}
+
+/** Columns that a text takes: East Asian characters and emoji two, combining marks none. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    if (/[\p{M}\u200d]/u.test(character)) continue;
+    width += isWide(character.codePointAt(0)!) ? 2 : 1;
+  }
+  return width;
+}
+
+function isWide(code: number): boolean {
+  return (
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0x1f300 && code <= 0x1faff) ||
+    (code >= 0x20000 && code <= 0x3fffd)
+  );
+}
+
+/** Cut in the middle, since names of nodes differ at both ends. */
+export function shorten(text: string, width: number, { unicode }: Terminal): string {
+  if (widthOf(text) <= width) return text;
+  const mark = unicode ? '\u2026' : '..';
+  const characters = [...text];
+  const keep = Math.max(0, width - mark.length);
+  let head = '';
+  let tail = '';
+  // Characters of two columns may leave one over.
+  for (let used = 0, left = 0, right = characters.length - 1; left <= right; ) {
+    const takeTail = widthOf(tail) <= widthOf(head);
+    const next = takeTail ? characters[right]! : characters[left]!;
+    used += widthOf(next);
+    if (used > keep) break;
+    if (takeTail) {
+      tail = next + tail;
+      right--;
+    } else {
+      head += next;
+      left++;
+    }
+  }
+  return head + mark + tail;
+}

@@ -1,0 +1,53 @@
+/** The tensors that a session is given, checked against the names of its inputs. */
+import type { Graph } from '../graph/graph.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { runtimeOf, sizeOf, Tensor } from '../tensor.js';
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** @throws TypeError, RangeError when a feed is missing, surplus, no tensor, disposed or of another runtime */
+export function checkFeeds(feeds: Feeds, inputNames: readonly string[], runtime: Runtime): void {
+  if (typeof feeds !== 'object' || feeds === null) {
+    throw new TypeError(`InferenceSession.run: feeds must be an object of tensors, got ${String(feeds)}`);
+  }
+  const expected = inputNames.join(', ') || 'none';
+  const unknown = Object.keys(feeds).filter((name) => !inputNames.includes(name));
+  if (unknown.length > 0) {
+    throw new RangeError(`InferenceSession.run: there is no input ${unknown.join(', ')}; the inputs are ${expected}`);
+  }
+  const missing = inputNames.filter((name) => !Object.hasOwn(feeds, name));
+  if (missing.length > 0) {
+    throw new RangeError(`InferenceSession.run: feeds lack ${missing.join(', ')}; the inputs are ${expected}`);
+  }
+  for (const name of inputNames) checkFeed(name, feeds[name], runtime);
+}
+
+function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): void {
+  if (!(tensor instanceof Tensor)) {
+    throw new TypeError(`InferenceSession.run: feed ${name} must be a Tensor, got ${String(tensor)}`);
+  }
+  if (Tensor.isDisposed(tensor)) throw new TypeError(`InferenceSession.run: feed ${name} is a disposed tensor`);
+  const home = runtimeOf(tensor);
+  if (home !== undefined && home !== runtime) {
+    throw new RangeError(`InferenceSession.run: feed ${name} is resident in another runtime than the session's`);
+  }
+}
+
+/** What a graph declares of its inputs' dims, a batch of any size as 1; undefined where more is left open. */
+export function declaredDims(graph: Graph): number[][] | undefined {
+  const dims = graph.inputs.map((name) =>
+    graph.inputDims?.get(name)?.map((size, axis) => (axis === 0 && typeof size === 'string' ? 1 : size)),
+  );
+  return dims.every((of) => of?.every((size) => typeof size === 'number')) ? (dims as number[][]) : undefined;
+}
+
+/** Whether every dim of every input is declared. */
+export function hasFixedDims(graph: Graph): boolean {
+  return graph.inputs.every((name) => graph.inputDims?.get(name)?.every((size) => typeof size === 'number'));
+}
+
+/** Zeros of those dims. */
+export function zeroFeeds(graph: Graph, dims: readonly (readonly number[])[]): Record<string, Tensor> {
+  const zeros = (of: readonly number[]): Tensor => new Tensor('float32', new Float32Array(sizeOf(of)), of);
+  return Object.fromEntries(graph.inputs.map((name, i) => [name, zeros(dims[i]!)]));
+}

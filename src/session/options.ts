@@ -1,0 +1,70 @@
+/** Options of InferenceSession.create, checked. */
+import { flag, show } from '../layers/options.js';
+import { Runtime } from '../runtime/runtime.js';
+import type { ProgressEvent } from './progress.js';
+
+export interface InferenceSessionOptions {
+  /** Where to run; without one the layer's, or a runtime of the session's own, which ends with it. */
+  readonly runtime?: Runtime;
+  /** Whether to merge branches and fold BatchNorms into weights first (see `reparameterize`); default true. */
+  readonly reparameterize?: boolean;
+  /** Told of every phase when it begins and when it is done, and of bytes as they arrive. */
+  readonly onProgress?: (event: ProgressEvent) => void;
+  /** Ends the making of the session, which then throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+const NAMES: readonly string[] = ['runtime', 'reparameterize', 'onProgress', 'signal'];
+
+/** Options of onnxruntime-web's, which choose among what there is one of here. They are taken and do nothing. */
+const FOREIGN: readonly string[] = [
+  'enableCpuMemArena',
+  'enableGraphCapture',
+  'enableMemPattern',
+  'enableProfiling',
+  'executionMode',
+  'executionProviders',
+  'extra',
+  'freeDimensionOverrides',
+  'graphOptimizationLevel',
+  'interOpNumThreads',
+  'intraOpNumThreads',
+  'logId',
+  'logSeverityLevel',
+  'logVerbosityLevel',
+  'optimizedModelFilePath',
+  'preferredOutputLocation',
+  'profileFilePrefix',
+];
+
+interface Checked {
+  readonly runtime: Runtime | undefined;
+  readonly reparameterize: boolean;
+  readonly onProgress: ((event: ProgressEvent) => void) | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws TypeError naming the option */
+export function checkOptions(options: InferenceSessionOptions): Checked {
+  const owner = 'InferenceSession.create';
+  checkNames(owner, options);
+  const { runtime, onProgress, signal } = options;
+  const wrong = (name: string, expected: string, value: unknown): never => {
+    throw new TypeError(`${owner}: ${name} must ${expected}, got ${String(value)}`);
+  };
+  if (runtime !== undefined && !(runtime instanceof Runtime)) wrong('runtime', 'come from createRuntime', runtime);
+  if (runtime?.isDisposed) throw new TypeError(`${owner}: the runtime is disposed`);
+  if (onProgress !== undefined && typeof onProgress !== 'function') wrong('onProgress', 'be a function', onProgress);
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    wrong('signal', 'be an AbortSignal', signal);
+  }
+  return { runtime, reparameterize: flag(owner, 'reparameterize', options.reparameterize ?? true), onProgress, signal };
+}
+
+function checkNames(owner: string, options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner}: options must be an object, got ${show(options)}`);
+  }
+  const unknown = Object.keys(options).find((name) => !NAMES.includes(name) && !FOREIGN.includes(name));
+  if (unknown !== undefined) throw new TypeError(`${owner}: unknown option ${unknown}; there are ${NAMES.join(', ')}`);
+}
