@@ -63,7 +63,7 @@ ${table}
 
 ## Loading
 
-Milliseconds from the file's bytes to a session, once.
+Milliseconds from the file's bytes to the first result, once (for onnxruntime-node a mean over both levels).
 
 ${loading}
 
