@@ -253,12 +253,13 @@ function checkPools(runtime: Runtime): void {
   const max = new MaxPool2d(runtime, { kernelSize: 3, stride: 2, padding: 1 });
   const average = new AvgPool2d(runtime, { kernelSize: 3, stride: 2, padding: 1 });
   const window = { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceilMode: false } as const;
-  const dims = [1, 5, 5, 6];
+  // Sixteen channels that are worked on together, and a few more.
+  const dims = [1, 21, 5, 6];
   // NaN at every place of the windows in turn, first, last and in between.
   for (let place = 0; place < 30; place++) {
     for (const value of [NAN, INF, -INF]) {
       const input = randomNd(seededRandom(place), dims);
-      input.data[(place % 5) * 30 + place] = value;
+      input.data[(place % 21) * 30 + place] = value;
       const expected = oracle.maxPool2d(input, { ...window, dilation: [1, 1] });
       if (Number.isNaN(value)) assert.ok(countNonFinite(expected) > 0);
       expectSame(max.forward(toTensor(input)), expected, `MaxPool2d, ${value} at ${place}`);
@@ -266,7 +267,7 @@ function checkPools(runtime: Runtime): void {
       expectSame(average.forward(toTensor(input)), mean, `AvgPool2d, ${value} at ${place}`);
     }
   }
-  const lowest = { data: new Float32Array(150).fill(-INF), dims };
+  const lowest = { data: new Float32Array(630).fill(-INF), dims };
   expectSame(max.forward(toTensor(lowest)), oracle.maxPool2d(lowest, { ...window, dilation: [1, 1] }), 'all -Infinity');
   for (const layer of [max, average]) layer.dispose();
 }

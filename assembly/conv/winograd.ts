@@ -275,15 +275,19 @@ function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usi
   if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
 }
 
-/** Addresses of the pixels that a tile sees. */
+/** Addresses of the pixels that a tile sees. The first row holds the columns' distances until its turn, which is last. */
 function tabulateSeen(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
-  let seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
-  for (let i = 0; i < b.n; ++i) {
+  const firstPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
+  for (let j = 0; j < b.n; ++j) {
+    store<i32>(firstPtr + ((<usize>j) << 2), tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth));
+  }
+  for (let i = b.n - 1; i >= 0; --i) {
     const row = tableEntry(d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
+    const rowPtr = firstPtr + ((<usize>(i * b.n)) << 2);
     for (let j = 0; j < b.n; ++j) {
-      const column = tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
-      store<usize>(seenPtr, (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column));
-      seenPtr += 4;
+      const column = load<i32>(firstPtr + ((<usize>j) << 2));
+      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
+      store<usize>(rowPtr + ((<usize>j) << 2), seen);
     }
   }
 }

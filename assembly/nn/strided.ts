@@ -1,15 +1,24 @@
 /** Kernels that move and reduce values of tensors with any strides; walk.ts tells how they find them. */
-import { nextRun, runLength, runPtr, runStride, startWalk } from './walk';
+import { nextRow, nextRun, rowStride, runLength, runPtr, runStride, runsOfRow, startWalk } from './walk';
 
 /** Copies what a walk of `in` and `out` meets: transposition, slicing, padding, concatenation. */
 export function copyStrided(tablePtr: usize, inPtr: usize, outPtr: usize): void {
   const length = runLength(tablePtr);
   const inStride = runStride(tablePtr, 0);
   const outStride = runStride(tablePtr, 1);
+  const runs = runsOfRow(tablePtr);
+  const inRowStride = rowStride(tablePtr, 0);
+  const outRowStride = rowStride(tablePtr, 1);
   startWalk(tablePtr, inPtr, outPtr, 0);
   do {
-    copyRun(runPtr(tablePtr, 0), runPtr(tablePtr, 1), length, inStride, outStride);
-  } while (nextRun(tablePtr));
+    let fromPtr = runPtr(tablePtr, 0);
+    let toPtr = runPtr(tablePtr, 1);
+    for (let i = 0; i < runs; ++i) {
+      copyRun(fromPtr, toPtr, length, inStride, outStride);
+      fromPtr += inRowStride;
+      toPtr += outRowStride;
+    }
+  } while (nextRow(tablePtr));
 }
 
 function copyRun(inPtr: usize, outPtr: usize, length: i32, inStride: i32, outStride: i32): void {

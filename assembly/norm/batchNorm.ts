@@ -92,7 +92,15 @@ export function normalize(
 ): void {
   const stride = (<usize>lanes) << 2;
   const lows = f32x4.splat(low);
-  for (let i = 0; i < pixels; ++i) {
+  let left = pixels;
+  if (residualPtr === 0) {
+    for (; left >= 4; left -= 4) {
+      normalizeFour(inPtr, outPtr, coefficientsPtr, stride, lows);
+      inPtr += stride * 4;
+      outPtr += stride * 4;
+    }
+  }
+  for (; left > 0; --left) {
     for (let at: usize = 0; at < stride; at += 16) {
       const mean = v128.load(coefficientsPtr + at);
       const scale = v128.load(coefficientsPtr + stride + at);
@@ -105,4 +113,34 @@ export function normalize(
     outPtr += stride;
     if (residualPtr !== 0) residualPtr += stride;
   }
+}
+
+/** `normalize` of four pixels without a residual: coefficients are loaded once (16 channels @32:
+ * 0.0067 ms became 0.0036, 148 channels @32: 0.046 became 0.038). */
+function normalizeFour(inPtr: usize, outPtr: usize, coefficientsPtr: usize, stride: usize, lows: v128): void {
+  const coefficientsEnd = coefficientsPtr + stride;
+  while (coefficientsPtr < coefficientsEnd) {
+    const mean = v128.load(coefficientsPtr);
+    const scale = v128.load(coefficientsPtr + stride);
+    const beta = v128.load(coefficientsPtr + stride * 2);
+    let fromPtr = inPtr;
+    let toPtr = outPtr;
+    v128.store(toPtr, normalizeQuad(v128.load(fromPtr), mean, scale, beta, lows));
+    fromPtr += stride;
+    toPtr += stride;
+    v128.store(toPtr, normalizeQuad(v128.load(fromPtr), mean, scale, beta, lows));
+    fromPtr += stride;
+    toPtr += stride;
+    v128.store(toPtr, normalizeQuad(v128.load(fromPtr), mean, scale, beta, lows));
+    fromPtr += stride;
+    toPtr += stride;
+    v128.store(toPtr, normalizeQuad(v128.load(fromPtr), mean, scale, beta, lows));
+    coefficientsPtr += 16;
+    inPtr += 16;
+    outPtr += 16;
+  }
+}
+
+function normalizeQuad(x: v128, mean: v128, scale: v128, beta: v128, lows: v128): v128 {
+  return clampLow(multiplyAdd<f32>(f32x4.sub(x, mean), scale, beta), lows);
 }

@@ -1,4 +1,5 @@
-// The chart of bench/RESULTS.md: GF/s of every contestant on every convolution as grouped horizontal bars, plain SVG.
+// The charts of bench/RESULTS.md and bench/NETWORKS.md: GF/s of every contestant on every row of a report as grouped
+// horizontal bars, plain SVG.
 
 const WIDTH = 920;
 const LEFT = 190;
@@ -9,7 +10,8 @@ const GROUP_GAP = 10;
 /** Okabe and Ito's colours, told apart by everyone; the package's own is the darkest. */
 const COLOURS = ['#0072b2', '#e69f00', '#cc79a7', '#9aa0a6'];
 
-export function chart({ ours, peers, versions, machine, simd, rows }) {
+/** @param subject what the rows are, in the plural */
+export function chart({ ours, peers, versions, machine, simd, rows }, subject) {
   const everyone = [ours, ...peers];
   const groupHeight = everyone.length * BAR + GROUP_GAP;
   const bottom = TOP + rows.length * groupHeight;
@@ -19,7 +21,7 @@ export function chart({ ours, peers, versions, machine, simd, rows }) {
   const across = (value) => LEFT + (value / end) * (WIDTH - LEFT - RIGHT);
 
   const lines = [
-    text(16, 28, `Convolutions of the paper's networks, one thread, batch 1: GF/s, longer is faster`, 'title'),
+    text(16, 28, `${subject}, one thread, batch 1: GF/s, longer is faster`, 'title'),
     text(16, 46, `${machine.cpu}, Node ${machine.node}; ${ours} in its ${simd} build`, 'note'),
   ];
   for (const [i, name] of everyone.entries()) {
@@ -54,7 +56,7 @@ export function chart({ ours, peers, versions, machine, simd, rows }) {
   }
   const height = bottom + 28;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">
-<title>GF/s of ${everyone.join(', ')} on ${rows.length} convolutions</title>
+<title>GF/s of ${everyone.join(', ')} on ${rows.length} rows: ${subject}</title>
 <style>
 text { font-family: 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif; font-size: 11px; fill: #222; }
 .title { font-size: 15px; font-weight: bold; }

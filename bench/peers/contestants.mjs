@@ -5,10 +5,10 @@
 //   variants   ways to run it, fastest unknown; each call computes the result and lets go of it, sync or async
 //   result()   the output once, as a Float32Array in NCHW order
 //   dispose()
-import { readFileSync } from 'node:fs';
 // The folder's own package.json hides the name acnet-wasm.
 import { ACBlock, createRuntime, Tensor } from '../../dist/index.js';
 import { onnxConv } from './onnxModel.mjs';
+import { loadOnnxNode, loadOnnxWeb, versionOf, withPeers } from './onnxruntimes.mjs';
 
 /**
  * A block, input resident: merged, or (`form` 'train') in evaluation mode with three real branches that together are the
@@ -117,20 +117,14 @@ async function openTfjs() {
 
 /** No fetches: 1.30 leaves a given output tensor of its wasm backend unwritten. */
 async function openOnnxWeb() {
-  const ort = await import('onnxruntime-web');
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.proxy = false;
-  ort.env.logLevel = 'error';
+  const { name, version, Tensor: OnnxTensor, open } = await loadOnnxWeb();
   return {
-    name: 'onnxruntime-web',
-    version: versionOf('node_modules/onnxruntime-web/package.json'),
+    name,
+    version,
     async prepare(sizes, { input, weight, bias }) {
       const { inChannels, size } = sizes;
-      const session = await ort.InferenceSession.create(onnxConv(sizes, weight, bias), {
-        executionProviders: ['wasm'],
-        graphOptimizationLevel: 'all',
-      });
-      const feeds = { x: new ort.Tensor('float32', input, [1, inChannels, size, size]) };
+      const session = await open(onnxConv(sizes, weight, bias));
+      const feeds = { x: new OnnxTensor('float32', input, [1, inChannels, size, size]) };
       return {
         variants: [() => session.run(feeds)],
         result: async () => (await session.run(feeds)).y.data,
@@ -141,31 +135,18 @@ async function openOnnxWeb() {
   };
 }
 
-/**
- * Its highest optimisation level computes in a blocked layout and converts at both ends; for a single convolution that
- * does not always pay, so it may also run without. Its output is allocated before.
- */
+/** At the better of its two optimisation levels. Its output is allocated before. */
 async function openOnnxNode() {
-  const { default: ort } = await import('onnxruntime-node');
+  const { name, version, Tensor: OnnxTensor, open } = await loadOnnxNode();
   return {
-    name: 'onnxruntime-node',
-    version: versionOf('node_modules/onnxruntime-node/package.json'),
+    name,
+    version,
     async prepare(sizes, { input, weight, bias }) {
       const { inChannels, outChannels, size, outSize } = sizes;
-      const model = onnxConv(sizes, weight, bias);
-      const feeds = { x: new ort.Tensor('float32', input, [1, inChannels, size, size]) };
+      const feeds = { x: new OnnxTensor('float32', input, [1, inChannels, size, size]) };
       const output = new Float32Array(outChannels * outSize * outSize);
-      const fetches = { y: new ort.Tensor('float32', output, [1, outChannels, outSize, outSize]) };
-      const sessions = [];
-      for (const graphOptimizationLevel of ['all', 'extended']) {
-        const options = {
-          executionProviders: ['cpu'],
-          intraOpNumThreads: 1,
-          interOpNumThreads: 1,
-          graphOptimizationLevel,
-        };
-        sessions.push(await ort.InferenceSession.create(model, options));
-      }
+      const fetches = { y: new OnnxTensor('float32', output, [1, outChannels, outSize, outSize]) };
+      const sessions = await open(onnxConv(sizes, weight, bias));
       return {
         variants: sessions.map((session) => () => session.run(feeds, fetches)),
         async result() {
@@ -183,20 +164,10 @@ async function openOnnxNode() {
 
 /** All four, this package first. @throws Error that says how to install the peers where they are missing */
 export async function openContestants(simd, form = 'deploy') {
-  try {
-    return [await openOurs(simd, form), await openTfjs(), await openOnnxWeb(), await openOnnxNode()];
-  } catch (error) {
-    throw isMissing(error) ? new Error(HOW_TO_INSTALL) : error;
-  }
-}
-
-export const HOW_TO_INSTALL =
-  'the peers are not installed; run: npm --prefix bench/peers ci --ignore-scripts   (some 500 MB)';
-
-export function isMissing(error) {
-  return ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(error?.code);
-}
-
-function versionOf(manifest) {
-  return JSON.parse(readFileSync(new URL(manifest, import.meta.url), 'utf8')).version;
+  return withPeers(async () => [
+    await openOurs(simd, form),
+    await openTfjs(),
+    await openOnnxWeb(),
+    await openOnnxNode(),
+  ]);
 }

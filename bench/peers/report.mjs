@@ -1,4 +1,5 @@
-// The report of run.mjs in words: a table for the terminal and the text of bench/RESULTS.md.
+// The report of run.mjs in words: a table for the terminal and the text of bench/RESULTS.md. Also the phrases that it has in
+// common with networkReport.mjs.
 
 /** Below this share of a core the machine was not quiet, and the report says so. */
 const QUIET = 0.95;
@@ -114,7 +115,7 @@ better of two graph optimisation levels, all or extended, chosen for each convol
 `;
 }
 
-function coreSentence(share) {
+export function coreSentence(share) {
   const had = `while it was timed the process had ${percent(share)} of a core (median over the shapes)`;
   if (share >= QUIET) return `${had}.`;
   return `${had}: the machine was busy, which slows long calls more than short ones, so the ratios are not to be trusted.`;
@@ -124,16 +125,16 @@ function percent(share) {
   return `${(share * 100).toFixed(0)} %`;
 }
 
-function capital(sentence) {
+export function capital(sentence) {
   return sentence[0].toUpperCase() + sentence.slice(1);
 }
 
-function machineLine({ cpu, cores, vectors, node }) {
+export function machineLine({ cpu, cores, vectors, node }) {
   const native = vectors === undefined ? '' : ` (${vectors})`;
   return `${cpu}${native}, ${cores} core${cores === 1 ? '' : 's'}, Node ${node}`;
 }
 
-function withSpread(row, name) {
+export function withSpread(row, name) {
   return `${row.ratio[name].toFixed(2)} ±${(row.spread[name] * 100).toFixed(0)} %`;
 }
 

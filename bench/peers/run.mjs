@@ -2,13 +2,15 @@
 // one process, one thread each, on the convolutions of the paper's networks, batch 1. `npm run bench:peers -- --help`.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { geometricMean, median, spread } from '../measure.mjs';
+import { geometricMean, median } from '../measure.mjs';
 import { chart } from './chart.mjs';
+import { AGREEMENT, compare, variantsOf } from './comparison.mjs';
 import { openContestants } from './contestants.mjs';
 import { convolutions, randomData } from './convolution.mjs';
 import { machine } from './machine.mjs';
+import { checkBuild, ROUNDS_OPTIONS, readRounds } from './options.mjs';
 import { markdown, summaryLines, tableHead, tableRow } from './report.mjs';
-import { timeInRounds, warmUp } from './rounds.mjs';
+import { warmUp } from './rounds.mjs';
 
 const HELP = `usage: npm run bench:peers -- [options]
 
@@ -22,9 +24,6 @@ const HELP = `usage: npm run bench:peers -- [options]
   --json           the figures as JSON
 
 The peers are installed by: npm --prefix bench/peers ci --ignore-scripts`;
-
-/** Of the largest magnitude of the output. */
-const AGREEMENT = 1e-4;
 
 const options = readOptions();
 if (options.help) console.log(HELP);
@@ -53,7 +52,7 @@ async function main() {
   if (!options.json) console.log(tableHead(report));
   await warmUpAll(contestants);
   for (const convolution of options.convolutions) {
-    const row = await compare(contestants, convolution);
+    const row = await compareOn(contestants, convolution);
     report.rows.push(row);
     if (!options.json) console.log(tableRow(report, row));
   }
@@ -63,7 +62,7 @@ async function main() {
   else console.log(`\n${summaryLines(report).join('\n')}`);
   if (options.write) {
     writeFileSync(new URL('../RESULTS.md', import.meta.url), markdown(report));
-    writeFileSync(new URL('../results.svg', import.meta.url), chart(report));
+    writeFileSync(new URL('../results.svg', import.meta.url), chart(report, "Convolutions of the paper's networks"));
   }
   if (report.summary.largestError > AGREEMENT) throw new Error(`the results differ by more than ${AGREEMENT}`);
 }
@@ -84,50 +83,13 @@ async function prepareAll(contestants, sizes, data) {
   return prepared;
 }
 
-function variantsOf(prepared) {
-  return mapValues(prepared, ({ variants }) => variants);
-}
-
 /** One convolution: all four agree, then all four are timed. */
-async function compare(contestants, { network, name, flops, sizes }) {
+async function compareOn(contestants, { network, name, flops, sizes }) {
   const data = randomData(sizes, convolutions.findIndex((one) => one.network === network && one.name === name) + 1);
   const prepared = await prepareAll(contestants, sizes, data);
-  const results = [];
-  for (const { result } of Object.values(prepared)) results.push(await result());
-  const error = disagreement(results);
-  const { times, coreShare } = await timeInRounds(variantsOf(prepared), options);
+  const figures = await compare(prepared, flops, options);
   for (const { dispose } of Object.values(prepared)) await dispose();
-
-  const [ours, ...peers] = Object.keys(times);
-  const milliseconds = mapValues(times, median);
-  const ratios = mapValues(pick(times, peers), (list) => list.map((time, round) => time / times[ours][round]));
-  return {
-    network,
-    name,
-    sizes,
-    flops,
-    error,
-    coreShare,
-    milliseconds,
-    gflops: mapValues(milliseconds, (time) => flops / time / 1e6),
-    ratio: mapValues(ratios, median),
-    spread: mapValues(ratios, spread),
-  };
-}
-
-/** Widest gap between any two results, relative to the largest magnitude; infinite where one is not a number. */
-function disagreement(results) {
-  const [first] = results;
-  if (results.some(({ length }) => length !== first.length)) return Number.POSITIVE_INFINITY;
-  let gap = 0;
-  let magnitude = 0;
-  for (let i = 0; i < first.length; i++) {
-    const values = results.map((result) => result[i]);
-    if (values.some(Number.isNaN)) return Number.POSITIVE_INFINITY;
-    gap = Math.max(gap, Math.max(...values) - Math.min(...values));
-    magnitude = Math.max(magnitude, ...values.map(Math.abs));
-  }
-  return gap / magnitude;
+  return { network, name, sizes, ...figures };
 }
 
 function summarise({ peers, rows }) {
@@ -150,14 +112,6 @@ function summarise({ peers, rows }) {
   };
 }
 
-function mapValues(record, change) {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
-}
-
-function pick(record, keys) {
-  return Object.fromEntries(keys.map((key) => [key, record[key]]));
-}
-
 function readOptions() {
   try {
     const { values } = parseArgs({
@@ -165,24 +119,14 @@ function readOptions() {
         shapes: { type: 'string', default: '' },
         simd: { type: 'string', default: 'baseline' },
         form: { type: 'string', default: 'deploy' },
-        rounds: { type: 'string', default: '15' },
-        time: { type: 'string', default: '15' },
+        ...ROUNDS_OPTIONS,
         write: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
-    const rounds = Number(values.rounds);
-    if (!Number.isInteger(rounds) || rounds < 1) {
-      throw new Error(`--rounds must be a whole number of at least 1, got ${values.rounds}`);
-    }
-    const time = Number(values.time);
-    if (!(time > 0 && time < Number.POSITIVE_INFINITY)) {
-      throw new Error(`--time must be a positive number of milliseconds, got ${values.time}`);
-    }
-    if (!['auto', 'baseline', 'relaxed'].includes(values.simd)) {
-      throw new Error(`--simd must be auto, baseline or relaxed, got ${values.simd}`);
-    }
+    const { rounds, time } = readRounds(values);
+    checkBuild(values.simd);
     if (!['deploy', 'train'].includes(values.form)) {
       throw new Error(`--form must be deploy or train, got ${values.form}`);
     }

@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Tensor, writeSafetensors } from '../../dist/index.js';
 import { median, spread } from '../measure.mjs';
-import { HOW_TO_INSTALL, isMissing } from './contestants.mjs';
 import { convolutions, randomData } from './convolution.mjs';
 import { machine } from './machine.mjs';
 import { onnxConv } from './onnxModel.mjs';
+import { HOW_TO_INSTALL, isMissing } from './onnxruntimes.mjs';
 
 const HELP = `usage: node bench/peers/startup.mjs [options]
 

@@ -12,7 +12,7 @@ import {
   WINOGRAD,
   type WinogradAlgorithm,
 } from './algorithm.js';
-import { type Addresses, input, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
+import { input, lowerBound, type PortSlots, portSlots, type Step, type StepContext, writeTable } from './step.js';
 import { windowTable } from './windows.js';
 
 const MOST_TILES = 60;
@@ -101,7 +101,7 @@ function directConvolution(
     outTile: 0,
     blockTiles: 0,
   };
-  return runCut(runtime, job, ports(node, context));
+  return runCut(runtime, job, portSlots(node, context));
 }
 
 /**
@@ -142,7 +142,7 @@ function winograd(
       outTile: m,
       blockTiles: winogradBlockTiles(runtime, points, tiles, lanes),
     },
-    ports(node, context),
+    portSlots(node, context),
   );
   const inSlot = context.slot(node.inputs[0]!);
   const direct = context.lazily(makeDirect);
@@ -176,7 +176,7 @@ interface Cut {
  * where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut by
  * channels, since every chunk of tiles reads all of the weights.
  */
-function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, number, number]): Step {
+function runCut(runtime: Runtime, cut: Cut, { input, residual, output }: PortSlots): Step {
   const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
   const { threads } = runtime;
   const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
@@ -190,7 +190,9 @@ function runCut(runtime: Runtime, cut: Cut, find: (at: Addresses) => [number, nu
   const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
   const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
   return (at) => {
-    [job.inPtr, job.residualPtr, job.outPtr] = find(at);
+    job.inPtr = at[input]!;
+    job.residualPtr = residual < 0 ? 0 : at[residual]!;
+    job.outPtr = at[output]!;
     runtime.run(job);
   };
 }

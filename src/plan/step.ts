@@ -28,11 +28,25 @@ export interface StepContext {
   packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
 }
 
+export interface PortSlots {
+  readonly input: number;
+  /** -1: there is none. */
+  readonly residual: number;
+  readonly output: number;
+}
+
+/** Slots of a node's input, residual and output. */
+export function portSlots(node: Node, context: StepContext): PortSlots {
+  return {
+    input: context.slot(node.inputs[0]!),
+    residual: node.inputs.length > 1 ? context.slot(node.inputs[1]!) : -1,
+    output: context.slot(node.output),
+  };
+}
+
 /** Addresses of a node's input, residual (0: none) and output. */
 export function ports(node: Node, context: StepContext): (at: Addresses) => [number, number, number] {
-  const input = context.slot(node.inputs[0]!);
-  const residual = node.inputs.length > 1 ? context.slot(node.inputs[1]!) : -1;
-  const output = context.slot(node.output);
+  const { input, residual, output } = portSlots(node, context);
   return (at) => [at[input]!, residual < 0 ? 0 : at[residual]!, at[output]!];
 }
 
