@@ -24,6 +24,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type GraphProto, readModel, writeModel } from '../src/formats/onnx/proto.js';
 import { bytesOfFile, pthFile } from './networkFixtures.js';
+import { fileOf, type ModelSpec } from './onnxModels.js';
 import { seededRandom } from './support.js';
 
 const LONG = Number(process.env.HOSTILE ?? 0);
@@ -312,5 +313,33 @@ for (const extension of ['.onnx', '.safetensors', '.pth']) {
     runtime.dispose();
   });
 }
+
+test('windows and dims of absurd sizes', async () => {
+  const pool = (op: string, attributes: ModelSpec['nodes'][number]['attributes'] & {}, dims: (number | string)[]) =>
+    fileOf({ nodes: [{ op, inputs: ['x'], outputs: ['y'], attributes }], inputs: { x: dims } });
+  const pads = [2 ** 29, 2 ** 29, 2 ** 29, 2 ** 29];
+  const files = {
+    tall: pool('MaxPool', { kernel_shape: [3, 3] }, [1, 1, 2 ** 26, 4]),
+    deep: pool('AveragePool', { kernel_shape: [2 ** 30, 2 ** 30], pads }, ['N', 3, 8, 8]),
+    wide: pool('AveragePool', { kernel_shape: [1, 5000] }, ['N', 3, 8, 20000]),
+    vast: pool('Sigmoid', {}, [1, 2 ** 31, 2 ** 31, 2 ** 31]),
+    doubled: fileOf({
+      nodes: Array.from({ length: 60 }, (_, i) => {
+        const from = i === 0 ? 'x' : `v${i}`;
+        return { op: 'Concat', inputs: [from, from], outputs: [i === 59 ? 'y' : `v${i + 1}`], attributes: { axis: 1 } };
+      }),
+      inputs: { x: ['N', 1, 8, 8] },
+    }),
+  };
+  const runtime = await createRuntime({ maximumMemory: BYTES / 2 });
+  const findings = new Findings();
+  for (const [name, bytes] of Object.entries(files)) {
+    await findings.add({ name: `${name}.onnx`, bytes, weights: [] }, name, bytes, runtime);
+    // A file may declare what it likes; it is run with a small image.
+    assert.is(findings.counts.get('read'), name === 'vast' ? 1 : undefined, name);
+    findings.counts.delete('read');
+  }
+  runtime.dispose();
+});
 
 test.run();

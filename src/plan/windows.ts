@@ -2,9 +2,16 @@
  * The tables by which kernels find what a window sees, one per axis: for every output position and kernel position the
  * byte distance of the input position, or -1 in zero padding (assembly/conv/descriptor.ts).
  */
+import { UnsupportedError } from '../errors.js';
 import type { PaddingMode, Window } from '../graph/graph.js';
 
-/** @param distance bytes from one input position to the next along the axis */
+/** Far beyond what networks need: an image 100,000 pixels high under kernels of 100 takes 10 million. */
+const MOST_ENTRIES = 2 ** 24;
+
+/**
+ * @param distance bytes from one input position to the next along the axis
+ * @throws UnsupportedError where the table would be absurdly large, as files may ask for
+ */
 export function windowTable(
   window: Window,
   axis: 0 | 1,
@@ -14,6 +21,11 @@ export function windowTable(
   distance: number,
 ): Int32Array {
   const kernel = window.kernel[axis];
+  if (outSize * kernel > MOST_ENTRIES) {
+    throw new UnsupportedError(
+      `plan: a kernel of ${kernel} at ${outSize} positions needs a table of ${outSize * kernel} entries, expected at most ${MOST_ENTRIES}`,
+    );
+  }
   const table = new Int32Array(outSize * kernel);
   for (let out = 0; out < outSize; out++) {
     for (let k = 0; k < kernel; k++) {
@@ -37,14 +49,12 @@ export function windowDivisors(
   outSize: number,
 ): Float32Array {
   const [before, after] = countIncludePad ? [window.pads[axis], window.pads[axis + 2]!] : [0, 0];
+  const [stride, dilation] = [window.stride[axis], window.dilation[axis]];
   return Float32Array.from({ length: outSize }, (_, out) => {
-    const start = out * window.stride[axis] - window.pads[axis];
-    let count = 0;
-    for (let k = 0; k < window.kernel[axis]; k++) {
-      const at = start + k * window.dilation[axis];
-      if (at >= -before && at < inSize + after) count++;
-    }
-    return count;
+    const start = out * stride - window.pads[axis];
+    const first = Math.max(0, Math.ceil((-before - start) / dilation));
+    const last = Math.min(window.kernel[axis] - 1, Math.floor((inSize + after - 1 - start) / dilation));
+    return Math.max(0, last - first + 1);
   });
 }
 
