@@ -1,12 +1,12 @@
-// npm run test:peers: a script for onnxruntime-web gives the same with this package in its place, and onnxruntime-node
-// takes what writeOnnx writes. Ends with a line `N passed, N failed`.
+// npm run test:peers: onnxruntime-node takes what writeOnnx writes and computes the same. Ends with a line
+// `N passed, N failed`. (That a script for onnxruntime-web runs here too is test/sameScript.test.ts.)
 //
 // The peers are installed by: npm --prefix bench/peers ci --ignore-scripts
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as acnet from '../../dist/index.js';
-import { HOW_TO_INSTALL, isMissing } from './contestants.mjs';
+import { HOW_TO_INSTALL, isMissing } from './onnxruntimes.mjs';
 
 const NETWORKS = fileURLToPath(new URL('../../test/fixtures/networks', import.meta.url));
 /** Of the largest magnitude of the expected output. */
@@ -44,18 +44,10 @@ console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
 
 async function main() {
-  const web = await import('onnxruntime-web');
   const { default: native } = await import('onnxruntime-node');
-  web.env.wasm.numThreads = 1;
-  web.env.logLevel = 'error';
   for (const file of readdirSync(NETWORKS).filter((name) => name.endsWith('.onnx'))) {
     const bytes = readFileSync(path.join(NETWORKS, file));
     const { input, output } = referenceOf(file);
-    await check(`${file}: one script, two packages`, async () => {
-      const [there, here] = [await script(web, bytes, input), await script(acnet, bytes, input)];
-      same('names and dims', JSON.stringify(here.shape), JSON.stringify(there.shape));
-      return close(here.values, there.values);
-    });
     const graph = acnet.readOnnx(bytes);
     for (const [what, written] of Object.entries({ 'as read': graph, merged: acnet.reparameterize(graph).graph })) {
       await check(`${file} written again, ${what}, in onnxruntime-node`, async () =>
@@ -72,25 +64,6 @@ async function main() {
     }
   }
   runtime.dispose();
-}
-
-/** What somebody may have written for onnxruntime-web. */
-async function script(ort, bytes, input) {
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ['wasm'] });
-  const [name] = session.inputNames;
-  const results = await session.run({ [name]: new ort.Tensor('float32', input.data, input.dims) });
-  const [output] = session.outputNames;
-  const { type, dims, data, size } = results[output];
-  const shape = {
-    inputs: session.inputNames,
-    outputs: session.outputNames,
-    type,
-    dims,
-    size,
-    kind: data.constructor.name,
-  };
-  await session.release();
-  return { shape, values: data };
 }
 
 async function checkBuilder(native, runtime, layer, dims) {
