@@ -28,6 +28,7 @@ import {
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { crc32 } from '../src/formats/crc32.js';
+import { pthFile } from './networkFixtures.js';
 import { readFixture, relativeError, take } from './support.js';
 
 const CLI = path.resolve('dist/cli.js');
@@ -136,18 +137,6 @@ function fashionImages(count: number): { images: Uint8Array[]; labels: number[] 
     images: indices.map((i) => pixels.subarray(784 * i, 784 * (i + 1))),
     labels: indices.map((i) => labels[i]!),
   };
-}
-
-/** What torch.save wrote: the fixture without its numbers, which models/ has. */
-function lenetPth(): Uint8Array {
-  const fixture = 'test/fixtures/pth/lenet5bn-acb-fashion-mnist';
-  const file = gunzipSync(readFileSync(`${fixture}.pth.gz`));
-  const offsets: Record<string, number> = JSON.parse(readFileSync(`${fixture}.offsets.json`, 'utf8'));
-  const { tensors } = readSafetensors(new Uint8Array(readFileSync(LENET_STATE)));
-  for (const [name, { data }] of Object.entries(tensors)) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offsets[name]);
-  }
-  return file;
 }
 
 function graphOf(file: string): Graph {
@@ -302,7 +291,7 @@ test('inspect --shape takes another batch; open sizes have to be said', () => {
 
 test('inspect a checkpoint: tensors and the blocks that fuse', () => {
   withFolder((_, file) => {
-    const pth = file('a.pth', lenetPth());
+    const pth = file('a.pth', pthFile());
     const { tensors } = readSafetensors(new Uint8Array(readFileSync(LENET_STATE)));
     for (const [checkpoint, format] of [
       [LENET_STATE, 'safetensors'],
@@ -372,7 +361,7 @@ test('fuse an ONNX file: what is written gives the reference output', async () =
 
 test('fuse a checkpoint, .pth or .safetensors: the deploy form of the network loads it', async () => {
   await withFolder(async (_, file) => {
-    const pth = file('a.pth', lenetPth());
+    const pth = file('a.pth', pthFile());
     const { tensors } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors');
     const runtime = await createRuntime();
     for (const checkpoint of [pth, LENET_STATE]) {

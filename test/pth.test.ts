@@ -3,7 +3,6 @@
  * or an UnsupportedError; nothing in it is run, and it takes no more memory than its size allows.
  */
 import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import {
   createRuntime,
   FormatError,
@@ -19,6 +18,7 @@ import {
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pthFile } from './networkFixtures.js';
 import { ascii, type Bytes, bytesOf, contiguous, type Entry, entriesOf, op, pth, zip } from './pthWriter.js';
 import { readFixture, relativeError, seededRandom } from './support.js';
 
@@ -26,14 +26,6 @@ const FIXTURE = 'lenet5bn-acb-fashion-mnist';
 const MUTATIONS = 20_000;
 /** Of files of a few kilobytes, on a machine that does other work too. */
 const TIME_LIMIT = 1000;
-
-/** What torch.save wrote for models/FIXTURE, whose values are kept there only: zeros stand in their places here. */
-function fixtureFile(): Uint8Array {
-  const file = new Uint8Array(gunzipSync(readFileSync(`test/fixtures/pth/${FIXTURE}.pth.gz`)));
-  const offsets: Record<string, number> = JSON.parse(readFileSync(`test/fixtures/pth/${FIXTURE}.offsets.json`, 'utf8'));
-  for (const [name, { data }] of Object.entries(trainedState())) file.set(bytesOf(data), offsets[name]);
-  return file;
-}
 
 function trainedState(): StateDict {
   return readSafetensors(new Uint8Array(readFileSync(`models/${FIXTURE}.safetensors`))).tensors;
@@ -108,7 +100,7 @@ const twoValues = {
 };
 
 test('a file of PyTorch equals its safetensors sibling, value by value', () => {
-  const state = readCheckpoint(fixtureFile());
+  const state = readCheckpoint(pthFile());
   const counters = Object.keys(state).filter((key) => key.endsWith('.num_batches_tracked'));
   assert.is(counters.length, 6);
   for (const key of counters) {
@@ -127,7 +119,7 @@ test('a file of PyTorch equals its safetensors sibling, value by value', () => {
 test('a network of a .pth file gives the output that PyTorch computed, in both forms', async () => {
   const { tensors } = readFixture(`networks/${FIXTURE}.io.safetensors`);
   const runtime = await createRuntime();
-  const state = readCheckpoint(fixtureFile());
+  const state = readCheckpoint(pthFile());
   const train = lenet5bn(runtime).loadStateDict(state).eval();
   const deploy = lenet5bn(runtime, { form: 'deploy' }).loadStateDict(fuseStateDict(state)).eval();
   for (const net of [train, deploy]) {
@@ -572,7 +564,7 @@ test('every prefix of a file is refused', () => {
     const result = attempt(small.slice(0, length));
     assert.instance(result, FormatError, `${length} bytes`);
   }
-  const file = fixtureFile();
+  const file = pthFile();
   const random = seededRandom(3);
   const lengths = Array.from({ length: 500 }, () => Math.floor(random() * file.length));
   for (let i = 1; i < 5000; i++) lengths.push(i, file.length - i);
@@ -638,7 +630,7 @@ test(`${MUTATIONS} mutations of a file are read or refused, within the memory of
 });
 
 test('mutations of the trained network are read or refused', () => {
-  const valid = fixtureFile();
+  const valid = pthFile();
   const random = seededRandom(5);
   const below = (n: number) => Math.floor(random() * n);
   const directory = 1777874;
