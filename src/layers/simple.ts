@@ -61,7 +61,7 @@ export class Softmax extends Layer {
   }
 }
 
-/** Sum of two or more tensors of the same shape. */
+/** Sum of two or more tensors, broadcast by numpy's rules. */
 export class Add extends Layer {
   /** @internal */
   override get kind(): string {
