@@ -323,30 +323,12 @@ function microNarrowOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr
 }
 
 /**
- * One chunk by the wide micro-kernel of m rows, in float32, exported from the module. With a second caller the optimiser
- * leaves each micro-kernel a function of its own; as a part of a larger one, V8 gives it the registers that are left
- * (relaxed, 5 rows: 0.42 of the peak instead of 0.90).
+ * microWideOf in float32, exported from the module. With a second caller the optimiser leaves it a function of its own; as
+ * a part of gemmMicro, its micro-kernels (all but the full tile's, which has callers enough) get the registers that V8 has
+ * left there (relaxed, 5 rows: 0.42 of the peak instead of 0.90).
  */
 export function microFloat(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
-  switch (m) {
-    case 1:
-      microWide<f32, Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
-      break;
-    case 2:
-      microWide<f32, Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
-      break;
-    case 3:
-      microWide<f32, Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
-      break;
-    case 4:
-      microWide<f32, Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
-      break;
-    case 5:
-      microWide<f32, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
-      break;
-    default:
-      if (TILE_ROWS === 6) microWide<f32, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
-  }
+  microWideOf<f32>(m, aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
 /** Where a sum mostly starts: zeros for the largest tile. */
