@@ -3,7 +3,7 @@ export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d'
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d, winogradScratchBytes } from './conv/winograd';
 export { packWinogradWeights } from './conv/winogradWeights';
-export { gemmMicroDouble, gemmMicroFloat } from './gemm/gemm';
+export { gemmMicroDouble, gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
 export { microFloat } from './gemm/micro';
 export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
 export { allBelow, binary, unary } from './nn/elementwise';

@@ -30,7 +30,9 @@ const CONV = {
   groups: 1,
 } as const;
 const DEPTHS = [1, 2, 3, 4, 5, 8, 33, 63, 64, 65, 127, 128, 129, 200];
-const ROW_FLOATS = { Float: 8, Double: 4 };
+const STREAMED_DEPTHS = [1, 127, 128, 255, 256, 300, 384, 512, 513, 640, 1024, 1100, 1536];
+const STREAM_ROWS = 4;
+const ROW_FLOATS = { Float: 8, Streams: 8, Double: 4 };
 
 for (const build of await supportedBuilds()) {
   for (const type of ['Float', 'Double'] as const) {
@@ -47,6 +49,18 @@ for (const build of await supportedBuilds()) {
     });
   }
 
+  test(`${build}: gemmMicroStreams for every m, width and depth`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const inside = runtime as Runtime & Inside;
+    const random = seededRandom(17);
+    for (let m = 1; m <= STREAM_ROWS; m++) {
+      for (const columns of [4, 8]) {
+        for (const depth of STREAMED_DEPTHS) checkTile(inside, 'Streams', m, columns, depth, random);
+      }
+    }
+    runtime.dispose();
+  });
+
   test(`${build}: a row of a tile has the same bits whatever tile it is in`, async () => {
     const runtime = await createRuntime({ simd: build });
     const inside = runtime as Runtime & Inside;
@@ -58,6 +72,13 @@ for (const build of await supportedBuilds()) {
     const results = new Set<string>();
     for (let m = 1; m <= rows; m++) results.add(runTile(inside, 'Float', a.slice(0, m), b, 8).slice(0, 8).join());
     assert.is(results.size, 1);
+    const deep = a.slice(0, STREAM_ROWS).map((row) => Float32Array.from({ length: 700 }, (_, k) => row[k % depth]!));
+    const deepB = Float32Array.from({ length: 700 * 8 }, () => random() - 0.5);
+    const streamed = new Set<string>();
+    for (let m = 1; m <= STREAM_ROWS; m++) {
+      streamed.add(runTile(inside, 'Streams', deep.slice(0, m), deepB, 8).slice(0, 8).join());
+    }
+    assert.is(streamed.size, 1);
     runtime.dispose();
   });
 
@@ -93,7 +114,7 @@ for (const build of await supportedBuilds()) {
 
 function checkTile(
   inside: Inside,
-  type: 'Float' | 'Double',
+  type: keyof typeof ROW_FLOATS,
   m: number,
   columns: number,
   depth: number,
@@ -119,7 +140,7 @@ function checkTile(
 /** Packs A in chunks, runs the micro-kernel, returns the tile, whose rows are 32 bytes apart. */
 function runTile(
   { kernels, heap }: Inside,
-  type: 'Float' | 'Double',
+  type: keyof typeof ROW_FLOATS,
   a: Float32Array[],
   b: Float32Array,
   columns: number,

@@ -1,6 +1,6 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
-import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, SCRATCH_BYTES } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, SCRATCH_BYTES, STREAM_DEPTH } from '../tuning';
 import { ConvDescriptor, LINE_OFFSET, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
 import { packPixels } from './im2col';
 
@@ -68,8 +68,6 @@ function convolve<T>(
   const lanes = (d.outChannels + 3) & ~3;
   const groupWeights = <usize>(fullDepth * lanes) * sizeof<T>();
   const groupBias = <usize>lanes * sizeof<T>();
-  // Panels of the first channels of a group hold whole tiles, so that their distance is as simple as this.
-  const skippedWeights = <usize>(fullDepth * firstChannel) * sizeof<T>();
   const skippedBias = <usize>firstChannel * sizeof<T>();
   const channels = d.groups > 1 ? d.outChannels : lastChannel - firstChannel;
   const lastPadTo = ((d.groups * d.outChannels + 3) & ~3) - (d.groups - 1) * d.outChannels - firstChannel;
@@ -85,7 +83,8 @@ function convolve<T>(
         first,
         m,
         fullDepth,
-        d.weightsPtr + <usize>g * groupWeights + skippedWeights,
+        d.weightsPtr + <usize>g * groupWeights,
+        firstChannel,
         d.biasPtr + <usize>g * groupBias + skippedBias,
         outPtr + channel,
         residualPtr === 0 ? 0 : residualPtr + channel,
@@ -105,14 +104,17 @@ function convolveBlock<T>(
   m: i32,
   fullDepth: i32,
   weightsPtr: usize,
+  before: i32,
   biasPtr: usize,
   outPtr: usize,
   residualPtr: usize,
   channels: i32,
   padTo: i32,
 ): void {
-  for (let depth0 = 0; depth0 < fullDepth; depth0 += BLOCK_DEPTH) {
-    const depth = min(fullDepth - depth0, BLOCK_DEPTH);
+  const streamed = d.streamed !== 0;
+  const most = streamed ? STREAM_DEPTH : BLOCK_DEPTH;
+  for (let depth0 = 0; depth0 < fullDepth; depth0 += most) {
+    const depth = min(fullDepth - depth0, most);
     const isLast = depth0 + depth === fullDepth;
     const panelPtr = scratchPtr + PANEL_OFFSET;
     packPixels<T>(d, inPtr, scratchPtr, firstPixel, m, depth0, depth, panelPtr);
@@ -123,8 +125,10 @@ function convolveBlock<T>(
       panelPtr,
       depth,
       weightsPtr,
+      d.panels,
+      before,
       depth0,
-      fullDepth,
+      streamed,
       outPtr,
       d.outPixelStride,
       isLast ? biasPtr : 0,

@@ -1,4 +1,5 @@
-import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK } from '../tuning';
+import { Panels } from '../gemm/micro';
+import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH } from '../tuning';
 
 /**
  * What a convolution kernel is told, written once by the plan (src/plan/convolution.ts mirrors the order of the
@@ -39,8 +40,18 @@ export class ConvDescriptor {
   columnShift: i32;
   /** Kernels whose products with the same input are summed; more than one in Winograd only. */
   kernels: i32;
+  /** How the packed weights lie: depth, lanes, segment. */
+  weightsDepth: i32;
+  weightsLanes: i32;
+  weightsSegment: i32;
+  /** Whether they are read in several streams: 1 or 0. */
+  streamed: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
+
+  get panels(): Panels {
+    return changetype<Panels>(changetype<usize>(this) + offsetof<ConvDescriptor>('weightsDepth'));
+  }
 }
 
 /**
@@ -53,4 +64,5 @@ export const IMAGES_OFFSET: usize = 192;
 export const ROWS_OFFSET: usize = 216;
 export const COLUMNS_OFFSET: usize = 240;
 export const PANEL_OFFSET: usize = 320;
-export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(BLOCK_DEPTH * 4, DEPTH_CHUNK * 8));
+const DEEPEST: i32 = max(BLOCK_DEPTH, STREAM_DEPTH);
+export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(DEEPEST * 4, DEPTH_CHUNK * 8));

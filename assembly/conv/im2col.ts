@@ -29,7 +29,7 @@ export function packPixels<T>(
     packThinPixels<T>(d, inPtr, scratchPtr + LINE_OFFSET, firstPixel, pixelCount, firstDepth, depth, packedPtr);
     return;
   }
-  const height = panelRows(pixelCount);
+  const height = panelRows(pixelCount, d.streamed !== 0);
   for (let i = 0; i < pixelCount; i += height) {
     const m = min(pixelCount - i, height);
     locatePixels(d, inPtr, scratchPtr, firstPixel + i, m);
@@ -169,7 +169,7 @@ function packThinPixels<T>(
       const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + kernelRow)) << 2));
       writeLine(d, imagePtr, row, x, count, linePtr);
       const fromPtr = linePtr + ((<usize>(kernelColumn * d.inChannels)) << 2);
-      spreadLine<T>(d, fromPtr, run, done, count, packed, panelRows(pixelCount), depth, packedPtr);
+      spreadLine<T>(d, fromPtr, run, done, count, packed, panelRows(pixelCount, d.streamed !== 0), depth, packedPtr);
       packed += run;
     }
     done += count;

@@ -36,8 +36,8 @@
  */
 
 import { chunksOf, panelRows } from '../gemm/gemm';
-import { gemmMicro, gemmMicroFull, zeroTilePtr } from '../gemm/micro';
-import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
+import { gemmMicro, gemmMicroChunk, gemmMicroFull, gemmMicroStreamed, zeroTilePtr } from '../gemm/micro';
+import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   finish2of4,
@@ -81,6 +81,7 @@ class Block {
   n: i32;
   lanes: i32;
   kernels: i32;
+  streamed: bool;
   /** Whole tiles along the axes of an image, and whether a half one follows. */
   down: i32;
   across: i32;
@@ -119,11 +120,11 @@ function membersOf(b: Block, without: i32): Members {
 }
 
 /** Bytes of working memory for a block of `tiles` tiles of `lanes` input lanes with n * n = `points`. */
-export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32): i32 {
+export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32, streamed: bool): i32 {
   const fixed = BLOCK_BYTES + BETWEEN_BYTES + 32;
   const tables = (<usize>(tiles * (points + PLACE_WORDS))) << 2;
   const products = <usize>points * productPointStride(tiles);
-  return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, lanes));
+  return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, lanes, streamed));
 }
 
 function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32, outTile: i32): Block {
@@ -133,6 +134,7 @@ function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32
   b.n = outTile + d.kernelHeight - 1;
   b.lanes = (d.inChannels + 3) & ~3;
   b.kernels = d.kernels;
+  b.streamed = d.streamed !== 0;
   b.down = wholeTiles(d.outHeight, outTile);
   b.across = wholeTiles(d.outWidth, outTile);
   b.hasShort = b.down * outTile < d.outHeight ? 1 : 0;
@@ -141,15 +143,15 @@ function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
   b.productPtr = b.betweenPtr + BETWEEN_BYTES;
   b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
-  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.lanes);
+  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.lanes, b.streamed);
   b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
   const wideEnd = inBlock(kindStart(d, b, SHORT | NARROW), firstTile, tiles);
-  setMembers(membersOf(b, 0), 0, tiles);
-  setMembers(membersOf(b, SHORT), 0, fullEnd);
-  setMembers(membersOf(b, NARROW), narrowEnd, wideEnd);
-  setMembers(membersOf(b, SHORT | NARROW), narrowEnd, fullEnd);
+  setMembers(b, 0, 0, tiles);
+  setMembers(b, SHORT, 0, fullEnd);
+  setMembers(b, NARROW, narrowEnd, wideEnd);
+  setMembers(b, SHORT | NARROW, narrowEnd, fullEnd);
   return b;
 }
 
@@ -157,10 +159,11 @@ function inBlock(tile: i32, firstTile: i32, tiles: i32): i32 {
   return max(0, min(tile - firstTile, tiles));
 }
 
-function setMembers(members: Members, first: i32, end: i32): void {
+function setMembers(b: Block, without: i32, first: i32, end: i32): void {
+  const members = membersOf(b, without);
   members.first = first;
   members.end = end;
-  members.height = panelRows(max(1, end - first));
+  members.height = panelRows(max(1, end - first), b.streamed);
 }
 
 /** Whole tiles along an axis; what is left, if anything, is one half tile. */
@@ -224,8 +227,7 @@ function winogradBlock(
     const inGroup = first - group * GROUP_CHANNELS;
     const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
-    const groupPtr = d.weightsPtr + ((<usize>(points * b.lanes * b.kernels * group * GROUP_CHANNELS)) << 2);
-    multiply(b, groupPtr, groupLanes, inGroup, channels);
+    multiply(d, b, points * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
       for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
     }
@@ -308,11 +310,12 @@ function panelsSideBySide(lanes: i32): i32 {
  * Bytes of the A panels of one point. The points of a tile are written one after the other: an odd number of cache lines
  * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became 0.081 ms).
  */
-function pointStride(tiles: i32, lanes: i32): usize {
-  const panels = (tiles + TILE_ROWS - 1) / TILE_ROWS;
+function pointStride(tiles: i32, lanes: i32, streamed: bool): usize {
+  const height = streamed ? STREAM_ROWS : TILE_ROWS;
+  const panels = (tiles + height - 1) / height;
   const sideBySide = panelsSideBySide(lanes);
   const groups = (panels + sideBySide - 1) / sideBySide;
-  return ((<usize>(groups * TILE_ROWS * chunksOf(lanes) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
+  return ((<usize>(groups * height * chunksOf(lanes) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
 }
 
 /** Bytes of the products of one point; padded for the same reason. */
@@ -368,7 +371,7 @@ function transformWhole(
   rowPtr: usize,
   chunkStride: usize,
 ): void {
-  const step = pointStride(b.tiles, b.lanes);
+  const step = pointStride(b.tiles, b.lanes, b.streamed);
   const pixelStride = (<usize>b.lanes) << 2;
   for (let channel = 0; channel < b.lanes; channel += 4) {
     const channelBytes = (<usize>channel) << 2;
@@ -387,7 +390,7 @@ function transformWhole(
 
 /** A tile of a block with half tiles: each class of points has its own panels. */
 function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
-  const step = pointStride(b.tiles, b.lanes);
+  const step = pointStride(b.tiles, b.lanes, b.streamed);
   const columns = (kind & NARROW) === 0 ? 6 : 4;
   const inner = membersOf(b, 0);
   const short = membersOf(b, SHORT);
@@ -424,67 +427,116 @@ function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, o
 }
 
 /**
- * All products of `channels` output channels of a group from its `first` on; the group's weights are
- * [n * n][groupLanes / 8 panels][kernels][lanes][columns].
+ * All products of `channels` output channels of a group from its `first` on. `columnsBefore`: columns of U, of one kernel,
+ * before those of the group.
  */
-function multiply(b: Block, groupPtr: usize, groupLanes: i32, first: i32, channels: i32): void {
-  const step = pointStride(b.tiles, b.lanes);
+function multiply(d: ConvDescriptor, b: Block, columnsBefore: i32, groupLanes: i32, first: i32, channels: i32): void {
+  const step = pointStride(b.tiles, b.lanes, b.streamed);
   let pointPtr = b.panelPtr;
-  let weightsPtr = groupPtr + ((<usize>(first * b.lanes * b.kernels)) << 2);
+  let before = columnsBefore + first;
   let productPtr = b.productPtr;
   for (let i = 0; i < b.n; ++i) {
     for (let j = 0; j < b.n; ++j) {
       const without = (isOuter(b.n, i) ? SHORT : 0) | (isOuter(b.n, j) ? NARROW : 0);
-      multiplyPoint(b, membersOf(b, without), pointPtr, weightsPtr, groupLanes - first, channels, productPtr);
+      multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
       pointPtr += step;
-      weightsPtr += (<usize>(b.lanes * b.kernels * groupLanes)) << 2;
+      before += groupLanes;
       productPtr += productPointStride(b.tiles);
     }
   }
 }
 
-/** The products of one point. `lanes`: columns that the panels from `weightsPtr` on have. */
+/**
+ * The products of one point. `before`: columns of U, of one kernel, before those of the point; `lanes`: columns from there to
+ * the last of the group.
+ */
 function multiplyPoint(
+  d: ConvDescriptor,
   b: Block,
   members: Members,
   pointPtr: usize,
-  weightsPtr: usize,
+  before: i32,
   lanes: i32,
   channels: i32,
   productPtr: usize,
 ): void {
-  const height = members.height;
-  const chunkStride = chunkStrideOf(members);
-  const groupStride = chunkStride * <usize>chunksOf(b.lanes);
-  const besideStride = (<usize>b.lanes) << 2;
-  const sideBySide = panelsSideBySide(b.lanes);
-  const isShallow = b.lanes <= DEPTH_CHUNK;
   productPtr += <usize>members.first * PRODUCT_STRIDE;
   for (let column = 0; column < channels; column += 8) {
     const width = min(8, lanes - column);
-    const kernelBytes = (<usize>(b.lanes * width)) << 2;
-    let groupPtr = pointPtr;
-    let panelPtr = pointPtr;
-    let beside = 0;
-    let tilePtr = productPtr;
-    for (let t = members.first; t < members.end; t += height) {
-      const rows = min(height, members.end - t);
-      if (isShallow && rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, b.lanes, tilePtr);
-      else gemmMicro<f32>(rows, width, panelPtr, chunkStride, weightsPtr, b.lanes, zeroTilePtr, tilePtr);
-      for (let k = 1; k < b.kernels; ++k) {
-        const kernelPtr = weightsPtr + kernelBytes * <usize>k;
-        gemmMicro<f32>(rows, width, panelPtr, chunkStride, kernelPtr, b.lanes, tilePtr, tilePtr);
-      }
-      panelPtr += besideStride;
-      if (++beside === sideBySide) {
-        beside = 0;
-        groupPtr += groupStride;
-        panelPtr = groupPtr;
-      }
-      tilePtr += <usize>rows * PRODUCT_STRIDE;
-    }
-    weightsPtr += kernelBytes * <usize>b.kernels;
+    const columnsBefore = (before + column) * b.kernels;
+    if (b.lanes <= DEPTH_CHUNK) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
+    else multiplyDeep(d, b, members, pointPtr, columnsBefore, width, productPtr);
     productPtr += <usize>b.tiles * PRODUCT_STRIDE;
+  }
+}
+
+/** A panel of `width` columns with all tiles, where a chunk holds all lanes and perhaps those of several panels of tiles. */
+function multiplyShallow(
+  d: ConvDescriptor,
+  b: Block,
+  members: Members,
+  pointPtr: usize,
+  columnsBefore: i32,
+  width: i32,
+  tilePtr: usize,
+): void {
+  const lanes = b.lanes;
+  const height = members.height;
+  const groupStride = chunkStrideOf(members);
+  const besideStride = (<usize>lanes) << 2;
+  const sideBySide = panelsSideBySide(lanes);
+  const kernelBytes = (<usize>(lanes * width)) << 2;
+  const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * lanes)) << 2);
+  let groupPtr = pointPtr;
+  let panelPtr = pointPtr;
+  let beside = 0;
+  for (let t = members.first; t < members.end; t += height) {
+    const rows = min(height, members.end - t);
+    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, lanes, tilePtr);
+    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, lanes, zeroTilePtr, tilePtr);
+    for (let k = 1; k < b.kernels; ++k) {
+      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, lanes, tilePtr, tilePtr);
+    }
+    panelPtr += besideStride;
+    if (++beside === sideBySide) {
+      beside = 0;
+      groupPtr += groupStride;
+      panelPtr = groupPtr;
+    }
+    tilePtr += <usize>rows * PRODUCT_STRIDE;
+  }
+}
+
+/** The same where lanes fill more than a chunk. */
+function multiplyDeep(
+  d: ConvDescriptor,
+  b: Block,
+  members: Members,
+  panelPtr: usize,
+  columnsBefore: i32,
+  width: i32,
+  tilePtr: usize,
+): void {
+  const height = members.height;
+  const chunkStride = chunkStrideOf(members);
+  const panelStride = chunkStride * <usize>chunksOf(b.lanes);
+  const uPtr = d.weightsPtr;
+  const u = d.panels;
+  for (let t = members.first; t < members.end; t += height) {
+    const rows = min(height, members.end - t);
+    let before = columnsBefore;
+    let startPtr = zeroTilePtr;
+    for (let k = 0; k < b.kernels; ++k) {
+      if (b.streamed) {
+        gemmMicroStreamed(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.lanes, startPtr, tilePtr);
+      } else {
+        gemmMicro<f32>(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.lanes, startPtr, tilePtr);
+      }
+      before += width;
+      startPtr = tilePtr;
+    }
+    panelPtr += panelStride;
+    tilePtr += <usize>rows * PRODUCT_STRIDE;
   }
 }
 

@@ -1,10 +1,13 @@
 /**
- * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as B panels
+ * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/micro.ts
+ * with the input lanes as depth and these columns:
  *
- *   [groups of GROUP_CHANNELS channels][n * n][panels of 8 output channels, the last of 4 or 8][lanes][columns]
+ *   [groups of GROUP_CHANNELS output channels][n * n][panels of 8, the last of 4 or 8][kernels]
  *
  * Two output channels at a time, and the points a and -a from the same even and odd half of G g: a plain product by a
- * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call.
+ * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call. Two input
+ * channels of a whole panel are gathered before they are stored, n * n cache lines, each once: these lines are a power
+ * of two apart and would drive each other out of the cache between their halves.
  */
 import { GROUP_CHANNELS } from './winograd';
 
@@ -17,54 +20,105 @@ const ROW_BYTES: usize = 5 * 16;
 /** Where in working memory G g and U lie, [n][r] and [n][n] vectors, behind the kernels, [r][r] vectors. */
 const HALF_OFFSET: usize = 5 * ROW_BYTES;
 const U_OFFSET: usize = HALF_OFFSET + 6 * ROW_BYTES;
+/** U of two input channels and a panel, [n * n][2][columns]; the columns of a point and both channels are a cache line. */
+const LINES_OFFSET: usize = 2048;
+const LINE_BYTES: usize = 64;
 
 /**
- * From [outChannels][inChannels][r * r]; `scalePtr`: f64 per output channel to multiply with, or 0. `workPtr`: working
- * memory, 2 KiB.
+ * Packs `channels` of `outChannels` output channels, from `first` on, a multiple of GROUP_CHANNELS; `weightPtr` are the
+ * weights of the first, [channels][kernels][inChannels][r * r]. `scalePtr`: f64 for each to multiply with, or 0.
+ * `packedPtr`: of all output channels, cut into segments of `segment` lanes. `workPtr`: working memory, 5 KiB.
  */
 export function packWinogradWeights(
   weightPtr: usize,
   scalePtr: usize,
   packedPtr: usize,
+  first: i32,
+  channels: i32,
   outChannels: i32,
   inChannels: i32,
+  kernels: i32,
   r: i32,
   n: i32,
+  segment: i32,
   workPtr: usize,
 ): void {
   const lanes = (inChannels + 3) & ~3;
   const outLanes = (outChannels + 3) & ~3;
-  const kernelBytes = (<usize>(r * r)) << 2;
-  for (let first = 0; first < outChannels; first += GROUP_CHANNELS) {
-    const groupLanes = min(GROUP_CHANNELS, outLanes - first);
-    const pointBytes = (<usize>(lanes * groupLanes)) << 2;
-    if (lanes !== inChannels) memory.fill(packedPtr, 0, pointBytes * <usize>(n * n));
-    for (let inGroup = 0; inGroup < groupLanes; inGroup += 2) {
-      const column = inGroup & 7;
-      const width = min(8, groupLanes - (inGroup - column));
-      const o = first + inGroup;
-      const scales = f64x2(scaleOf(scalePtr, o, outChannels), scaleOf(scalePtr, o + 1, outChannels));
-      let firstPtr = weightPtr + <usize>(min(o, outChannels - 1) * inChannels) * kernelBytes;
-      let secondPtr = weightPtr + <usize>(min(o + 1, outChannels - 1) * inChannels) * kernelBytes;
-      let toPtr = packedPtr + ((<usize>((inGroup - column) * lanes + column)) << 2);
-      for (let c = 0; c < inChannels; ++c) {
-        transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr, pointBytes);
-        firstPtr += kernelBytes;
-        secondPtr += kernelBytes;
-        toPtr += (<usize>width) << 2;
+  const allLanes = n * n * outLanes * kernels;
+  const channelBytes = (<usize>(kernels * inChannels * r * r)) << 2;
+  for (let j = 0; j < channels; j += 8) {
+    const group = (first + j) / GROUP_CHANNELS;
+    const inGroup = first + j - group * GROUP_CHANNELS;
+    const groupLanes = min(GROUP_CHANNELS, outLanes - group * GROUP_CHANNELS);
+    const width = min(8, groupLanes - inGroup);
+    for (let k = 0; k < kernels; ++k) {
+      const kernelPtr = weightPtr + <usize>j * channelBytes + ((<usize>(k * inChannels * r * r)) << 2);
+      const before = (n * n * group * GROUP_CHANNELS + inGroup) * kernels + k * width;
+      for (let c = 0; c < lanes; c += 2) {
+        const inSegment = c % segment;
+        const depth = min(segment, lanes - c + inSegment);
+        transformLines(kernelPtr, channelBytes, scalePtr, j, channels, c, inChannels, width, r, n, workPtr);
+        const skipped = (c - inSegment) * allLanes + before * depth + inSegment * width;
+        const toPtr = packedPtr + ((<usize>skipped) << 2);
+        storeLines(workPtr + LINES_OFFSET, n * n, width, toPtr, (<usize>(groupLanes * kernels * depth)) << 2);
       }
     }
-    packedPtr += pointBytes * <usize>(n * n);
+  }
+}
+
+/** U of input channels `c` and `c` + 1, zero where there are none, for `width` output channels from the j-th on. */
+function transformLines(
+  kernelPtr: usize,
+  channelBytes: usize,
+  scalePtr: usize,
+  j: i32,
+  channels: i32,
+  c: i32,
+  inChannels: i32,
+  width: i32,
+  r: i32,
+  n: i32,
+  workPtr: usize,
+): void {
+  const linesPtr = workPtr + LINES_OFFSET;
+  for (let i = c; i < c + 2; ++i) {
+    const inputPtr = kernelPtr + ((<usize>(min(i, inChannels - 1) * r * r)) << 2);
+    const isThere = i < inChannels;
+    for (let column = 0; column < width; column += 2) {
+      const o = j + column;
+      const scales = isThere
+        ? f64x2(scaleOf(scalePtr, o, channels), scaleOf(scalePtr, o + 1, channels))
+        : f64x2.splat(0);
+      const firstPtr = inputPtr + <usize>(min(o, channels - 1) - j) * channelBytes;
+      const secondPtr = inputPtr + <usize>(min(o + 1, channels - 1) - j) * channelBytes;
+      const toPtr = linesPtr + ((<usize>((i - c) * width + column)) << 2);
+      transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr);
+    }
+  }
+}
+
+/** Copies two rows of a panel at each point; the points are `pointBytes` apart. */
+function storeLines(linesPtr: usize, points: i32, width: i32, toPtr: usize, pointBytes: usize): void {
+  for (let p = 0; p < points; ++p) {
+    v128.store(toPtr, v128.load(linesPtr));
+    v128.store(toPtr, v128.load(linesPtr, 16), 16);
+    if (width === 8) {
+      v128.store(toPtr, v128.load(linesPtr, 32), 32);
+      v128.store(toPtr, v128.load(linesPtr, 48), 48);
+    }
+    linesPtr += LINE_BYTES;
+    toPtr += pointBytes;
   }
 }
 
 /** Channels past the last one become zero. */
-function scaleOf(scalePtr: usize, channel: i32, outChannels: i32): f64 {
-  if (channel >= outChannels) return 0;
+function scaleOf(scalePtr: usize, channel: i32, channels: i32): f64 {
+  if (channel >= channels) return 0;
   return scalePtr === 0 ? 1 : load<f64>(scalePtr + ((<usize>channel) << 3));
 }
 
-/** U of two kernels, one in each lane; the first point goes to `toPtr`, the others `pointBytes` apart. */
+/** U of two kernels, one in each lane; the first point goes to `toPtr`, the others a line apart. */
 function transformPair(
   firstPtr: usize,
   secondPtr: usize,
@@ -73,7 +127,6 @@ function transformPair(
   n: i32,
   workPtr: usize,
   toPtr: usize,
-  pointBytes: usize,
 ): void {
   for (let i = 0; i < r; ++i) {
     for (let k = 0; k < r; ++k) {
@@ -91,7 +144,7 @@ function transformPair(
   const endPtr = workPtr + U_OFFSET + ((<usize>(n * n)) << 4);
   for (let fromPtr = workPtr + U_OFFSET; fromPtr < endPtr; fromPtr += 16) {
     v128.store64_lane(toPtr, f32x4.demote_f64x2_zero(v128.load(fromPtr)), 0);
-    toPtr += pointBytes;
+    toPtr += LINE_BYTES;
   }
 }
 

@@ -2,22 +2,23 @@
  * The loops around the micro-kernels: one block of packed rows against all packed columns.
  *
  *   A  [panels of panelRows rows][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   of T, packed by conv/im2col.ts
- *   B  [panels, see gemm/pack.ts][fullDepth][columns]                         of T
+ *   B  see Panels in gemm/micro.ts                                            of T, packed by gemm/pack.ts
  *   C  [m][cStride bytes]                                                     f32
  *
  * A weight panel stays in L1 while the rows of the block stream past it from L2.
  */
-import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
+import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicro, zeroTilePtr } from './micro';
+import { gemmMicro, gemmMicroStreamed, Panels, zeroTilePtr } from './micro';
 import { panelColumns, tileColumns } from './pack';
 
 /**
  * Height of the panels into which m rows are packed: as few as the tile allows, of about equal height, since a low last
  * panel would not fill the registers.
  */
-export function panelRows(m: i32): i32 {
-  const panels = (m + TILE_ROWS - 1) / TILE_ROWS;
+export function panelRows(m: i32, streamed: bool): i32 {
+  const most = streamed ? STREAM_ROWS : TILE_ROWS;
+  const panels = (m + most - 1) / most;
   return (m + panels - 1) / panels;
 }
 
@@ -30,8 +31,8 @@ export function chunksOf(depth: i32): i32 {
 const zeroRowPtr: usize = memory.data(8 * 4, 16);
 
 /**
- * C = max(low, A * B + bias + addend) for m rows and n columns, B being rows `firstDepth` to `firstDepth + depth` of
- * panels that are `fullDepth` deep.
+ * C = max(low, A * B + bias + addend) for m rows and n columns of B, before which are `before` others; of its rows
+ * `firstDepth` to `firstDepth + depth`. `streamed`: by gemmMicroStreamed, with panels of A that suit it.
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
  * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
@@ -43,9 +44,11 @@ export function gemmBlock<T>(
   padTo: i32,
   aPtr: usize,
   depth: i32,
-  panelPtr: usize,
+  bPtr: usize,
+  b: Panels,
+  before: i32,
   firstDepth: i32,
-  fullDepth: i32,
+  streamed: bool,
   cPtr: usize,
   cStride: usize,
   biasPtr: usize,
@@ -54,20 +57,35 @@ export function gemmBlock<T>(
   tilePtr: usize,
 ): void {
   const addendStride: usize = addendPtr === 0 ? 0 : cStride;
-  const height = panelRows(m);
+  const height = panelRows(m, streamed);
   const chunkStride = <usize>(height * DEPTH_CHUNK) * sizeof<T>();
   const panelStride = chunkStride * <usize>chunksOf(depth);
   for (let j = 0; j < n; j += tileColumns<T>()) {
     const columns = min(n - j, tileColumns<T>());
-    const panelWidth = panelColumns<T>(n - j);
-    const bPtr = panelPtr + <usize>(firstDepth * panelWidth) * sizeof<T>();
+    const width = panelColumns<T>(n - j);
     const tileBiasPtr = biasPtr === 0 ? zeroRowPtr : biasPtr + <usize>j * sizeof<T>();
     let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
     let packedPtr = aPtr;
     let rowPtr = cPtr + ((<usize>j) << 2);
     for (let i = 0; i < m; i += height) {
       const rows = min(m - i, height);
-      gemmMicro<T>(rows, panelWidth, packedPtr, chunkStride, bPtr, depth, zeroTilePtr, tilePtr);
+      if (sizeof<T>() === 4 && streamed) {
+        gemmMicroStreamed(
+          rows,
+          width,
+          packedPtr,
+          chunkStride,
+          bPtr,
+          b,
+          before + j,
+          firstDepth,
+          depth,
+          zeroTilePtr,
+          tilePtr,
+        );
+      } else {
+        gemmMicro<T>(rows, width, packedPtr, chunkStride, bPtr, b, before + j, firstDepth, depth, zeroTilePtr, tilePtr);
+      }
       if (columns === tileColumns<T>()) {
         finishWide<T>(rows, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       } else {
@@ -77,16 +95,37 @@ export function gemmBlock<T>(
       rowPtr += <usize>height * cStride;
       fromPtr += <usize>height * addendStride;
     }
-    panelPtr += <usize>(fullDepth * panelWidth) * sizeof<T>();
   }
 }
 
-/** The micro-kernels as tests call them: a tile of m rows, its A in chunks of m rows. */
+/** How the one panel of a test lies. */
+const testPanels: usize = memory.data(offsetof<Panels>(), 4);
+
+function onePanel(depth: i32, columns: i32, segment: i32): Panels {
+  const b = changetype<Panels>(testPanels);
+  b.depth = depth;
+  b.lanes = columns;
+  b.segment = segment;
+  return b;
+}
+
+/** The micro-kernels as tests call them: a tile of m rows, its A in chunks of m rows, its panel the only one of B. */
 export function gemmMicroFloat(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  gemmMicro<f32>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 4, bPtr, depth, zeroTilePtr, tilePtr);
+  const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
+  const b = onePanel(depth, columns, depth);
+  gemmMicro<f32>(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
+}
+
+/** The same by streams. */
+export function gemmMicroStreams(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
+  const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
+  const b = onePanel(depth, columns, DEPTH_CHUNK);
+  gemmMicroStreamed(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
 }
 
 /** The same in float64, where a tile has 4 columns. */
 export function gemmMicroDouble(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  gemmMicro<f64>(m, columns, aPtr, <usize>(m * DEPTH_CHUNK) * 8, bPtr, depth, zeroTilePtr, tilePtr);
+  const chunkStride = <usize>(m * DEPTH_CHUNK) * 8;
+  const b = onePanel(depth, columns, depth);
+  gemmMicro<f64>(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
 }

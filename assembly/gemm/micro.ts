@@ -4,13 +4,13 @@
  * tile[rows][columns] = start[rows][columns] + sum over k of A[rows][k] * B[k][columns]
  *
  *   A panel      [rows][DEPTH_CHUNK]   packed by conv/im2col.ts and conv/winograd.ts
- *   B panel      [depth][columns]      packed by gemm/pack.ts
+ *   B panel      [depth][columns]      packed by gemm/pack.ts and conv/winogradWeights.ts
  *   start, tile  [rows][32 bytes]      may be the same memory
  *
  * All of T: f32, or f64 for shallow products (EXACT_DEPTH in tuning.ts).
  *
- * The sum runs over k in ascending order, one product at a time, whatever the tile: a result does not depend on how
- * the work was cut.
+ * The sum runs over k one product at a time, in an order that does not depend on the tile: a result does not depend on
+ * how the work was cut. The order is ascending, but for streamed products (STREAMS in tuning.ts).
  *
  * One source serves every height: `Rows` is a class as many words long as the tile has rows, so that each
  * `if (offsetof<Rows>() > 4 * r)` is decided at compile time (a generic function is compiled once per type).
@@ -25,7 +25,7 @@
  *   backwards, behind all of its loads, and spills two accumulators (0.5). gemm/finish.ts does that instead.
  */
 import { multiplyAdd } from '../simd';
-import { DEPTH_CHUNK, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import { DEPTH_CHUNK, STREAM_RUN, STREAMS, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
 class Rows1 {
   r0: i32;
@@ -175,6 +175,96 @@ function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usiz
   if (offsetof<Rows>() > 20) {
     v128.store(tilePtr, acc5x0, 160);
     v128.store(tilePtr, acc5x1, 176);
+  }
+}
+
+/**
+ * A tile of `Rows` <= STREAM_ROWS rows and 8 columns in float32 over a whole chunk of each of `streams` streams, the next
+ * one `aStep` and `bStep` bytes ahead.
+ */
+function microStreams<Rows>(
+  streams: i32,
+  aPtr: usize,
+  aStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  let acc0x0 = v128.load(startPtr);
+  let acc0x1 = v128.load(startPtr, 16);
+  let acc1x0: v128 = f32x4.splat(0);
+  let acc1x1: v128 = f32x4.splat(0);
+  let acc2x0: v128 = f32x4.splat(0);
+  let acc2x1: v128 = f32x4.splat(0);
+  let acc3x0: v128 = f32x4.splat(0);
+  let acc3x1: v128 = f32x4.splat(0);
+  if (offsetof<Rows>() > 4) {
+    acc1x0 = v128.load(startPtr, 32);
+    acc1x1 = v128.load(startPtr, 48);
+  }
+  if (offsetof<Rows>() > 8) {
+    acc2x0 = v128.load(startPtr, 64);
+    acc2x1 = v128.load(startPtr, 80);
+  }
+  if (offsetof<Rows>() > 12) {
+    acc3x0 = v128.load(startPtr, 96);
+    acc3x1 = v128.load(startPtr, 112);
+  }
+
+  const chunkEndPtr = aPtr + DEPTH_CHUNK * 4;
+  while (aPtr < chunkEndPtr) {
+    const nextPtr = aPtr + STREAM_RUN * 4;
+    const nextWeightsPtr = bPtr + STREAM_RUN * 32;
+    const lastPtr = aPtr + <usize>streams * aStep;
+    do {
+      let rowPtr = aPtr;
+      let weightsPtr = bPtr;
+      const endPtr = aPtr + STREAM_RUN * 4;
+      do {
+        const b0 = v128.load(weightsPtr);
+        const b1 = v128.load(weightsPtr, 16);
+        let a = v128.load32_splat(rowPtr);
+        acc0x0 = multiplyAdd<f32>(a, b0, acc0x0);
+        acc0x1 = multiplyAdd<f32>(a, b1, acc0x1);
+        if (offsetof<Rows>() > 4) {
+          a = v128.load32_splat(rowPtr, 1 * DEPTH_CHUNK * 4);
+          acc1x0 = multiplyAdd<f32>(a, b0, acc1x0);
+          acc1x1 = multiplyAdd<f32>(a, b1, acc1x1);
+        }
+        if (offsetof<Rows>() > 8) {
+          a = v128.load32_splat(rowPtr, 2 * DEPTH_CHUNK * 4);
+          acc2x0 = multiplyAdd<f32>(a, b0, acc2x0);
+          acc2x1 = multiplyAdd<f32>(a, b1, acc2x1);
+        }
+        if (offsetof<Rows>() > 12) {
+          a = v128.load32_splat(rowPtr, 3 * DEPTH_CHUNK * 4);
+          acc3x0 = multiplyAdd<f32>(a, b0, acc3x0);
+          acc3x1 = multiplyAdd<f32>(a, b1, acc3x1);
+        }
+        rowPtr += 4;
+        weightsPtr += 32;
+      } while (rowPtr < endPtr);
+      aPtr += aStep;
+      bPtr += bStep;
+    } while (aPtr < lastPtr);
+    aPtr = nextPtr;
+    bPtr = nextWeightsPtr;
+  }
+
+  v128.store(tilePtr, acc0x0);
+  v128.store(tilePtr, acc0x1, 16);
+  if (offsetof<Rows>() > 4) {
+    v128.store(tilePtr, acc1x0, 32);
+    v128.store(tilePtr, acc1x1, 48);
+  }
+  if (offsetof<Rows>() > 8) {
+    v128.store(tilePtr, acc2x0, 64);
+    v128.store(tilePtr, acc2x1, 80);
+  }
+  if (offsetof<Rows>() > 12) {
+    v128.store(tilePtr, acc3x0, 96);
+    v128.store(tilePtr, acc3x1, 112);
   }
 }
 
@@ -331,6 +421,32 @@ export function microFloat(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPt
   microWideOf<f32>(m, aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
+/** A streamed tile of m <= STREAM_ROWS rows. */
+function microStreamsOf(
+  m: i32,
+  streams: i32,
+  aPtr: usize,
+  aStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  switch (m) {
+    case 1:
+      microStreams<Rows1>(streams, aPtr, aStep, bPtr, bStep, startPtr, tilePtr);
+      break;
+    case 2:
+      microStreams<Rows2>(streams, aPtr, aStep, bPtr, bStep, startPtr, tilePtr);
+      break;
+    case 3:
+      microStreams<Rows3>(streams, aPtr, aStep, bPtr, bStep, startPtr, tilePtr);
+      break;
+    default:
+      microStreams<Rows4>(streams, aPtr, aStep, bPtr, bStep, startPtr, tilePtr);
+  }
+}
+
 /** Where a sum mostly starts: zeros for the largest tile. */
 export const zeroTilePtr: usize = memory.data(6 * 32, 16);
 
@@ -340,9 +456,38 @@ function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, til
   else microWide<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
+/** A tile of m <= TILE_ROWS rows over at most DEPTH_CHUNK. `columns`: the panel's, tileColumns or (in float32) 4. */
+export function gemmMicroChunk<T>(
+  m: i32,
+  columns: i32,
+  aPtr: usize,
+  bPtr: usize,
+  depth: i32,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  if (<usize>columns * sizeof<T>() === TILE_STRIDE) {
+    if (m === TILE_ROWS) microFull<T>(aPtr, bPtr, depth, startPtr, tilePtr);
+    else microWideOf<T>(m, aPtr, bPtr, depth, startPtr, tilePtr);
+  } else if (sizeof<T>() === 4) {
+    microNarrowOf<T>(m, aPtr, bPtr, depth, startPtr, tilePtr);
+  }
+}
+
 /**
- * A tile of m <= TILE_ROWS rows over any depth, chunk by chunk. `columns`: the panel's, tileColumns or (in float32) 4.
- * `chunkStride`: bytes from one chunk of A's rows to the next. The sum starts from the tile at `startPtr`.
+ * How B lies: [segments of `segment` rows, the last may have fewer][panels of all `lanes` columns][depth of the
+ * segment][columns]. A segment is a chunk where B may be streamed, else all of the depth.
+ */
+export class Panels {
+  depth: i32;
+  lanes: i32;
+  segment: i32;
+}
+
+/**
+ * A tile of m <= TILE_ROWS rows over `depth` steps of k from `firstDepth` on, a multiple of DEPTH_CHUNK. The sum starts
+ * from the tile at `startPtr`. A is [chunks, `chunkStride` bytes apart][rows][DEPTH_CHUNK], B at `bPtr`; `before`: columns
+ * in the panels before that of the tile.
  */
 export function gemmMicro<T>(
   m: i32,
@@ -350,23 +495,76 @@ export function gemmMicro<T>(
   aPtr: usize,
   chunkStride: usize,
   bPtr: usize,
+  b: Panels,
+  before: i32,
+  firstDepth: i32,
   depth: i32,
   startPtr: usize,
   tilePtr: usize,
 ): void {
   const isWide = <usize>columns * sizeof<T>() === TILE_STRIDE;
-  for (; depth > 0; depth -= DEPTH_CHUNK) {
-    const chunk = min(depth, DEPTH_CHUNK);
-    if (isWide) {
-      if (m === TILE_ROWS) microFull<T>(aPtr, bPtr, chunk, startPtr, tilePtr);
-      else microWideOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
-    } else if (sizeof<T>() === 4) {
-      microNarrowOf<T>(m, aPtr, bPtr, chunk, startPtr, tilePtr);
+  const segment = b.segment;
+  const end = firstDepth + depth;
+  let k = firstDepth;
+  while (k < end) {
+    const inSegment = k % segment;
+    const segmentDepth = min(segment, b.depth - k + inSegment);
+    const segmentEnd = min(end, k - inSegment + segmentDepth);
+    const skipped = (k - inSegment) * b.lanes + before * segmentDepth + inSegment * columns;
+    let panelPtr = bPtr + <usize>skipped * sizeof<T>();
+    for (; k < segmentEnd; k += DEPTH_CHUNK) {
+      const chunk = min(segmentEnd - k, DEPTH_CHUNK);
+      if (isWide) {
+        if (m === TILE_ROWS) microFull<T>(aPtr, panelPtr, chunk, startPtr, tilePtr);
+        else microWideOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+      } else if (sizeof<T>() === 4) {
+        microNarrowOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+      }
+      aPtr += chunkStride;
+      panelPtr += <usize>(DEPTH_CHUNK * columns) * sizeof<T>();
+      startPtr = tilePtr;
     }
-    aPtr += chunkStride;
-    bPtr += <usize>(DEPTH_CHUNK * columns) * sizeof<T>();
-    startPtr = tilePtr;
+    k = segmentEnd;
   }
+}
+
+/**
+ * The same in float32 for m <= STREAM_ROWS, where a segment is a chunk: as long as there are enough of them, chunks of all
+ * streams at once.
+ */
+export function gemmMicroStreamed(
+  m: i32,
+  columns: i32,
+  aPtr: usize,
+  chunkStride: usize,
+  bPtr: usize,
+  b: Panels,
+  before: i32,
+  firstDepth: i32,
+  depth: i32,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  const chunks = depth / DEPTH_CHUNK;
+  if (chunks > 1 && columns === 8) {
+    const streams = min(STREAMS, chunks);
+    const passes = chunks / streams;
+    const chunkBytes = (<usize>(DEPTH_CHUNK * b.lanes)) << 2;
+    const aStep = <usize>passes * chunkStride;
+    const bStep = <usize>passes * chunkBytes;
+    let panelPtr = bPtr + ((<usize>(firstDepth * b.lanes + before * DEPTH_CHUNK)) << 2);
+    let rowsPtr = aPtr;
+    for (let pass = 0; pass < passes; ++pass) {
+      microStreamsOf(m, streams, rowsPtr, aStep, panelPtr, bStep, startPtr, tilePtr);
+      startPtr = tilePtr;
+      rowsPtr += chunkStride;
+      panelPtr += chunkBytes;
+    }
+    aPtr += <usize>streams * aStep;
+    firstDepth += streams * passes * DEPTH_CHUNK;
+    depth -= streams * passes * DEPTH_CHUNK;
+  }
+  gemmMicro<f32>(m, columns, aPtr, chunkStride, bPtr, b, before, firstDepth, depth, startPtr, tilePtr);
 }
 
 /** A full wide tile over at most DEPTH_CHUNK, without a detour. */

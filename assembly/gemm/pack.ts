@@ -1,11 +1,11 @@
 /**
  * Packs convolution weights for the micro-kernels, as T (f32, or f64 for shallow products).
  *
- *   from  [outChannels][inChannels per group][taps]                    PyTorch's order, taps = height * width
- *   to    [groups][panels of tileColumns columns, in f32 the last may have 4][depth][columns]
+ *   from  [channels][inChannels][taps]         PyTorch's order, taps = height * width
+ *   to    Panels of gemm/micro.ts              of tileColumns columns; in f32 the last may have 4
  *
- * with depth = taps * input channels per group, the tap outermost, as im2col walks a channels-last image. Columns past
- * the last output channel of a group are zero.
+ * with depth = taps * inChannels, the tap outermost, as im2col walks a channels-last image. Columns past the last output
+ * channel are zero.
  */
 
 /** Columns of a whole panel, two vectors: 8 in f32, 4 in f64. */
@@ -18,30 +18,43 @@ export function panelColumns<T>(columns: i32): i32 {
   return min((columns + 3) & ~3, tileColumns<T>());
 }
 
-/** `scalePtr`: one f64 per output channel to multiply with (a folded BatchNorm), or 0. */
+/**
+ * Packs `channels` of `outChannels` output channels, from `first` on, a multiple of 8; `weightPtr` are the weights of the
+ * first. `scalePtr`: one f64 for each to multiply with (a folded BatchNorm), or 0. `packedPtr`: of all output channels, cut
+ * into segments of `segment` rows.
+ */
 function pack<T>(
   weightPtr: usize,
   scalePtr: usize,
   packedPtr: usize,
-  groups: i32,
+  first: i32,
+  channels: i32,
   outChannels: i32,
   inChannels: i32,
   taps: i32,
+  segment: i32,
 ): void {
-  for (let g = 0; g < groups; ++g) {
-    for (let j = 0; j < outChannels; j += tileColumns<T>()) {
-      const columns = panelColumns<T>(outChannels - j);
-      for (let t = 0; t < taps; ++t) {
-        for (let c = 0; c < inChannels; ++c) {
-          for (let column = 0; column < columns; ++column) {
-            let value: f64 = 0;
-            if (j + column < outChannels) {
-              const channel = g * outChannels + j + column;
-              value = scaledWeight(weightPtr, scalePtr, (channel * inChannels + c) * taps + t, channel);
-            }
-            store<T>(packedPtr, <T>value);
-            packedPtr += sizeof<T>();
+  const depth = taps * inChannels;
+  const lanes = (outChannels + 3) & ~3;
+  for (let j = 0; j < channels; j += tileColumns<T>()) {
+    const columns = panelColumns<T>(channels - j);
+    let t = 0;
+    let c = 0;
+    for (let k = 0; k < depth; k += segment) {
+      const steps = min(depth - k, segment);
+      let toPtr = packedPtr + <usize>(k * lanes + (first + j) * steps) * sizeof<T>();
+      for (let step = 0; step < steps; ++step) {
+        for (let column = 0; column < columns; ++column) {
+          let value: f64 = 0;
+          if (j + column < channels) {
+            value = scaledWeight(weightPtr, scalePtr, ((j + column) * inChannels + c) * taps + t, j + column);
           }
+          store<T>(toPtr, <T>value);
+          toPtr += sizeof<T>();
+        }
+        if (++c === inChannels) {
+          c = 0;
+          ++t;
         }
       }
     }
@@ -57,24 +70,28 @@ export function packWeights(
   weightPtr: usize,
   scalePtr: usize,
   packedPtr: usize,
-  groups: i32,
+  first: i32,
+  channels: i32,
   outChannels: i32,
   inChannels: i32,
   taps: i32,
+  segment: i32,
 ): void {
-  pack<f32>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, taps);
+  pack<f32>(weightPtr, scalePtr, packedPtr, first, channels, outChannels, inChannels, taps, segment);
 }
 
 export function packWeightsDouble(
   weightPtr: usize,
   scalePtr: usize,
   packedPtr: usize,
-  groups: i32,
+  first: i32,
+  channels: i32,
   outChannels: i32,
   inChannels: i32,
   taps: i32,
+  segment: i32,
 ): void {
-  pack<f64>(weightPtr, scalePtr, packedPtr, groups, outChannels, inChannels, taps);
+  pack<f64>(weightPtr, scalePtr, packedPtr, first, channels, outChannels, inChannels, taps, segment);
 }
 
 /** Packs depthwise weights [channels][taps] to [taps][channels rounded up to 4]. */

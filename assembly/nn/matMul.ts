@@ -6,22 +6,28 @@
  *     for each block of rows                                pack a, multiply, add to what is there of out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
+import { Panels } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
 /** Packed blocks and one tile, one after the other in scratch. A last panel of rows may be packed as if it were whole. */
 const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS) * (BLOCK_DEPTH + DEPTH_CHUNK))) << 2;
 const TILE_BYTES: usize = <usize>TILE_ROWS * TILE_STRIDE;
+const PANELS_BYTES: usize = 16;
 
 export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i32, n: i32, scratchPtr: usize): void {
   const aStride = (<usize>depth) << 2;
   const bStride = (<usize>n) << 2;
   const tilePtr = scratchPtr + A_BYTES;
-  const packedPtr = tilePtr + TILE_BYTES;
+  const panels = changetype<Panels>(tilePtr + TILE_BYTES);
+  const packedPtr = tilePtr + TILE_BYTES + PANELS_BYTES;
   for (let k = 0; k < depth; k += BLOCK_DEPTH) {
     const steps = min(depth - k, BLOCK_DEPTH);
     for (let j = 0; j < n; j += MATRIX_COLUMNS) {
       const columns = min(n - j, MATRIX_COLUMNS);
+      panels.depth = steps;
+      panels.lanes = (columns + 3) & ~3;
+      panels.segment = steps;
       packColumns(bPtr + <usize>k * bStride + ((<usize>j) << 2), bStride, steps, columns, packedPtr);
       for (let i = 0; i < m; i += BLOCK_PIXELS) {
         const rows = min(m - i, BLOCK_PIXELS);
@@ -35,8 +41,10 @@ export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i
           scratchPtr,
           steps,
           packedPtr,
+          panels,
           0,
-          steps,
+          0,
+          false,
           cPtr,
           bStride,
           0,
@@ -65,7 +73,7 @@ function packColumns(fromPtr: usize, stride: usize, depth: i32, columns: i32, to
 
 /** A panels, see gemm/gemm.ts. */
 function packRows(fromPtr: usize, stride: usize, rows: i32, depth: i32, toPtr: usize): void {
-  const height = panelRows(rows);
+  const height = panelRows(rows, false);
   const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
   const panelStride = chunkStride * <usize>chunksOf(depth);
   for (let first = 0; first < rows; first += height) {

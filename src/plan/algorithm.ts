@@ -44,7 +44,7 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
   const schemes = Object.entries(WINOGRAD).filter(
     ([, { m, r }]) =>
       window.kernel.every((size) => size === r) &&
-      kernels.winogradScratchBytes((m + r - 1) ** 2, 1, lanes) <= kernels.scratchBytes(),
+      kernels.winogradScratchBytes((m + r - 1) ** 2, 1, lanes, 1) <= kernels.scratchBytes(),
   );
   return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
 }

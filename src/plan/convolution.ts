@@ -11,6 +11,7 @@ import {
   type DirectAlgorithm,
   WINOGRAD,
   type WinogradAlgorithm,
+  winogradScheme,
 } from './algorithm.js';
 import { input, lowerBound, type PortSlots, portSlots, type Step, type StepContext, writeTable } from './step.js';
 import { windowTable } from './windows.js';
@@ -22,6 +23,8 @@ const LEAST_CHUNK_FLOPS = 1e6;
 const LEAST_CHUNK_UNITS = 20;
 /** Far below the largest float32, far above any activation. */
 const LARGEST_TRANSFORMED = 1e30;
+/** Pixels or tiles up to which weights are read in several streams. */
+const MOST_STREAMED_ROWS = 16;
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
 
 /** A linear layer is a convolution of one-pixel images. */
@@ -140,7 +143,7 @@ function winograd(
       canSplitChannels: true,
       flops: 2 * tiles * points * lanes * channels * kernelCount(node),
       outTile: m,
-      blockTiles: winogradBlockTiles(runtime, points, tiles, lanes),
+      blockTiles: winogradBlockTiles(runtime, points, tiles, lanes, isStreamed(node, context, algorithm)),
     },
     portSlots(node, context),
   );
@@ -197,10 +200,25 @@ function runCut(runtime: Runtime, cut: Cut, { input, residual, output }: PortSlo
   };
 }
 
+/** Whether weights are read in several streams: where so few rows share them that it is memory that takes the time. */
+function isStreamed(node: Conv2dNode | LinearNode, context: StepContext, algorithm: Algorithm): boolean {
+  const { segment, depth } = context.packed(node, algorithm);
+  const [batch, , height = 1, width = 1] = context.dims(node.output) as [number, number, number?, number?];
+  const { m } = winogradScheme(algorithm) ?? { m: 1 };
+  return segment < depth && batch * Math.ceil(height / m) * Math.ceil(width / m) <= MOST_STREAMED_ROWS;
+}
+
 /** As many tiles at a time as working memory holds, in blocks of about equal size that fill the register tile. */
-function winogradBlockTiles({ kernels }: Runtime, points: number, tiles: number, lanes: number): number {
+function winogradBlockTiles(
+  { kernels }: Runtime,
+  points: number,
+  tiles: number,
+  lanes: number,
+  streamed: boolean,
+): number {
   const rows = Number(kernels.TILE_ROWS.value);
-  const fits = (count: number): boolean => kernels.winogradScratchBytes(points, count, lanes) <= kernels.scratchBytes();
+  const fits = (count: number): boolean =>
+    kernels.winogradScratchBytes(points, count, lanes, streamed ? 1 : 0) <= kernels.scratchBytes();
   let most = Math.floor(MOST_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
   const share = Math.ceil(tiles / Math.ceil(tiles / most));
@@ -220,7 +238,7 @@ function writeDescriptor(
   const mode = node.op === 'conv2d' ? node.paddingMode : 'zeros';
   const { pixels, lanes } = input(node, context);
   const [, , inHeight = 1, inWidth = 1] = context.dims(node.inputs[0]!);
-  const { weightsPtr, biasPtr } = context.packed(node, algorithm);
+  const packed = context.packed(node, algorithm);
   const outChannels = node.weight.dims[0]!;
   const rowsPtr = writeTable(context, windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4));
   const columnsPtr = writeTable(context, windowTable(window, 1, mode, inWidth, outWidth, lanes * 4));
@@ -228,8 +246,8 @@ function writeDescriptor(
   const zerosPtr = context.allocate(zerosBytes);
   runtime.kernels.clear(zerosPtr, zerosBytes);
   const fields = [
-    weightsPtr,
-    biasPtr,
+    packed.weightsPtr,
+    packed.biasPtr,
     rowsPtr,
     columnsPtr,
     zerosPtr,
@@ -246,6 +264,10 @@ function writeDescriptor(
     inWidth * lanes * 4,
     window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
     kernelCount(node),
+    packed.depth,
+    packed.lanes,
+    packed.segment,
+    isStreamed(node, context, algorithm) ? 1 : 0,
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
   runtime.heap.words(descriptor, fields.length).set(fields);

@@ -11,11 +11,23 @@ import { type Algorithm, winogradScheme } from './algorithm.js';
 /** Output channels that Winograd's packed weights hold together, as in assembly/conv/winograd.ts; they are whole panels. */
 const GROUP_CHANNELS = 64;
 
-/** A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. */
-export interface PackedWeights {
+/** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
+const LEAST_STREAMED_BYTES = 2 ** 21;
+
+/**
+ * A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. `depth`, `lanes` and
+ * `segment` say how they lie, see Panels in assembly/gemm/micro.ts.
+ */
+export interface PackedWeights extends PanelShape {
   readonly allocation: Allocation;
   readonly weightsPtr: number;
   readonly biasPtr: number;
+}
+
+interface PanelShape {
+  readonly depth: number;
+  readonly lanes: number;
+  readonly segment: number;
 }
 
 /** @throws OutOfMemoryError, with nothing left allocated */
@@ -25,31 +37,39 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const norm = node.op === 'conv2d' ? node.norm : undefined;
   const [channels, inPerGroup] = weight.dims as [number, number];
-  const shape = { outChannels: channels, inPerGroup, taps: weight.size / channels / inPerGroup, groups };
   // A depthwise convolution's channels are packed as one group.
   const packedGroups = algorithm === 'depthwise' ? 1 : groups;
+  const taps = weight.size / channels / inPerGroup;
+  const shape = { outChannels: channels, kernels: 1, inPerGroup, taps, groups: packedGroups };
+  const panels = panelShape(runtime, shape, algorithm);
   const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
-  const weightsBytes = packedDepth(shape, algorithm) * biasBytes;
+  const weightsBytes = packedGroups * panelBytes(panels, algorithm);
   const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = norm && foldNorm(runtime, norm, channels, stage);
     const bias = folded ? normedBias(stage, folded, node.bias, channels) : node.bias?.data;
-    const packed = allocatePacked(runtime, weightsBytes, biasBytes, plainBytes);
+    const packed = allocatePacked(runtime, panels, weightsBytes, biasBytes, plainBytes);
     const view =
       algorithm === 'gemmDouble'
         ? runtime.heap.doubles(packed.biasPtr, biasCount)
         : runtime.heap.floats(packed.biasPtr, biasCount);
     writeBias(view, bias, packedGroups);
-    packInto(runtime, algorithm, weight, shape, folded?.scalePtr ?? 0, packed.weightsPtr);
+    packInto(runtime, algorithm, weight, shape, folded?.scalePtr ?? 0, packed);
     return packed;
   });
 }
 
 /** @param plainBytes what the weights take where they are not transformed */
-function allocatePacked({ heap }: Runtime, weightsBytes: number, biasBytes: number, plainBytes: number): PackedWeights {
+function allocatePacked(
+  { heap }: Runtime,
+  panels: PanelShape,
+  weightsBytes: number,
+  biasBytes: number,
+  plainBytes: number,
+): PackedWeights {
   const allocation = heap.allocate(weightsBytes + biasBytes, weightsBytes - plainBytes);
-  return { allocation, weightsPtr: allocation.ptr, biasPtr: allocation.ptr + weightsBytes };
+  return { ...panels, allocation, weightsPtr: allocation.ptr, biasPtr: allocation.ptr + weightsBytes };
 }
 
 /**
@@ -71,12 +91,13 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
       for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
       setKernels(kernels, node, part, scale, at * lanes, depth);
     });
-    const shape = { outChannels, inPerGroup: depth, taps: height * width, groups: 1 };
+    const shape = { outChannels, kernels: parts.length, inPerGroup: lanes, taps: height * width, groups: 1 };
     const biasCount = roundUp(outChannels, 4);
     const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
-    const packed = allocatePacked(runtime, packedDepth(shape, algorithm) * biasCount * 4, biasCount * 4, plainBytes);
+    const panels = panelShape(runtime, shape, algorithm);
+    const packed = allocatePacked(runtime, panels, panelBytes(panels, algorithm), biasCount * 4, plainBytes);
     writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
-    packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed.weightsPtr);
+    packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed);
     return packed;
   });
 }
@@ -108,18 +129,30 @@ function setKernels(
   }
 }
 
-/** Of weights [outChannels][inPerGroup][taps]. */
+/** Of weights [outChannels][kernels][inPerGroup][taps]. */
 interface FilterShape {
   readonly outChannels: number;
+  /** More than one only of parallel convolutions, for Winograd. */
+  readonly kernels: number;
   readonly inPerGroup: number;
   readonly taps: number;
   readonly groups: number;
 }
 
-/** Packed values per output channel. */
-function packedDepth({ inPerGroup, taps }: FilterShape, algorithm: Algorithm): number {
+/** How the weights of a group lie when packed. */
+function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorithm): PanelShape {
   const scheme = winogradScheme(algorithm);
-  return scheme === undefined ? inPerGroup * taps : (scheme.m + scheme.r - 1) ** 2 * roundUp(inPerGroup, 4);
+  const outLanes = roundUp(shape.outChannels / shape.groups, 4);
+  const panels =
+    scheme === undefined
+      ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
+      : { depth: roundUp(shape.inPerGroup, 4), lanes: (scheme.m + scheme.r - 1) ** 2 * shape.kernels * outLanes };
+  const isLarge = panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
+  return { ...panels, segment: isLarge ? Number(kernels.DEPTH_CHUNK.value) : panels.depth };
+}
+
+function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>, algorithm: Algorithm): number {
+  return depth * lanes * (algorithm === 'gemmDouble' ? 8 : 4);
 }
 
 /** Packs weights; such as are in JavaScript's memory are copied in a piece at a time, not beside what they become. */
@@ -129,61 +162,61 @@ function packInto(
   weight: Tensor,
   shape: FilterShape,
   scalePtr: number,
-  toPtr: number,
+  packed: PackedWeights,
 ): void {
   const resident = residentPtr(weight, runtime, 'planar');
-  if (resident !== undefined) {
-    packPiece(runtime, algorithm, shape, resident, scalePtr, toPtr);
-    return;
-  }
-  const { outChannels } = shape;
-  const rowSize = shape.inPerGroup * shape.taps;
-  const channelBytes = packedDepth(shape, algorithm) * (algorithm === 'gemmDouble' ? 8 : 4);
-  const step = pieceChannels(shape, algorithm);
-  const values = weight.data;
+  const rowSize = shape.kernels * shape.inPerGroup * shape.taps;
+  const channels = shape.outChannels / shape.groups;
+  const groupBytes = panelBytes(packed, algorithm);
+  const step = resident !== undefined || algorithm === 'depthwise' ? channels : Math.min(channels, GROUP_CHANNELS);
   withStaging(runtime, (stage) => {
-    const piecePtr = stage.allocate(Math.min(step, outChannels) * rowSize * 4);
-    for (let from = 0; from < outChannels; from += step) {
-      const count = Math.min(step, outChannels - from);
-      const piece = values.subarray(from * rowSize, (from + count) * rowSize);
-      runtime.heap.floats(piecePtr, piece.length).set(piece);
-      const pieceShape = { ...shape, outChannels: count, groups: 1 };
-      const scale = scalePtr === 0 ? 0 : scalePtr + from * 8;
-      packPiece(runtime, algorithm, pieceShape, piecePtr, scale, toPtr + packedChannels(from, shape) * channelBytes);
+    const piecePtr = resident === undefined ? stage.allocate(step * rowSize * 4) : 0;
+    for (let start = 0; start < shape.outChannels; start += channels) {
+      for (let first = 0; first < channels; first += step) {
+        const count = Math.min(step, channels - first);
+        const at = (start + first) * rowSize;
+        if (resident === undefined) {
+          const piece = weight.data.subarray(at, at + count * rowSize);
+          runtime.heap.floats(piecePtr, piece.length).set(piece);
+        }
+        packPiece(runtime, algorithm, {
+          ...shape,
+          fromPtr: resident === undefined ? piecePtr : resident + at * 4,
+          scalePtr: scalePtr === 0 ? 0 : scalePtr + (start + first) * 8,
+          toPtr: packed.weightsPtr + (start / channels) * groupBytes,
+          segment: packed.segment,
+          first,
+          count,
+          channels,
+        });
+      }
     }
   });
 }
 
-/** Output channels of one group that lie together, and begin on a panel's border, in what is packed. */
-function pieceChannels({ outChannels, groups }: FilterShape, algorithm: Algorithm): number {
-  if (algorithm === 'depthwise') return outChannels;
-  return groups === 1 ? GROUP_CHANNELS : outChannels / groups;
+/** `count` of a group's `channels` output channels, from `first` on; `toPtr` is the group's, the others the piece's. */
+interface Piece extends FilterShape {
+  readonly fromPtr: number;
+  readonly scalePtr: number;
+  readonly toPtr: number;
+  readonly segment: number;
+  readonly first: number;
+  readonly count: number;
+  readonly channels: number;
 }
 
-/** Channels before `from`, as each group is padded; a piece is of one group, from its beginning where there are several. */
-function packedChannels(from: number, { outChannels, groups }: FilterShape): number {
-  const perGroup = outChannels / groups;
-  return groups === 1 ? from : (from / perGroup) * roundUp(perGroup, 4);
-}
-
-function packPiece(
-  runtime: Runtime,
-  algorithm: Algorithm,
-  { outChannels, inPerGroup, taps, groups }: FilterShape,
-  fromPtr: number,
-  scalePtr: number,
-  toPtr: number,
-): void {
-  const { kernels, scratchPtr } = runtime;
+function packPiece({ kernels, scratchPtr }: Runtime, algorithm: Algorithm, piece: Piece): void {
+  const { fromPtr, scalePtr, toPtr, segment, first, count, channels, inPerGroup, taps } = piece;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
-    const { m, r } = scheme;
-    kernels.packWinogradWeights(fromPtr, scalePtr, toPtr, outChannels, inPerGroup, r, m + r - 1, scratchPtr);
+    const [r, n] = [scheme.r, scheme.m + scheme.r - 1];
+    const shape = [first, count, channels, inPerGroup, piece.kernels, r, n, segment];
+    kernels.packWinogradWeights(fromPtr, scalePtr, toPtr, ...shape, scratchPtr);
   } else if (algorithm === 'depthwise') {
-    kernels.packDepthwiseWeights(fromPtr, scalePtr, toPtr, outChannels, taps);
+    kernels.packDepthwiseWeights(fromPtr, scalePtr, toPtr, channels, taps);
   } else {
     const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-    pack(fromPtr, scalePtr, toPtr, groups, outChannels / groups, inPerGroup, taps);
+    pack(fromPtr, scalePtr, toPtr, first, count, channels, inPerGroup, taps, segment);
   }
 }
 

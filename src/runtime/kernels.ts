@@ -17,17 +17,19 @@ export interface Kernels {
   depthwiseConv2d: Kernel;
   /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, outTile, blockTiles) */
   winogradConv2d: Kernel;
-  /** (points, tiles, lanes) */
-  winogradScratchBytes(points: number, tiles: number, lanes: number): number;
-  /** (weight, scale, packed, outChannels, inChannels, r, n, work) */
+  /** (points, tiles, lanes, streamed) */
+  winogradScratchBytes(points: number, tiles: number, lanes: number, streamed: number): number;
+  /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, n, segment, work) */
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroFloat: Kernel;
   /** (m, columns, a, b, depth, tile) */
+  gemmMicroStreams: Kernel;
+  /** (m, columns, a, b, depth, tile) */
   gemmMicroDouble: Kernel;
-  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
+  /** (weight, scale, packed, first, channels, outChannels, inChannels, taps, segment), channels of a group */
   packWeights: Kernel;
-  /** (weight, scale, packed, groups, outChannels, inChannels, taps), channels per group */
+  /** (weight, scale, packed, first, channels, outChannels, inChannels, taps, segment), channels of a group */
   packWeightsDouble: Kernel;
   /** (weight, scale, packed, channels, taps) */
   packDepthwiseWeights: Kernel;

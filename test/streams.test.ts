@@ -1,0 +1,89 @@
+/**
+ * Weights so large that they are laid out for several streams: read in streams by few pixels and in order by many, by every
+ * algorithm, with depths that fill chunks and that do not, against float64 and with 1, 2 and 3 threads.
+ */
+import { Conv2d, createRuntime, Linear, Tensor } from 'acnet-wasm';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as oracle from './oracle.js';
+import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, toTensor } from './support.js';
+
+const CASES = [
+  { algorithm: 'gemm', inChannels: 300, outChannels: 260, kernel: 3, groups: 1 },
+  { algorithm: 'gemm', inChannels: 600, outChannels: 520, kernel: 3, groups: 2 },
+  { algorithm: 'winograd4x3', inChannels: 256, outChannels: 68, kernel: 3, groups: 1 },
+  { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
+  { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
+  { algorithm: 'winograd2x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
+] as const;
+/** Batch, height and width: one pixel, few, and more than are read in streams. */
+const IMAGES = [
+  [1, 1, 1],
+  [1, 2, 2],
+  [1, 3, 5],
+  [2, 5, 13],
+] as const;
+/** As for whole networks; how exact the algorithms are is the subject of accuracy.test.ts. */
+const TOLERANCE = 1e-5;
+
+for (const build of await supportedBuilds()) {
+  test(`${build}: convolutions with large weights`, async () => {
+    const runtimes = await Promise.all([1, 2, 3].map((threads) => createRuntime({ simd: build, threads })));
+    const random = seededRandom(23);
+    for (const { algorithm, inChannels, outChannels, kernel, groups } of CASES) {
+      const weight = randomNd(random, [outChannels, inChannels / groups, kernel, kernel]);
+      const bias = randomNd(random, [outChannels]);
+      const options = { inChannels, outChannels, kernelSize: kernel, padding: kernel >> 1, groups, algorithm };
+      const layers = runtimes.map((runtime) =>
+        new Conv2d(runtime, options).loadStateDict({ weight: toTensor(weight), bias: toTensor(bias) }),
+      );
+      for (const [batch, height, width] of IMAGES) {
+        const x = randomNd(random, [batch, inChannels, height, width]);
+        const outputs = layers.map((layer) => layer.forward(toTensor(x)).data);
+        const pad = kernel >> 1;
+        const expected = oracle.conv2d(x, weight, bias.data, {
+          stride: [1, 1],
+          dilation: [1, 1],
+          pads: [pad, pad, pad, pad],
+          paddingMode: 'zeros',
+          groups,
+        });
+        const what = `${algorithm} ${inChannels}->${outChannels} on ${batch} x ${height} x ${width}`;
+        const error = relativeError(outputs[0]!, expected.data);
+        assert.ok(error <= TOLERANCE, `${what}: ${error}`);
+        for (const output of outputs) assert.ok(sameBits(output, outputs[0]!), `${what}, threads`);
+      }
+      for (const layer of layers) layer.dispose();
+    }
+    for (const runtime of runtimes) runtime.dispose();
+  });
+
+  test(`${build}: linear layers with large weights`, async () => {
+    const runtimes = await Promise.all([1, 2].map((threads) => createRuntime({ simd: build, threads })));
+    const random = seededRandom(29);
+    for (const [inFeatures, outFeatures] of [
+      [512, 1030],
+      [3000, 180],
+    ] as const) {
+      const weight = randomNd(random, [outFeatures, inFeatures]);
+      const bias = randomNd(random, [outFeatures]);
+      const layers = runtimes.map((runtime) =>
+        new Linear(runtime, { inFeatures, outFeatures }).loadStateDict({
+          weight: toTensor(weight),
+          bias: toTensor(bias),
+        }),
+      );
+      for (const batch of [1, 2, 3, 4, 5, 16, 17]) {
+        const x = randomNd(random, [batch, inFeatures]);
+        const outputs = layers.map((layer) => layer.forward(new Tensor('float32', x.data, x.dims)).data);
+        const error = relativeError(outputs[0]!, oracle.linear(x, weight, bias.data).data);
+        assert.ok(error <= TOLERANCE, `${inFeatures}->${outFeatures}, batch ${batch}: ${error}`);
+        assert.ok(sameBits(outputs[0]!, outputs[1]!), `${inFeatures}->${outFeatures}, batch ${batch}, threads`);
+      }
+      for (const layer of layers) layer.dispose();
+    }
+    for (const runtime of runtimes) runtime.dispose();
+  });
+}
+
+test.run();
