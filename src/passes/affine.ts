@@ -1,8 +1,8 @@
 /** What BatchNorms with running statistics and additions or multiplications of constants do to each channel. */
 import type { Graph, Node, Norm } from '../graph/graph.js';
 import type { Tensor } from '../tensor.js';
+import type { ExactValues } from './exactValues.js';
 import { isPerChannel, type Layout } from './knownDims.js';
-import type { ExactValues } from './pass.js';
 
 /** y = (x - mean) * scale + shift, channel by channel. */
 export interface Affine {

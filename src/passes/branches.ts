@@ -14,7 +14,7 @@
  * and its groups are the finest ones that hold all of theirs.
  */
 import type { Conv2dNode, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
-import type { ExactValues } from './pass.js';
+import { type ExactValues, type Places, type Rows, throughRow } from './exactValues.js';
 
 /** A branch, or several of them as the convolution that they add up to. */
 export interface Shape {
@@ -38,7 +38,7 @@ export interface Branch {
   /** The node, where it is a convolution. */
   readonly conv: Conv2dNode | undefined;
   /** [outChannels, inChannels / groups, height, width]. A pooling may say that it has more than there is memory for. */
-  readonly weights: () => Float32Array | Float64Array;
+  readonly weights: () => Rows;
   readonly bias: Float32Array | Float64Array | undefined;
 }
 
@@ -122,14 +122,11 @@ export function addUp(
   values: ExactValues,
 ): Conv2dNode | undefined {
   const { outChannels, inChannels, groups, window } = shape;
-  const weights = new Float64Array(((outChannels * inChannels) / groups) * window.kernel[0] * window.kernel[1]);
   const sums = new Float64Array(outChannels);
-  for (const branch of branches) {
-    addWeights(branch, shape, weights);
-    if (branch.bias === undefined) continue;
-    for (let o = 0; o < outChannels; o++) sums[o]! += branch.count * branch.bias[o]!;
+  for (const { bias, count } of branches) {
+    if (bias !== undefined) for (let o = 0; o < outChannels; o++) sums[o]! += count * bias[o]!;
   }
-  const weight = values.round(weights, [outChannels, inChannels / groups, ...window.kernel]);
+  const weight = values.weights(sumRows(branches, shape), [outChannels, inChannels / groups, ...window.kernel]);
   const bias = branches.some((branch) => branch.bias !== undefined) ? values.round(sums, [outChannels]) : null;
   if (weight === undefined || bias === undefined) return undefined;
   const main = mainConvolution(branches);
@@ -160,26 +157,48 @@ function isSamePair(a: Pair, b: Pair): boolean {
   return a[0] === b[0] && a[1] === b[1];
 }
 
-function addWeights({ shape: from, count, weights }: Branch, to: Shape, sums: Float64Array): void {
-  const values = weights();
-  const [height, width] = from.window.kernel;
-  const [fullHeight, fullWidth] = to.window.kernel;
-  const rows = tapPlaces(from.window, to.window, 0);
+/** The weights of the convolution that the branches add up to. */
+function sumRows(branches: readonly Branch[], to: Shape): Rows {
+  const size = (to.inChannels / to.groups) * to.window.kernel[0] * to.window.kernel[1];
+  const parts = branches.map((branch) => placed(branch, to));
+  const addParts = (o: number, factor: number, target: Float64Array, first: number): void => {
+    for (const { rows, count, places } of parts) rows.add(o, count * factor, target, places(o, first));
+  };
+  const addSpread = throughRow(size, (o, factor, values) => addParts(o, factor, values, 0));
+  const add: Rows['add'] = (o, factor, target, places) => {
+    if (places.taps === undefined) addParts(o, factor, target, places.first);
+    else addSpread(o, factor, target, places);
+  };
+  return { count: to.outChannels, size, depth: 1 + Math.max(...parts.map(({ rows }) => rows.depth)), add };
+}
+
+/** A branch, and where in a row of the sum its values go. */
+interface Part {
+  readonly rows: Rows;
+  readonly count: number;
+  /** @param first where in the target the sum begins */
+  readonly places: (o: number, first: number) => Places;
+}
+
+function placed({ shape: from, count, weights }: Branch, to: Shape): Part {
+  const rows = weights();
   const columns = tapPlaces(from.window, to.window, 1);
-  const inPerGroup = from.inChannels / from.groups;
-  const depth = to.inChannels / to.groups;
-  for (let o = 0, i = 0; o < from.outChannels; o++) {
-    // First input channel of the output channel's group, seen from the first one of its group in the sum.
-    const first = Math.floor((o * from.groups) / from.outChannels) * inPerGroup;
-    const firstInSum = Math.floor((o * to.groups) / to.outChannels) * depth;
-    for (let c = 0; c < inPerGroup; c++) {
-      const plane = o * depth + first - firstInSum + c;
-      for (let y = 0; y < height; y++) {
-        const row = (plane * fullHeight + rows[y]!) * fullWidth;
-        for (let x = 0; x < width; x++, i++) sums[row + columns[x]!]! += count * values[i]!;
-      }
-    }
-  }
+  const [height, width] = to.window.kernel;
+  const stride = height * width;
+  const taps = Int32Array.from(
+    tapPlaces(from.window, to.window, 0).flatMap((row) => columns.map((column) => row * width + column)),
+  );
+  const inOrder = taps.length === stride && taps.every((place, tap) => place === tap);
+  const firstInput = ({ inChannels, outChannels, groups }: Shape, o: number): number =>
+    Math.floor((o * groups) / outChannels) * (inChannels / groups);
+  return {
+    rows,
+    count,
+    places: (o, first) => {
+      const skipped = (firstInput(from, o) - firstInput(to, o)) * stride;
+      return { first: first + skipped, taps: inOrder ? undefined : taps, stride };
+    },
+  };
 }
 
 /** Where the taps of a window are in the larger one. */

@@ -10,8 +10,9 @@
  */
 import { type BatchNormNode, type Conv2dNode, countUses, type LinearNode, type Node } from '../graph/graph.js';
 import { type Affine, type AffineStep, affineStep, compose, normAffine, toNorm } from './affine.js';
+import { type ExactValues, IN_ORDER, type Rows, scaleInputs, scaleRows } from './exactValues.js';
 import { knownLayouts } from './knownDims.js';
-import type { ExactValues, Pass } from './pass.js';
+import type { Pass } from './pass.js';
 
 type Weighted = Conv2dNode | LinearNode;
 
@@ -92,13 +93,8 @@ function foldAfter(node: Weighted, affine: Affine, tail: Tail, values: ExactValu
   const { mean, scale, shift } = affine;
   const [outChannels] = node.weight.dims as [number];
   if ((node.op === 'conv2d' && node.norm !== undefined) || scale.length !== outChannels) return undefined;
-  const weights = new Float64Array(values.of(node.weight));
-  const depth = weights.length / outChannels;
+  const weight = values.weights(scaleRows(values.rows(node.weight), scale), node.weight.dims);
   const bias = node.bias && values.of(node.bias);
-  for (let i = 0, o = 0; o < outChannels; o++) {
-    for (const end = i + depth; i < end; i++) weights[i]! *= scale[o]!;
-  }
-  const weight = values.round(weights, node.weight.dims);
   const folded = values.round(
     scale.map((factor, o) => ((bias?.[o] ?? 0) - mean[o]!) * factor + shift[o]!),
     [outChannels],
@@ -122,25 +118,35 @@ function foldIntoInput(node: Weighted, { source, affine }: AffineStep, values: E
   const constant = shift.map((value, c) => value - mean[c]! * scale[c]!);
   const seesZeros = node.op === 'conv2d' && node.paddingMode === 'zeros' && node.window.pads.some((pad) => pad > 0);
   if (seesZeros && constant.some((value) => value !== 0)) return undefined;
-  const before = values.of(node.weight);
   const taps = node.weight.size / outChannels / inPerGroup;
-  const weights = new Float64Array(before.length);
+  const firstInput = (o: number): number => Math.floor(o / (outChannels / groups)) * inPerGroup;
+  const rows = values.rows(node.weight);
   const bias = new Float64Array(outChannels);
   if (node.bias !== undefined) bias.set(values.of(node.bias));
-  for (let i = 0, o = 0; o < outChannels; o++) {
-    const first = Math.floor(o / (outChannels / groups)) * inPerGroup;
-    for (let c = first; c < first + inPerGroup; c++) {
-      for (const end = i + taps; i < end; i++) {
-        weights[i] = before[i]! * scale[c]!;
-        bias[o]! += before[i]! * constant[c]!;
-      }
-    }
-  }
-  const weight = values.round(weights, node.weight.dims);
+  if (constant.some((value) => value !== 0)) addConstant(bias, rows, constant, taps, firstInput);
+  const weight = values.weights(scaleInputs(rows, scale, taps, firstInput), node.weight.dims);
   const folded = values.round(bias, [outChannels]);
   if (weight === undefined || folded === undefined) return undefined;
   const hasBias = node.bias !== undefined || constant.some((value) => value !== 0);
   return { ...node, weight, bias: hasBias ? folded : undefined, inputs: [source, ...node.inputs.slice(1)] };
+}
+
+/** What a constant for each input channel adds up to in each output channel. */
+function addConstant(
+  bias: Float64Array,
+  rows: Rows,
+  constant: Float64Array,
+  taps: number,
+  firstInput: (o: number) => number,
+): void {
+  const row = new Float64Array(rows.size);
+  for (let o = 0; o < rows.count; o++) {
+    row.fill(0);
+    rows.add(o, 1, row, IN_ORDER);
+    for (let i = 0, c = firstInput(o); i < row.length; c++) {
+      for (const end = i + taps; i < end; i++) bias[o]! += row[i]! * constant[c]!;
+    }
+  }
 }
 
 /** Two steps as one BatchNorm. */

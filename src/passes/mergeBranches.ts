@@ -12,8 +12,9 @@
 import { type BinaryNode, countUses, type Graph, type Node, type PoolNode } from '../graph/graph.js';
 import { affineStep } from './affine.js';
 import { addUp, type Branch, convShape, diagonalShape, join, ONE_TAP, type Shape } from './branches.js';
+import { type ExactValues, type Rows, rowsOf } from './exactValues.js';
 import { knownDims, type Layout } from './knownDims.js';
-import { type ExactValues, type MergeLog, type Pass, type PassContext, producers } from './pass.js';
+import { type MergeLog, type Pass, type PassContext, producers } from './pass.js';
 
 type Dims = readonly number[];
 
@@ -237,7 +238,7 @@ function convBranch(node: Node, count: number, values: ExactValues): Branch | un
     count,
     shape: convShape(node),
     conv: node,
-    weights: () => values.of(node.weight),
+    weights: () => values.rows(node.weight),
     bias: node.bias && values.of(node.bias),
   };
 }
@@ -261,7 +262,7 @@ function affineBranch(
     count,
     shape: diagonalShape(channels, ONE_TAP, channels),
     conv: undefined,
-    weights: () => scale,
+    weights: () => rowsOf(scale, channels),
     bias: shift.map((value, c) => value - mean[c]! * scale[c]!),
   };
 }
@@ -278,7 +279,7 @@ function poolBranch(node: Node, count: number, layouts: ReadonlyMap<string, Layo
     count,
     shape: diagonalShape(channels, node.window, 0),
     conv: undefined,
-    weights: () => new Float64Array(channels * taps).fill(1 / taps),
+    weights: () => rowsOf(new Float64Array(channels * taps).fill(1 / taps), channels),
     bias: undefined,
   };
 }
@@ -290,7 +291,7 @@ function isLinearPool({ window, ceilMode, countIncludePad }: PoolNode): boolean 
 
 function identityBranch(name: string, channels: number, count: number): Branch {
   const shape = diagonalShape(channels, ONE_TAP, 0);
-  const weights = (): Float64Array => new Float64Array(channels).fill(1);
+  const weights = (): Rows => rowsOf(new Float64Array(channels).fill(1), channels);
   return { output: name, input: name, count, shape, conv: undefined, weights, bias: undefined };
 }
 

@@ -3,31 +3,13 @@
  * finds nothing to do; it never changes the one that it is given.
  */
 import type { Graph, Node, Pair } from '../graph/graph.js';
-import { Tensor } from '../tensor.js';
+import type { ExactValues } from './exactValues.js';
 
 export type Pass = (graph: Graph, context: PassContext) => Graph;
 
 export interface PassContext {
   readonly values: ExactValues;
   readonly merges: MergeLog;
-}
-
-/** Float64 values behind the tensors that passes make: what goes through several passes is rounded once. */
-export class ExactValues {
-  readonly #exact = new WeakMap<Tensor, Float64Array>();
-
-  of(tensor: Tensor): Float32Array | Float64Array {
-    return this.#exact.get(tensor) ?? tensor.data;
-  }
-
-  /** A tensor of these values; undefined where one of them is not finite as a float32. */
-  round(values: Float64Array, dims: readonly number[]): Tensor | undefined {
-    const rounded = new Float32Array(values);
-    for (let i = 0; i < rounded.length; i++) if (!Number.isFinite(rounded[i])) return undefined;
-    const tensor = new Tensor('float32', rounded, dims);
-    this.#exact.set(tensor, values);
-    return tensor;
-  }
 }
 
 export interface Merge {

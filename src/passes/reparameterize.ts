@@ -8,9 +8,10 @@ import type { Graph, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
+import { ExactValues } from './exactValues.js';
 import { foldAffine } from './foldAffine.js';
 import { mergeBranches } from './mergeBranches.js';
-import { ExactValues, MergeLog, type Pass, type PassContext } from './pass.js';
+import { MergeLog, type Pass, type PassContext } from './pass.js';
 import { removeDead } from './removeDead.js';
 
 /** A convolution that several branches were merged into. */
@@ -43,16 +44,27 @@ export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBran
     throw new TypeError(`reparameterize: graph must be a Graph, as readOnnx returns it, got ${String(graph)}`);
   }
   checkGraph(graph);
-  const context: PassContext = { values: new ExactValues(), merges: new MergeLog() };
+  // Nearly all weights are finite, so that one computation at the end will do.
+  const { graph: current, merges } = runPasses(graph, false) ?? runPasses(graph, true)!;
+  const merged = current.nodes.flatMap(({ output }) => {
+    const merge = merges.get(output);
+    return merge === undefined ? [] : [{ output, branches: merge.branches, kernel: merge.kernel }];
+  });
+  return { graph: current, merged };
+}
+
+/** @returns undefined where weights are not finite, unless the passes look for that */
+function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: MergeLog } | undefined {
+  const values = new ExactValues(careful);
+  const context: PassContext = { values, merges: new MergeLog() };
   let current = graph;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const before = current;
     current = PASSES.reduce((result, pass) => pass(result, context), current);
     if (current === before) break;
   }
-  const merged = current.nodes.flatMap(({ output }) => {
-    const merge = context.merges.get(output);
-    return merge === undefined ? [] : [{ output, branches: merge.branches, kernel: merge.kernel }];
-  });
-  return { graph: current, merged };
+  for (const node of current.nodes) {
+    if ((node.op === 'conv2d' || node.op === 'linear') && !values.settle(node.weight)) return undefined;
+  }
+  return { graph: current, merges: context.merges };
 }
