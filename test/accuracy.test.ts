@@ -11,7 +11,7 @@ import { seededRandom, supportedBuilds } from './support.js';
 
 const SIZE = 14;
 const OUT_CHANNELS = 32;
-const ALGORITHMS = { 3: ['gemm', 'winograd4x3', 'winograd2x3'], 5: ['gemm', 'winograd2x5'] } as const;
+const ALGORITHMS = { 3: ['gemm', 'winograd4x3', 'winograd2x3'], 5: ['gemm', 'winograd4x5'] } as const;
 
 for (const build of await supportedBuilds()) {
   for (const kernel of [3, 5] as const) {

@@ -98,7 +98,7 @@ const CONVOLUTIONS = [
 ];
 const SPECIALS: readonly (readonly number[])[] = [[NAN], [INF], [-INF], [INF, -INF, NAN]];
 
-type Winograd = 'winograd4x3' | 'winograd2x3' | 'winograd2x5';
+type Winograd = 'winograd4x3' | 'winograd2x3' | 'winograd4x5';
 
 function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.PaddingMode, algorithm?: Winograd): void {
   const options: oracle.ConvOptions = { ...PLAIN, paddingMode, pads: kernel === 1 ? [0, 0, 0, 0] : PLAIN.pads };
@@ -314,8 +314,8 @@ for (const simd of await supportedBuilds()) {
     run(`NaN and infinity through Conv2d 3x3, ${mode}`, (runtime) => checkConv2d(runtime, 3, mode));
   }
   run('NaN and infinity through Conv2d 1x1', (runtime) => checkConv2d(runtime, 1, 'zeros'));
-  for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x5'] as const) {
-    const kernel = algorithm === 'winograd2x5' ? 5 : 3;
+  for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
+    const kernel = algorithm === 'winograd4x5' ? 5 : 3;
     run(`NaN and infinity through ${algorithm}`, (runtime) => checkConv2d(runtime, kernel, 'zeros', algorithm));
     run(`values near the largest through ${algorithm}`, (runtime) => checkLargest(runtime, kernel, algorithm));
   }
@@ -328,10 +328,10 @@ for (const simd of await supportedBuilds()) {
   run('batch statistics of values far from zero', checkOffset);
 }
 
-for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x5'] as const) {
+for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
   test(`${algorithm}: infinite weights give what a direct sum gives`, async () => {
     await withRuntime('baseline', (runtime) => {
-      const kernelSize = algorithm === 'winograd2x5' ? 5 : 3;
+      const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
       const options = { inChannels: 16, outChannels: 3, kernelSize, padding: 1 };
       const weight = new Float32Array(3 * 16 * kernelSize ** 2).fill(0.25);
       weight[weight.length - 1] = Number.POSITIVE_INFINITY;

@@ -14,7 +14,7 @@ const CASES = [
   { algorithm: 'winograd4x3', inChannels: 256, outChannels: 68, kernel: 3, groups: 1 },
   { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
   { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
-  { algorithm: 'winograd2x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
+  { algorithm: 'winograd4x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
 ] as const;
 /** Batch, height and width: one pixel, few, and more than are read in streams. */
 const IMAGES = [

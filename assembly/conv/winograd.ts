@@ -41,17 +41,17 @@ import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   finish2of4,
-  finish2of6,
   finish4of6,
+  finish4of8,
   finishHalf,
   gatherTransform4,
   gatherTransform6,
+  gatherTransform8,
   gatherTransformHalf,
   inputTransform4,
   inputTransform6,
   inputTransformHalf,
   inverseTransform2of4,
-  inverseTransform2of6,
   inverseTransform4of6,
   inverseTransformHalf,
   Mixed,
@@ -79,7 +79,12 @@ class Block {
   tiles: i32;
   outTile: i32;
   n: i32;
+  /** n * n, or n where tiles are rows. */
+  points: i32;
+  /** Of the input. */
   lanes: i32;
+  /** Of the products: the lanes, of all kernel rows where tiles are rows. */
+  depth: i32;
   kernels: i32;
   streamed: bool;
   /** Whole tiles along the axes of an image, and whether a half one follows. */
@@ -105,7 +110,7 @@ class Members {
   height: i32;
 }
 
-const MEMBERS_OFFSET: usize = 64;
+const MEMBERS_OFFSET: usize = 80;
 const BLOCK_BYTES: usize = 128;
 const CACHE_LINE: usize = 64;
 
@@ -131,19 +136,21 @@ function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32
   const b = changetype<Block>(scratchPtr);
   b.tiles = tiles;
   b.outTile = outTile;
-  b.n = outTile + d.kernelHeight - 1;
+  b.n = outTile + d.kernelWidth - 1;
+  b.points = inRows(b) ? b.n : b.n * b.n;
   b.lanes = (d.inChannels + 3) & ~3;
+  b.depth = inRows(b) ? b.lanes * d.kernelHeight : b.lanes;
   b.kernels = d.kernels;
   b.streamed = d.streamed !== 0;
-  b.down = wholeTiles(d.outHeight, outTile);
-  b.across = wholeTiles(d.outWidth, outTile);
-  b.hasShort = b.down * outTile < d.outHeight ? 1 : 0;
+  b.down = inRows(b) ? d.outHeight : wholeTiles(d.outHeight, b);
+  b.across = wholeTiles(d.outWidth, b);
+  b.hasShort = b.down * tileHeight(b) < d.outHeight ? 1 : 0;
   b.hasNarrow = b.across * outTile < d.outWidth ? 1 : 0;
-  const points = b.n * b.n;
+  const points = b.points;
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
   b.productPtr = b.betweenPtr + BETWEEN_BYTES;
   b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
-  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.lanes, b.streamed);
+  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
   b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
@@ -166,10 +173,20 @@ function setMembers(b: Block, without: i32, first: i32, end: i32): void {
   members.height = panelRows(max(1, end - first), b.streamed);
 }
 
+/** Whether tiles are one pixel high, transformed along rows only. */
+function inRows(b: Block): bool {
+  return b.n === 8;
+}
+
+/** Output rows of a whole tile. */
+function tileHeight(b: Block): i32 {
+  return inRows(b) ? 1 : b.outTile;
+}
+
 /** Whole tiles along an axis; what is left, if anything, is one half tile. */
-function wholeTiles(size: i32, outTile: i32): i32 {
-  const left = size % outTile;
-  return outTile === 4 && left <= 2 ? size / 4 : (size + outTile - 1) / outTile;
+function wholeTiles(size: i32, b: Block): i32 {
+  const left = size % b.outTile;
+  return b.n === 6 && left <= 2 ? size / 4 : (size + b.outTile - 1) / b.outTile;
 }
 
 /** Number of the first tile of a kind. The kinds follow each other as NARROW, 0, SHORT, SHORT | NARROW. */
@@ -218,7 +235,7 @@ function winogradBlock(
   outTile: i32,
 ): void {
   const b = layOut(d, scratchPtr, firstTile, tiles, outTile);
-  const points = b.n * b.n;
+  const points = b.points;
   for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
   for (let t = 0; t < tiles; ++t) transformTile(d, b, t);
   let first = firstChannel;
@@ -246,9 +263,10 @@ function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32
   const image = ofKind / (across * down);
   const inImage = ofKind - image * across * down;
   const tileRow = inImage / across;
-  const y = b.outTile * ((kind & SHORT) === 0 ? tileRow : b.down);
+  const y = tileHeight(b) * ((kind & SHORT) === 0 ? tileRow : b.down);
   const x = b.outTile * ((kind & NARROW) === 0 ? inImage - tileRow * across : b.across);
-  placeTile(d, b, t, kind, inPtr + <usize>image * d.inImageStride, image, y, x);
+  if (inRows(b)) placeRow(d, b, t, inPtr + <usize>image * d.inImageStride, image, y, x);
+  else placeTile(d, b, t, kind, inPtr + <usize>image * d.inImageStride, image, y, x);
 }
 
 /**
@@ -275,6 +293,16 @@ function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usi
     lastColumn - firstColumn === last * (b.lanes << 2);
   store<usize>(placePtr, isInside ? imagePtr + <usize>(firstRow + firstColumn) : 0, 16);
   if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
+}
+
+/** The entry of a tile that is a row: as above, with its output row and the image's address in the places of the last two. */
+function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
+  store<i32>(placePtr, 1, 4);
+  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
+  store<i32>(placePtr, y, 12);
+  store<usize>(placePtr, imagePtr, 16);
 }
 
 /** Addresses of the pixels that a tile sees. The first row holds the columns' distances until its turn, which is last. */
@@ -335,11 +363,11 @@ function rowOf(b: Block, members: Members, t: i32): usize {
   const row = t - members.first;
   const panel = row / members.height;
   const inPanel = row - panel * members.height;
-  const sideBySide = panelsSideBySide(b.lanes);
+  const sideBySide = panelsSideBySide(b.depth);
   const group = panel / sideBySide;
   const inGroup = panel - group * sideBySide;
-  const rows = group * chunksOf(b.lanes) * members.height + inPanel;
-  return b.panelPtr + ((<usize>(rows * DEPTH_CHUNK + inGroup * b.lanes)) << 2);
+  const rows = group * chunksOf(b.depth) * members.height + inPanel;
+  return b.panelPtr + ((<usize>(rows * DEPTH_CHUNK + inGroup * b.depth)) << 2);
 }
 
 /** Bytes from one chunk of a row to the next. */
@@ -349,6 +377,10 @@ function chunkStrideOf(members: Members): usize {
 
 /** B' d B of all channels of tile `t`, to its rows of the A panels. */
 function transformTile(d: ConvDescriptor, b: Block, t: i32): void {
+  if (inRows(b)) {
+    transformRow(d, b, t);
+    return;
+  }
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   const kind = load<i32>(placePtr, 12);
   const insidePtr = load<usize>(placePtr, 16);
@@ -385,6 +417,74 @@ function transformWhole(
       else gatherTransform6<Whole>(seenPtr, channelBytes, 6, b.betweenPtr);
       inputTransform6<Whole>(b.betweenPtr, 6, toPtr, toPtr, step);
     }
+  }
+}
+
+/**
+ * B' d of a tile that is a row, for each kernel row. But for the last, these are what the tile above it in the image has
+ * for the kernel row after.
+ */
+function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  const y = load<i32>(placePtr, 12);
+  const imagePtr = load<usize>(placePtr, 16);
+  const x = load<i32>(placePtr) % d.outWidth;
+  const members = membersOf(b, 0);
+  const rowPtr = rowOf(b, members, t);
+  const lanes = b.lanes;
+  const step = pointStride(b.tiles, b.depth, b.streamed);
+  const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
+  const hasAbove = t >= b.across && y > 0;
+  const first = hasAbove ? d.kernelHeight - 1 : 0;
+  if (hasAbove) copyAbove(rowOf(b, members, t - b.across), rowPtr, first * lanes, lanes, step, chunkGap);
+  for (let i = first; i < d.kernelHeight; ++i) {
+    const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + i)) << 2));
+    for (let j = 0; j < b.n; ++j) {
+      const column = tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
+      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
+      store<usize>(b.seenPtr + ((<usize>j) << 2), seen);
+    }
+    let place = i * lanes;
+    let toPtr = placeInRow(rowPtr, place, chunkGap);
+    for (let channel = 0; channel < lanes; channel += 4) {
+      gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      place += 4;
+      toPtr += 16 + (isChunk(place) ? chunkGap : 0);
+    }
+  }
+}
+
+/** Address of a place in a row whose chunks have `chunkGap` bytes between them. */
+function placeInRow(rowPtr: usize, place: i32, chunkGap: usize): usize {
+  return rowPtr + ((<usize>place) << 2) + <usize>(place / DEPTH_CHUNK) * chunkGap;
+}
+
+/** Whether a place is the first of a chunk. */
+function isChunk(place: i32): bool {
+  return (place & (DEPTH_CHUNK - 1)) === 0;
+}
+
+/** The first `depth` values at each point from those of the tile above, `lanes` further on. */
+function copyAbove(abovePtr: usize, rowPtr: usize, depth: i32, lanes: i32, step: usize, chunkGap: usize): void {
+  let fromPtr = placeInRow(abovePtr, lanes, chunkGap);
+  let toPtr = rowPtr;
+  for (let place = 4; place <= depth; place += 4) {
+    let pointPtr = fromPtr;
+    let toPointPtr = toPtr;
+    for (let point = 0; point < 8; point += 4) {
+      const p0 = v128.load(pointPtr);
+      const p1 = v128.load(pointPtr + step);
+      const p2 = v128.load(pointPtr + step * 2);
+      const p3 = v128.load(pointPtr + step * 3);
+      v128.store(toPointPtr, p0);
+      v128.store(toPointPtr + step, p1);
+      v128.store(toPointPtr + step * 2, p2);
+      v128.store(toPointPtr + step * 3, p3);
+      pointPtr += step * 4;
+      toPointPtr += step * 4;
+    }
+    fromPtr += 16 + (isChunk(place + lanes) ? chunkGap : 0);
+    toPtr += 16 + (isChunk(place) ? chunkGap : 0);
   }
 }
 
@@ -431,18 +531,16 @@ function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, o
  * before those of the group.
  */
 function multiply(d: ConvDescriptor, b: Block, columnsBefore: i32, groupLanes: i32, first: i32, channels: i32): void {
-  const step = pointStride(b.tiles, b.lanes, b.streamed);
+  const step = pointStride(b.tiles, b.depth, b.streamed);
   let pointPtr = b.panelPtr;
   let before = columnsBefore + first;
   let productPtr = b.productPtr;
-  for (let i = 0; i < b.n; ++i) {
-    for (let j = 0; j < b.n; ++j) {
-      const without = (isOuter(b.n, i) ? SHORT : 0) | (isOuter(b.n, j) ? NARROW : 0);
-      multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
-      pointPtr += step;
-      before += groupLanes;
-      productPtr += productPointStride(b.tiles);
-    }
+  for (let point = 0; point < b.points; ++point) {
+    const without = (isOuter(b.n, point / b.n) ? SHORT : 0) | (isOuter(b.n, point % b.n) ? NARROW : 0);
+    multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
+    pointPtr += step;
+    before += groupLanes;
+    productPtr += productPointStride(b.tiles);
   }
 }
 
@@ -464,7 +562,7 @@ function multiplyPoint(
   for (let column = 0; column < channels; column += 8) {
     const width = min(8, lanes - column);
     const columnsBefore = (before + column) * b.kernels;
-    if (b.lanes <= DEPTH_CHUNK) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
+    if (b.depth <= DEPTH_CHUNK) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
     else multiplyDeep(d, b, members, pointPtr, columnsBefore, width, productPtr);
     productPtr += <usize>b.tiles * PRODUCT_STRIDE;
   }
@@ -480,22 +578,22 @@ function multiplyShallow(
   width: i32,
   tilePtr: usize,
 ): void {
-  const lanes = b.lanes;
+  const depth = b.depth;
   const height = members.height;
   const groupStride = chunkStrideOf(members);
-  const besideStride = (<usize>lanes) << 2;
-  const sideBySide = panelsSideBySide(lanes);
-  const kernelBytes = (<usize>(lanes * width)) << 2;
-  const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * lanes)) << 2);
+  const besideStride = (<usize>depth) << 2;
+  const sideBySide = panelsSideBySide(depth);
+  const kernelBytes = (<usize>(depth * width)) << 2;
+  const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
   let groupPtr = pointPtr;
   let panelPtr = pointPtr;
   let beside = 0;
   for (let t = members.first; t < members.end; t += height) {
     const rows = min(height, members.end - t);
-    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, lanes, tilePtr);
-    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, lanes, zeroTilePtr, tilePtr);
+    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
+    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
     for (let k = 1; k < b.kernels; ++k) {
-      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, lanes, tilePtr, tilePtr);
+      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
     }
     panelPtr += besideStride;
     if (++beside === sideBySide) {
@@ -519,7 +617,7 @@ function multiplyDeep(
 ): void {
   const height = members.height;
   const chunkStride = chunkStrideOf(members);
-  const panelStride = chunkStride * <usize>chunksOf(b.lanes);
+  const panelStride = chunkStride * <usize>chunksOf(b.depth);
   const uPtr = d.weightsPtr;
   const u = d.panels;
   for (let t = members.first; t < members.end; t += height) {
@@ -528,9 +626,9 @@ function multiplyDeep(
     let startPtr = zeroTilePtr;
     for (let k = 0; k < b.kernels; ++k) {
       if (b.streamed) {
-        gemmMicroStreamed(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.lanes, startPtr, tilePtr);
+        gemmMicroStreamed(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
       } else {
-        gemmMicro<f32>(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.lanes, startPtr, tilePtr);
+        gemmMicro<f32>(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
       }
       before += width;
       startPtr = tilePtr;
@@ -567,10 +665,12 @@ function invertTile(
     const biasPtr = d.biasPtr + ((<usize>channel) << 2);
     const keep = laneMask(d.outChannels - channel);
     const pixelStride = d.outPixelStride;
-    if (b.n === 4) {
+    if (inRows(b)) {
+      finish4of8(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else if (b.n === 4) {
       inverseTransform2of4(fromPtr, step, b.betweenPtr);
       finish2of4(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (b.outTile === 4) {
+    } else {
       // A narrow tile has no products in columns 3 and 4, and nothing reads what comes of them.
       if ((kind & SHORT) === 0) inverseTransform4of6(fromPtr, step, b.betweenPtr);
       else inverseTransformHalf(fromPtr, step, b.betweenPtr);
@@ -579,9 +679,6 @@ function invertTile(
       } else {
         finishHalf(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
       }
-    } else {
-      inverseTransform2of6(fromPtr, step, b.betweenPtr);
-      finish2of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
     }
   }
 }

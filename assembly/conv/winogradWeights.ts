@@ -1,8 +1,8 @@
 /**
  * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/micro.ts
- * with the input lanes as depth and these columns:
+ * with the input lanes as depth, kernel row after kernel row where tiles are rows, and these columns:
  *
- *   [groups of GROUP_CHANNELS output channels][n * n][panels of 8, the last of 4 or 8][kernels]
+ *   [groups of GROUP_CHANNELS output channels][points][panels of 8, the last of 4 or 8][kernels]
  *
  * Two output channels at a time, and the points a and -a from the same even and odd half of G g: a plain product by a
  * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call. Two input
@@ -44,8 +44,10 @@ export function packWinogradWeights(
   workPtr: usize,
 ): void {
   const lanes = (inChannels + 3) & ~3;
+  const depth = n === 8 ? lanes * r : lanes;
+  const points = n === 8 ? n : n * n;
   const outLanes = (outChannels + 3) & ~3;
-  const allLanes = n * n * outLanes * kernels;
+  const allLanes = points * outLanes * kernels;
   const channelBytes = (<usize>(kernels * inChannels * r * r)) << 2;
   for (let j = 0; j < channels; j += 8) {
     const group = (first + j) / GROUP_CHANNELS;
@@ -54,20 +56,25 @@ export function packWinogradWeights(
     const width = min(8, groupLanes - inGroup);
     for (let k = 0; k < kernels; ++k) {
       const kernelPtr = weightPtr + <usize>j * channelBytes + ((<usize>(k * inChannels * r * r)) << 2);
-      const before = (n * n * group * GROUP_CHANNELS + inGroup) * kernels + k * width;
-      for (let c = 0; c < lanes; c += 2) {
-        const inSegment = c % segment;
-        const depth = min(segment, lanes - c + inSegment);
-        transformLines(kernelPtr, channelBytes, scalePtr, j, channels, c, inChannels, width, r, n, workPtr);
-        const skipped = (c - inSegment) * allLanes + before * depth + inSegment * width;
+      const before = (points * group * GROUP_CHANNELS + inGroup) * kernels + k * width;
+      for (let p = 0; p < depth; p += 2) {
+        const inSegment = p % segment;
+        const rows = min(segment, depth - p + inSegment);
+        const skipped = (p - inSegment) * allLanes + before * rows + inSegment * width;
+        const kernelRow = p / lanes;
+        const c = p - kernelRow * lanes;
+        transformLines(kernelPtr, channelBytes, scalePtr, j, channels, c, inChannels, width, r, n, kernelRow, workPtr);
         const toPtr = packedPtr + ((<usize>skipped) << 2);
-        storeLines(workPtr + LINES_OFFSET, n * n, width, toPtr, (<usize>(groupLanes * kernels * depth)) << 2);
+        storeLines(workPtr + LINES_OFFSET, points, width, toPtr, (<usize>(groupLanes * kernels * rows)) << 2);
       }
     }
   }
 }
 
-/** U of input channels `c` and `c` + 1, zero where there are none, for `width` output channels from the j-th on. */
+/**
+ * U of input channels `c` and `c` + 1, zero where there are none, for `width` output channels from the j-th on; where tiles
+ * are rows, of one kernel row.
+ */
 function transformLines(
   kernelPtr: usize,
   channelBytes: usize,
@@ -79,6 +86,7 @@ function transformLines(
   width: i32,
   r: i32,
   n: i32,
+  kernelRow: i32,
   workPtr: usize,
 ): void {
   const linesPtr = workPtr + LINES_OFFSET;
@@ -93,7 +101,12 @@ function transformLines(
       const firstPtr = inputPtr + <usize>(min(o, channels - 1) - j) * channelBytes;
       const secondPtr = inputPtr + <usize>(min(o + 1, channels - 1) - j) * channelBytes;
       const toPtr = linesPtr + ((<usize>((i - c) * width + column)) << 2);
-      transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr);
+      if (n === 8) {
+        const rowBytes = (<usize>(kernelRow * r)) << 2;
+        transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, workPtr, toPtr);
+      } else {
+        transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr);
+      }
     }
   }
 }
@@ -128,12 +141,9 @@ function transformPair(
   workPtr: usize,
   toPtr: usize,
 ): void {
-  for (let i = 0; i < r; ++i) {
-    for (let k = 0; k < r; ++k) {
-      const at = (<usize>(i * r + k)) << 2;
-      const pair = f64x2(<f64>load<f32>(firstPtr + at), <f64>load<f32>(secondPtr + at));
-      v128.store(workPtr + <usize>i * ROW_BYTES + ((<usize>k) << 4), f64x2.mul(pair, scales));
-    }
+  for (let i: usize = 0; i < <usize>r; ++i) {
+    const skipped = (i * <usize>r) << 2;
+    scalePair(firstPtr + skipped, secondPtr + skipped, scales, r, workPtr + i * ROW_BYTES);
   }
   for (let k: usize = 0; k < <usize>r; ++k) {
     evaluate(workPtr + (k << 4), ROW_BYTES, r, n, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
@@ -141,8 +151,27 @@ function transformPair(
   for (let p: usize = 0; p < <usize>n; ++p) {
     evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, n, workPtr + U_OFFSET + p * <usize>(n << 4), 16);
   }
-  const endPtr = workPtr + U_OFFSET + ((<usize>(n * n)) << 4);
-  for (let fromPtr = workPtr + U_OFFSET; fromPtr < endPtr; fromPtr += 16) {
+  storePairs(workPtr + U_OFFSET, n * n, toPtr);
+}
+
+/** The same of a row of each kernel. */
+function transformRowPair(firstPtr: usize, secondPtr: usize, scales: v128, r: i32, workPtr: usize, toPtr: usize): void {
+  scalePair(firstPtr, secondPtr, scales, r, workPtr);
+  evaluate(workPtr, 16, r, 8, workPtr + U_OFFSET, 16);
+  storePairs(workPtr + U_OFFSET, 8, toPtr);
+}
+
+/** `r` values of two kernels, as vectors of both. */
+function scalePair(firstPtr: usize, secondPtr: usize, scales: v128, r: i32, toPtr: usize): void {
+  for (let k: usize = 0; k < <usize>r; ++k) {
+    const pair = f64x2(<f64>load<f32>(firstPtr + (k << 2)), <f64>load<f32>(secondPtr + (k << 2)));
+    v128.store(toPtr + (k << 4), f64x2.mul(pair, scales));
+  }
+}
+
+/** Rounds pairs, and stores them a line apart. */
+function storePairs(fromPtr: usize, count: i32, toPtr: usize): void {
+  for (const endPtr = fromPtr + ((<usize>count) << 4); fromPtr < endPtr; fromPtr += 16) {
     v128.store64_lane(toPtr, f32x4.demote_f64x2_zero(v128.load(fromPtr)), 0);
     toPtr += LINE_BYTES;
   }
@@ -150,7 +179,7 @@ function transformPair(
 
 /**
  * G times a vector of r values, that is the polynomial with these coefficients at each of n points, divided by the product
- * of the point's distances to the others (row 0 of n = 4 with its sign changed, as winograd.ts has it).
+ * of the point's distances to the others (row 0 of n = 4 and n = 8 with its sign changed, as their B' has it).
  */
 function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usize, toStride: usize): void {
   const g0 = v128.load(fromPtr);
@@ -165,9 +194,13 @@ function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usiz
   v128.store(toPtr, g0);
   if (n === 4) {
     evaluatePair(g0, g1, g2, g3, g4, 1, 2, toPtr + toStride, toStride);
-  } else {
+  } else if (n === 6) {
     evaluatePair(g0, g1, g2, g3, g4, S, -1.5, toPtr + toStride, toStride);
     evaluatePair(g0, g1, g2, g3, g4, T, 6, toPtr + 3 * toStride, toStride);
+  } else {
+    evaluatePair(g0, g1, g2, g3, g4, 1, -4.5, toPtr + toStride, toStride);
+    evaluatePair(g0, g1, g2, g3, g4, 0.5, 45.0 / 32, toPtr + 3 * toStride, toStride);
+    evaluatePair(g0, g1, g2, g3, g4, 2, 90, toPtr + 5 * toStride, toStride);
   }
   v128.store(toPtr + <usize>(n - 1) * toStride, r === 5 ? g4 : g2);
 }

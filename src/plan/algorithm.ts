@@ -4,17 +4,30 @@ import type { Runtime } from '../runtime/runtime.js';
 
 /**
  * `gemm`: im2col and GEMM, in float64 for shallow products (`gemmDouble`); `depthwise`: channel by channel;
- * `winograd4x3`, `winograd2x3`, `winograd2x5`: F(4x4, 3x3), F(2x2, 3x3), F(2x2, 5x5).
+ * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd4x5`: F(4, 5) along rows.
  */
 export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
 export type DirectAlgorithm = 'gemm' | 'gemmDouble' | 'depthwise';
-export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x5';
+export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd4x5';
 
-/** m and r of the Winograd schemes: m x m outputs from an r x r kernel. */
-export const WINOGRAD: Readonly<Record<WinogradAlgorithm, { readonly m: number; readonly r: number }>> = {
-  winograd4x3: { m: 4, r: 3 },
-  winograd2x3: { m: 2, r: 3 },
-  winograd2x5: { m: 2, r: 5 },
+export interface WinogradScheme {
+  /** Output rows and columns of a tile. */
+  readonly tile: readonly [number, number];
+  /** Rows and columns of the kernel. */
+  readonly r: number;
+  /** Values along a transformed axis. */
+  readonly n: number;
+  /** Products of a tile for a pair of channels and, where it is not transformed along columns, a kernel row. */
+  readonly points: number;
+  /** Kernel rows that count as depth. */
+  readonly rows: number;
+}
+
+/** By tile; assembly/conv/winograd.ts has the mathematics. */
+export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
+  winograd4x3: { tile: [4, 4], r: 3, n: 6, points: 36, rows: 1 },
+  winograd2x3: { tile: [2, 2], r: 3, n: 4, points: 16, rows: 1 },
+  winograd4x5: { tile: [1, 4], r: 5, n: 8, points: 8, rows: 5 },
 };
 
 export const ALGORITHMS: readonly Algorithm[] = [
@@ -24,8 +37,8 @@ export const ALGORITHMS: readonly Algorithm[] = [
   ...(Object.keys(WINOGRAD) as WinogradAlgorithm[]),
 ];
 
-export function winogradScheme(algorithm: Algorithm): { readonly m: number; readonly r: number } | undefined {
-  return (WINOGRAD as Partial<Record<Algorithm, { readonly m: number; readonly r: number }>>)[algorithm];
+export function winogradScheme(algorithm: Algorithm): WinogradScheme | undefined {
+  return (WINOGRAD as Partial<Record<Algorithm, WinogradScheme>>)[algorithm];
 }
 
 /** The algorithms that can compute a node. The first transforms no weights. */
@@ -42,9 +55,9 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
   const isPlain = [...window.stride, ...window.dilation].every((step) => step === 1);
   const lanes = (inPerGroup + 3) & ~3;
   const schemes = Object.entries(WINOGRAD).filter(
-    ([, { m, r }]) =>
+    ([, { r, points, rows }]) =>
       window.kernel.every((size) => size === r) &&
-      kernels.winogradScratchBytes((m + r - 1) ** 2, 1, lanes, 1) <= kernels.scratchBytes(),
+      kernels.winogradScratchBytes(points, 1, lanes * rows, 1) <= kernels.scratchBytes(),
   );
   return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
 }
@@ -114,10 +127,10 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const [inQuads, outPanels] = [Math.ceil(inChannels / 4), Math.ceil(outChannels / 8)];
   const scheme = winogradScheme(algorithm);
   const taps = node.weight.size / outChannels / inChannels;
-  const points = scheme === undefined ? 1 : (scheme.m + scheme.r - 1) ** 2;
-  const rows = batch * Math.ceil(height / (scheme?.m ?? 1)) * Math.ceil(width / (scheme?.m ?? 1));
+  const points = scheme?.points ?? 1;
+  const rows = winogradTiles(scheme, batch, height, width);
   const kernels = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;
-  const depth = kernels * (scheme === undefined ? taps * inChannels : inQuads * 4);
+  const depth = kernels * (scheme === undefined ? taps * inChannels : inQuads * 4 * scheme.rows);
   const chunks = Math.ceil(depth / 128);
   const products = points * rows * depth * outPanels * 8 * 2;
   const tiles = points * Math.ceil(rows / 5) * outPanels * chunks * COST_OF_TILE;
@@ -128,4 +141,15 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
       ? rows * taps * (COST_OF_TAP + inQuads * COST_OF_QUAD)
       : rows * points * (COST_OF_PLACE + inQuads * COST_OF_TRANSFORM + outPanels * 2 * COST_OF_INVERSE);
   return products + tiles + weights + around;
+}
+
+/** Tiles of a scheme, or pixels without one. */
+export function winogradTiles(
+  scheme: WinogradScheme | undefined,
+  batch: number,
+  height: number,
+  width: number,
+): number {
+  const [tileHeight, tileWidth] = scheme?.tile ?? [1, 1];
+  return batch * Math.ceil(height / tileHeight) * Math.ceil(width / tileWidth);
 }

@@ -12,6 +12,7 @@ import {
   WINOGRAD,
   type WinogradAlgorithm,
   winogradScheme,
+  winogradTiles,
 } from './algorithm.js';
 import { input, lowerBound, type PortSlots, portSlots, type Step, type StepContext, writeTable } from './step.js';
 import { windowTable } from './windows.js';
@@ -125,14 +126,14 @@ function winograd(
     number?,
     number?,
   ];
-  const { m, r } = WINOGRAD[algorithm];
+  const scheme = WINOGRAD[algorithm];
   const { weightsPtr, biasPtr } = context.packed(node, algorithm);
   if (runtime.kernels.allBelow(weightsPtr, (biasPtr - weightsPtr) / 4, LARGEST_TRANSFORMED) === 0) {
     return makeDirect();
   }
   const { bytes, lanes } = input(node, context);
-  const points = (m + r - 1) ** 2;
-  const tiles = batch * Math.ceil(outHeight / m) * Math.ceil(outWidth / m);
+  const depth = lanes * scheme.rows;
+  const tiles = winogradTiles(scheme, batch, outHeight, outWidth);
   const transformed = runCut(
     runtime,
     {
@@ -141,9 +142,9 @@ function winograd(
       units: tiles,
       channels,
       canSplitChannels: true,
-      flops: 2 * tiles * points * lanes * channels * kernelCount(node),
-      outTile: m,
-      blockTiles: winogradBlockTiles(runtime, points, tiles, lanes, isStreamed(node, context, algorithm)),
+      flops: 2 * tiles * scheme.points * depth * channels * kernelCount(node),
+      outTile: scheme.tile[1],
+      blockTiles: winogradBlockTiles(runtime, scheme.points, tiles, depth, isStreamed(node, context, algorithm)),
     },
     portSlots(node, context),
   );
@@ -204,8 +205,8 @@ function runCut(runtime: Runtime, cut: Cut, { input, residual, output }: PortSlo
 function isStreamed(node: Conv2dNode | LinearNode, context: StepContext, algorithm: Algorithm): boolean {
   const { segment, depth } = context.packed(node, algorithm);
   const [batch, , height = 1, width = 1] = context.dims(node.output) as [number, number, number?, number?];
-  const { m } = winogradScheme(algorithm) ?? { m: 1 };
-  return segment < depth && batch * Math.ceil(height / m) * Math.ceil(width / m) <= MOST_STREAMED_ROWS;
+  const rows = winogradTiles(winogradScheme(algorithm), batch, height, width);
+  return segment < depth && rows <= MOST_STREAMED_ROWS;
 }
 
 /** As many tiles at a time as working memory holds, in blocks of about equal size that fill the register tile. */
@@ -213,12 +214,12 @@ function winogradBlockTiles(
   { kernels }: Runtime,
   points: number,
   tiles: number,
-  lanes: number,
+  depth: number,
   streamed: boolean,
 ): number {
   const rows = Number(kernels.TILE_ROWS.value);
   const fits = (count: number): boolean =>
-    kernels.winogradScratchBytes(points, count, lanes, streamed ? 1 : 0) <= kernels.scratchBytes();
+    kernels.winogradScratchBytes(points, count, depth, streamed ? 1 : 0) <= kernels.scratchBytes();
   let most = Math.floor(MOST_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
   const share = Math.ceil(tiles / Math.ceil(tiles / most));

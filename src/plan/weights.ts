@@ -146,7 +146,7 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
   const panels =
     scheme === undefined
       ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
-      : { depth: roundUp(shape.inPerGroup, 4), lanes: (scheme.m + scheme.r - 1) ** 2 * shape.kernels * outLanes };
+      : { depth: scheme.rows * roundUp(shape.inPerGroup, 4), lanes: scheme.points * shape.kernels * outLanes };
   const isLarge = panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
   return { ...panels, segment: isLarge ? Number(kernels.DEPTH_CHUNK.value) : panels.depth };
 }
@@ -209,8 +209,7 @@ function packPiece({ kernels, scratchPtr }: Runtime, algorithm: Algorithm, piece
   const { fromPtr, scalePtr, toPtr, segment, first, count, channels, inPerGroup, taps } = piece;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
-    const [r, n] = [scheme.r, scheme.m + scheme.r - 1];
-    const shape = [first, count, channels, inPerGroup, piece.kernels, r, n, segment];
+    const shape = [first, count, channels, inPerGroup, piece.kernels, scheme.r, scheme.n, segment];
     kernels.packWinogradWeights(fromPtr, scalePtr, toPtr, ...shape, scratchPtr);
   } else if (algorithm === 'depthwise') {
     kernels.packDepthwiseWeights(fromPtr, scalePtr, toPtr, channels, taps);
