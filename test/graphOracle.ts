@@ -48,6 +48,8 @@ function runNode(node: Node, inputs: readonly Nd[], magnitudes: boolean): Nd {
       return avgPool(node, first);
     case 'flatten':
       return oracle.flatten(first);
+    case 'concat':
+      return oracle.concat(inputs);
     case 'slice':
       return slice(node, first);
     case 'pad':

@@ -2,7 +2,7 @@
 import { broadcast, frontAxis, paddedAxes, permutationOf, reducedAxes, sliceRanges } from '../graph/arrayShapes.js';
 import type { AxisNode, PadNode, ReduceNode, SimpleNode, SliceNode, TransposeNode } from '../graph/graph.js';
 import { sizeOf } from '../tensor.js';
-import { floatCount, laneCleaner, ports, type Step, type StepContext } from './step.js';
+import { finder, floatCount, laneCleaner, ports, type Step, type StepContext } from './step.js';
 import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
 
 /** A part of a copy's axis: bytes from one value to the next, and where it begins, on both sides. */
@@ -27,7 +27,7 @@ function makeCopy(context: StepContext, axes: readonly CopyAxis[]): (fromPtr: nu
 }
 
 function strides(value: string, context: StepContext): number[] {
-  return stridesOf(context.dims(value), context.layout(value));
+  return stridesOf(context.dims(value), context.layout(value), context.among(value)?.lanes);
 }
 
 /** Copies between the one input and the output, then zeros behind the channels. */
@@ -64,24 +64,26 @@ export function slice(node: SliceNode, context: StepContext): Step {
   );
 }
 
+/** What was made at its place is there already. */
 export function concat(node: AxisNode, context: StepContext): Step {
   const joined = frontAxis(node, node.axis, context.dims(node.output));
   const to = strides(node.output, context);
   let position = 0;
-  const parts = node.inputs.map((name) => {
+  const parts = node.inputs.flatMap((name) => {
     const dims = context.dims(name);
     const from = strides(name, context);
     const toStart = position * to[joined]!;
     position += dims[joined]!;
+    if (context.among(name) !== undefined) return [];
     const axes = dims.map((size, axis) => ({ size, from: from[axis]!, to: to[axis]! }));
     const copy = makeCopy(context, [...axes, { size: 1, from: 0, to: 0, toStart }]);
-    return { slot: context.slot(name), copy };
+    return [{ find: finder(name, context), copy }];
   });
-  const outSlot = context.slot(node.output);
+  const findOutput = finder(node.output, context);
   const clearLanes = laneCleaner(node.output, context);
   return (at) => {
-    const outPtr = at[outSlot]!;
-    for (const { slot, copy } of parts) copy(at[slot]!, outPtr);
+    const outPtr = findOutput(at);
+    for (const { find, copy } of parts) copy(find(at), outPtr);
     clearLanes?.(outPtr);
   };
 }

@@ -2,7 +2,6 @@
 import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
 import type { Job, ParallelKernel } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { extentOf } from '../tensor.js';
 import {
   type Algorithm,
   applicableAlgorithms,
@@ -14,7 +13,7 @@ import {
   winogradScheme,
   winogradTiles,
 } from './algorithm.js';
-import { input, lowerBound, type PortSlots, portSlots, type Step, type StepContext, writeTable } from './step.js';
+import { finder, input, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
 import { windowTable } from './windows.js';
 
 const MOST_TILES = 60;
@@ -105,7 +104,7 @@ function directConvolution(
     outTile: 0,
     blockTiles: 0,
   };
-  return runCut(runtime, job, portSlots(node, context));
+  return runCut(runtime, job, ports(node, context));
 }
 
 /**
@@ -146,12 +145,12 @@ function winograd(
       outTile: scheme.tile[1],
       blockTiles: winogradBlockTiles(runtime, scheme.points, tiles, depth, isStreamed(node, context, algorithm)),
     },
-    portSlots(node, context),
+    ports(node, context),
   );
-  const inSlot = context.slot(node.inputs[0]!);
+  const findInput = finder(node.inputs[0], context);
   const direct = context.lazily(makeDirect);
   return (at) => {
-    if (runtime.kernels.allBelow(at[inSlot]!, bytes / 4, LARGEST_TRANSFORMED) !== 0) {
+    if (runtime.kernels.allBelow(findInput(at), bytes / 4, LARGEST_TRANSFORMED) !== 0) {
       transformed(at);
     } else {
       direct()(at);
@@ -180,7 +179,7 @@ interface Cut {
  * where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut by
  * channels, since every chunk of tiles reads all of the weights.
  */
-function runCut(runtime: Runtime, cut: Cut, { input, residual, output }: PortSlots): Step {
+function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
   const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
   const { threads } = runtime;
   const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
@@ -194,9 +193,7 @@ function runCut(runtime: Runtime, cut: Cut, { input, residual, output }: PortSlo
   const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
   const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
   return (at) => {
-    job.inPtr = at[input]!;
-    job.residualPtr = residual < 0 ? 0 : at[residual]!;
-    job.outPtr = at[output]!;
+    [job.inPtr, job.residualPtr, job.outPtr] = find(at);
     runtime.run(job);
   };
 }
@@ -260,7 +257,7 @@ function writeDescriptor(
     node.weight.dims[1]!,
     outChannels / groups,
     pixels * lanes * 4,
-    extentOf([1, outChannels]).lanes * 4,
+    pixelStride(node.output, context),
     batch,
     inWidth * lanes * 4,
     window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,

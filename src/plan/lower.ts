@@ -5,6 +5,7 @@
  */
 import type { Graph, Node } from '../graph/graph.js';
 import { bytesOf, extentOf, format, type Layout, layoutsCoincide } from '../tensor.js';
+import { findHomes, type Home } from './joined.js';
 import { hasSameExtent, keepsAxes, layoutRule, usualLayout, wantedLayouts } from './layouts.js';
 
 type Dims = readonly number[];
@@ -20,6 +21,15 @@ export interface Buffer {
 export interface Place {
   readonly buffer: number;
   readonly layout: Layout;
+  /** Where the value is but a part of the channels in the buffer. */
+  readonly among?: Among;
+}
+
+export interface Among {
+  /** Bytes before it. */
+  readonly offset: number;
+  /** Of a pixel in the buffer. */
+  readonly lanes: number;
 }
 
 /** What a plan adds to the nodes of its graph: a value in another layout, or an output that needs bytes of its own. */
@@ -58,6 +68,9 @@ class Lowering {
   readonly #graph: Graph;
   readonly #shapes: Shapes;
   readonly #wanted: ReadonlyMap<string, Layout>;
+  readonly #homes: ReadonlyMap<string, Home>;
+  /** Buffers of concatenations of which parts are made first. */
+  readonly #joined = new Map<string, number>();
   readonly #buffers: Buffer[] = [];
   readonly #operations: Operation[] = [];
   readonly #constants: (Place & { name: string })[] = [];
@@ -68,6 +81,7 @@ class Lowering {
     this.#graph = graph;
     this.#shapes = shapes;
     this.#wanted = wantedLayouts(graph, shapes);
+    this.#homes = findHomes(graph, shapes, this.#wanted);
   }
 
   run(): Lowered {
@@ -202,9 +216,26 @@ class Lowering {
   }
 
   #make(name: string, layout: Layout, kind: Buffer['kind']): Place {
-    const buffer = this.#addBuffer(this.#dims(name), layout, kind);
+    if (this.#homes.has(name)) return this.#makeAtHome(name, layout);
+    const buffer = this.#joined.get(name) ?? this.#addBuffer(this.#dims(name), layout, kind);
     this.#register(name, buffer, layout);
     return { buffer, layout };
+  }
+
+  /** In the buffer of the concatenation that the value ends up in, which may be part of another one. */
+  #makeAtHome(name: string, layout: Layout): Place {
+    let root = name;
+    let channel = 0;
+    for (let home = this.#homes.get(root); home !== undefined; home = this.#homes.get(root)) {
+      root = home.value;
+      channel += home.channel;
+    }
+    const dims = this.#dims(root);
+    const buffer = this.#joined.get(root) ?? this.#addBuffer(dims, layout, 'computed');
+    this.#joined.set(root, buffer);
+    const place = { buffer, layout, among: { offset: channel * 4, lanes: extentOf(dims).lanes } };
+    this.#places.set(name, [place]);
+    return place;
   }
 
   #addBuffer(dims: Dims, layout: Layout, kind: Buffer['kind']): number {

@@ -138,6 +138,7 @@ export class Plan {
       runtime: this.#runtime,
       slot: (value) => slots[places.get(value)!.buffer]!,
       layout: (value) => places.get(value)!.layout,
+      among: (value) => places.get(value)!.among,
       dims: (value) => shapes.get(value)!,
       output: { slot: slots[output.buffer]!, layout: output.layout },
       allocate: (bytes) => this.#allocate(bytes),

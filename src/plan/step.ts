@@ -6,6 +6,7 @@ import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, type Extent, extentOf, type Layout } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
+import type { Among } from './lower.js';
 import type { PackedWeights } from './weights.js';
 
 export type Addresses = readonly number[];
@@ -19,6 +20,8 @@ export interface StepContext {
   dims(value: string): readonly number[];
   /** In which layout the node finds or puts a value. */
   layout(value: string): Layout;
+  /** Where the value is but a part of the channels there. */
+  among(value: string): Among | undefined;
   /** Where the node's output goes. */
   readonly output: { readonly slot: number; readonly layout: Layout };
   /** Memory that lives as long as the plan. */
@@ -28,26 +31,27 @@ export interface StepContext {
   packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
 }
 
-export interface PortSlots {
-  readonly input: number;
-  /** -1: there is none. */
-  readonly residual: number;
-  readonly output: number;
-}
-
-/** Slots of a node's input, residual and output. */
-export function portSlots(node: Node, context: StepContext): PortSlots {
-  return {
-    input: context.slot(node.inputs[0]!),
-    residual: node.inputs.length > 1 ? context.slot(node.inputs[1]!) : -1,
-    output: context.slot(node.output),
-  };
+/** Finds the address of a value in a run; 0 for undefined. */
+export function finder(value: string | undefined, context: StepContext): (at: Addresses) => number {
+  if (value === undefined) return () => 0;
+  const slot = context.slot(value);
+  const offset = context.among(value)?.offset ?? 0;
+  return (at) => at[slot]! + offset;
 }
 
 /** Addresses of a node's input, residual (0: none) and output. */
 export function ports(node: Node, context: StepContext): (at: Addresses) => [number, number, number] {
-  const { input, residual, output } = portSlots(node, context);
-  return (at) => [at[input]!, residual < 0 ? 0 : at[residual]!, at[output]!];
+  const [input, residual, output] = [node.inputs[0], node.inputs[1], node.output].map((value) =>
+    finder(value, context),
+  ) as [Find, Find, Find];
+  return (at) => [input(at), residual(at), output(at)];
+}
+
+type Find = (at: Addresses) => number;
+
+/** Bytes from one pixel of a channels-last value to the next. */
+export function pixelStride(value: string, context: StepContext): number {
+  return (context.among(value)?.lanes ?? extentOf(context.dims(value)).lanes) * 4;
 }
 
 export function input(node: Node, context: StepContext): Extent {

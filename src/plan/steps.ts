@@ -8,7 +8,7 @@ import { residentPtr, sizeOf } from '../tensor.js';
 import { concat, matMul, pad, reduceMean, slice, transpose } from './arraySteps.js';
 import { convolution } from './convolution.js';
 import { binary, unary } from './elementwise.js';
-import { input, laneCleaner, lowerBound, ports, type Step, type StepContext, writeTable } from './step.js';
+import { input, laneCleaner, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
 import { withStaging } from './weights.js';
 import { windowDivisors, windowTable } from './windows.js';
 
@@ -72,10 +72,11 @@ function batchNorm(node: BatchNormNode, context: StepContext): Step {
       : prepareFromBatch(node, node.momentum, context, coefficients, channels, lanes, count);
   const find = ports(node, context);
   const low = lowerBound(node);
+  const inStride = pixelStride(node.inputs[0]!, context);
   return (at) => {
     const [inPtr, residualPtr, outPtr] = find(at);
     prepare(inPtr);
-    kernels.normalize(inPtr, outPtr, residualPtr, coefficients, count, lanes, low);
+    kernels.normalize(inPtr, inStride, outPtr, residualPtr, coefficients, count, lanes, low);
   };
 }
 

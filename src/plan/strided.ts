@@ -2,7 +2,7 @@
  * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
  * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
  */
-import type { Layout } from '../tensor.js';
+import { extentOf, type Layout } from '../tensor.js';
 import { type StepContext, writeTable } from './step.js';
 
 /** An axis of up to three tensors that are walked over together; strides in bytes, 0 repeats, negative reverses. */
@@ -11,11 +11,11 @@ export interface WalkAxis {
   readonly strides: readonly [number, number, number];
 }
 
-/** Bytes from one value to the next along each axis. */
-export function stridesOf(dims: readonly number[], layout: Layout): number[] {
+/** Bytes from one value to the next along each axis. `lanes`: of a pixel, if more than its channels need. */
+export function stridesOf(dims: readonly number[], layout: Layout, lanes = extentOf(dims).lanes): number[] {
   const strides = new Array<number>(dims.length).fill(4);
   const isChannelsLast = layout === 'channelsLast' && dims.length >= 2;
-  let stride = isChannelsLast ? ((dims[1]! + 3) & ~3) * 4 : 4;
+  let stride = isChannelsLast ? lanes * 4 : 4;
   for (let axis = dims.length - 1; axis >= 0; axis--) {
     if (isChannelsLast && axis === 1) continue;
     strides[axis] = stride;

@@ -71,7 +71,7 @@ export interface Kernels {
   fillUniform: Kernel;
   /** (in, pixels, lanes, mean, variance) */
   batchStatistics: Kernel;
-  /** (in, out, residual, coefficients, pixels, lanes, low) */
+  /** (in, inStride, out, residual, coefficients, pixels, lanes, low) */
   normalize: Kernel;
   /** (gamma, beta, mean, variance, eps, channels, lanes, coefficients) */
   prepareNormalize: Kernel;

@@ -1,0 +1,66 @@
+/**
+ * Values that are made where a concatenation of channels would put them, so that nothing is copied: what DenseNets are
+ * made of. The channels of such a value lie among those of others, pixel by pixel.
+ */
+import type { Graph, Node } from '../graph/graph.js';
+import { extentOf, type Layout } from '../tensor.js';
+import { isOverChannels } from './layouts.js';
+
+type Dims = readonly number[];
+
+/** Where a value is made: in the channels of another one from `channel` on. */
+export interface Home {
+  readonly value: string;
+  readonly channel: number;
+}
+
+/** @param wanted see wantedLayouts */
+export function findHomes(
+  graph: Graph,
+  shapes: ReadonlyMap<string, Dims>,
+  wanted: ReadonlyMap<string, Layout>,
+): Map<string, Home> {
+  const producers = new Map(graph.nodes.map((node) => [node.output, node]));
+  const outputs = new Set(graph.outputs);
+  const readers = new Map<string, Node[]>();
+  for (const node of graph.nodes) {
+    for (const name of node.inputs) {
+      const known = readers.get(name);
+      if (known === undefined) readers.set(name, [node]);
+      else known.push(node);
+    }
+  }
+  const canMove = (name: string, concat: Node): boolean => {
+    const producer = producers.get(name);
+    if (producer === undefined || outputs.has(name) || wanted.get(name) !== 'channelsLast') return false;
+    if (extentOf(shapes.get(name)!).channels % 4 !== 0 || !writesAnywhere(producer, shapes)) return false;
+    const isHere = (node: Node): boolean => node === concat;
+    const reading = readers.get(name)!;
+    return reading.filter(isHere).length === 1 && reading.every((node) => isHere(node) || readsAnywhere(node, name));
+  };
+  const homes = new Map<string, Home>();
+  for (const node of graph.nodes) {
+    if (!joinsChannels(node, shapes) || wanted.get(node.output) !== 'channelsLast') continue;
+    let channel = 0;
+    for (const name of node.inputs) {
+      if (channel % 4 === 0 && canMove(name, node)) homes.set(name, { value: node.output, channel });
+      channel += extentOf(shapes.get(name)!).channels;
+    }
+  }
+  return homes;
+}
+
+function joinsChannels(node: Node, shapes: ReadonlyMap<string, Dims>): boolean {
+  return node.op === 'concat' && isOverChannels(node.axis, shapes.get(node.output)!);
+}
+
+/** Whether a node can leave other channels between the pixels that it writes. */
+function writesAnywhere(node: Node, shapes: ReadonlyMap<string, Dims>): boolean {
+  if (node.op === 'conv2d') return node.groups === 1 && node.inputs.length === 1;
+  return joinsChannels(node, shapes);
+}
+
+/** Whether it can skip other channels between the pixels that it reads. */
+function readsAnywhere(node: Node, name: string): boolean {
+  return node.op === 'batchNorm' && node.momentum === undefined && node.inputs[0] === name && node.inputs[1] !== name;
+}
