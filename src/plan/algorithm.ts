@@ -107,6 +107,9 @@ export function chooseShared(
  * The cost model, in floating-point operations that the micro-kernels could have done in the same time. Fitted to
  * `npm run bench:algorithms` (Node 20, baseline), which prints what it predicts beside what is measured.
  */
+/** Of the baseline build, as in assembly/tuning.ts. */
+const DEPTH_CHUNK = 128;
+const TILE_ROWS = 5;
 /** Entering and leaving a micro-kernel: 60 cycles. */
 const COST_OF_TILE = 600;
 /** Reading a byte of weights that do not stay in L2. */
@@ -131,9 +134,9 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const rows = winogradTiles(scheme, batch, height, width);
   const kernels = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;
   const depth = kernels * (scheme === undefined ? taps * inChannels : inQuads * 4 * scheme.rows);
-  const chunks = Math.ceil(depth / 128);
+  const chunks = Math.ceil(depth / DEPTH_CHUNK);
   const products = points * rows * depth * outPanels * 8 * 2;
-  const tiles = points * Math.ceil(rows / 5) * outPanels * chunks * COST_OF_TILE;
+  const tiles = points * Math.ceil(rows / TILE_ROWS) * outPanels * chunks * COST_OF_TILE;
   const weightBytes = points * depth * outPanels * 8 * 4;
   const weights = weightBytes > L2_BYTES ? weightBytes * COST_OF_WEIGHT_BYTE : 0;
   const around =
