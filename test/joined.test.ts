@@ -42,17 +42,20 @@ function denseGraph(random: () => number): Graph {
     const statistics = { gamma, beta, mean, variance: tensor([count], 0.5, 2), eps: 1e-5 };
     return add({ op: 'batchNorm', inputs: [input], norm: statistics, momentum: undefined, relu: true }, count);
   };
+  const outputs: string[] = [];
   let state = random() < 0.5 ? 'x' : conv('x');
   for (let layer = 0; layer < 4; layer++) {
     const grown = conv(random() < 0.8 ? norm(state) : state);
     const parts = random() < 0.8 ? [state, grown] : [grown, state, conv(state)];
     if (random() < 0.1) parts.push(grown);
     if (random() < 0.1) add({ op: 'relu', inputs: [state] }, channels.get(state)!);
+    if (random() < 0.2) outputs.push(add({ op: 'flatten', inputs: [state], axis: 1 }, 0));
     const count = parts.reduce((sum, part) => sum + channels.get(part)!, 0);
     state = add({ op: 'concat', inputs: parts, axis: 1 }, count);
   }
-  const outputs = random() < 0.5 ? [state] : [norm(state)];
-  if (random() < 0.2) outputs.push(pick([...channels.keys()].filter((name) => name !== 'x' && name !== outputs[0])));
+  outputs.push(random() < 0.5 ? state : norm(state));
+  if (random() < 0.2)
+    outputs.push(pick([...channels.keys()].filter((name) => name !== 'x' && !outputs.includes(name))));
   return { inputs: ['x'], outputs, nodes, inputDims: new Map([['x', [-1, 8, ...SIZE]]]) };
 }
 

@@ -84,6 +84,34 @@ for (const build of await supportedBuilds()) {
     }
     for (const runtime of runtimes) runtime.dispose();
   });
+
+  test(`${build}: no number of channels makes a transform write beyond its working memory`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const random = seededRandom(37);
+    // The heap's first allocation lies behind the working memory.
+    const behind = toTensor(randomNd(random, [1 << 15])).to(runtime);
+    const before = behind.data;
+    let computed = 0;
+    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
+      for (const inChannels of [640, 768, 800, 896, 1024, 1920, 2048, 2432]) {
+        const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
+        const options = { inChannels, outChannels: 4, kernelSize, padding: kernelSize >> 1, algorithm };
+        const layer = new Conv2d(runtime, options);
+        const input = toTensor(randomNd(random, [1, inChannels, 20, 20]));
+        try {
+          layer.forward(input).dispose();
+          computed++;
+        } catch (error) {
+          // There is not enough working memory for a single tile.
+          assert.instance(error, RangeError);
+        }
+        layer.dispose();
+        assert.ok(sameBits(behind.data, before), `${algorithm}, ${inChannels} channels`);
+      }
+    }
+    assert.ok(computed > 8);
+    runtime.dispose();
+  });
 }
 
 test.run();

@@ -57,7 +57,8 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
   const schemes = Object.entries(WINOGRAD).filter(
     ([, { r, points, rows }]) =>
       window.kernel.every((size) => size === r) &&
-      kernels.winogradScratchBytes(points, 1, lanes * rows, 1) <= kernels.scratchBytes(),
+      // A tile that is not streamed takes more room than one that is.
+      kernels.winogradScratchBytes(points, 1, lanes * rows, 0) <= kernels.scratchBytes(),
   );
   return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
 }

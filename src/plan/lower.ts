@@ -133,7 +133,7 @@ class Lowering {
   }
 
   #operate(node: Node, inputs: readonly Place[], layout: Layout): void {
-    const output = this.#make(node.output, layout, 'computed');
+    const output = this.#makeOutput(node.output, layout);
     this.#operations.push({ node, inputs, output, overwritable: this.#overwritable(node, inputs, layout) });
   }
 
@@ -216,8 +216,16 @@ class Lowering {
   }
 
   #make(name: string, layout: Layout, kind: Buffer['kind']): Place {
+    const buffer = this.#addBuffer(this.#dims(name), layout, kind);
+    this.#register(name, buffer, layout);
+    return { buffer, layout };
+  }
+
+  /** Where a node writes: a buffer of its own, or one in which parts of the value, or what it is a part of, are made. */
+  #makeOutput(name: string, layout: Layout): Place {
     if (this.#homes.has(name)) return this.#makeAtHome(name, layout);
-    const buffer = this.#joined.get(name) ?? this.#addBuffer(this.#dims(name), layout, kind);
+    const buffer = this.#joined.get(name);
+    if (buffer === undefined) return this.#make(name, layout, 'computed');
     this.#register(name, buffer, layout);
     return { buffer, layout };
   }
