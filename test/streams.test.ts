@@ -109,7 +109,7 @@ for (const build of await supportedBuilds()) {
         assert.ok(sameBits(behind.data, before), `${algorithm}, ${inChannels} channels`);
       }
     }
-    assert.ok(computed > 8);
+    assert.ok(computed > 5, `${computed} layers had room`);
     runtime.dispose();
   });
 }
