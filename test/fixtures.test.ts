@@ -55,7 +55,15 @@ interface Config {
 const TOLERANCE = { output: 5e-6, train: 2e-5, running: 1e-6, fused: 1e-6, network: 1e-5 };
 // What the reference implementation prints for these shapes.
 const SQUARED_DIFFERENCE = 8e-10;
-const ALGORITHMS = ['gemm', 'gemmDouble', 'depthwise', 'winograd4x3', 'winograd2x3', 'winograd4x5'] as const;
+const ALGORITHMS = [
+  'gemm',
+  'gemmDouble',
+  'depthwise',
+  'winograd4x3',
+  'winograd2x3',
+  'winograd4x5',
+  'winograd4x3s2',
+] as const;
 const builds = await supportedBuilds();
 const files = readdirSync('test/fixtures/acblock').filter((name) => name.endsWith('.safetensors'));
 

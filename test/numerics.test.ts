@@ -98,10 +98,17 @@ const CONVOLUTIONS = [
 ];
 const SPECIALS: readonly (readonly number[])[] = [[NAN], [INF], [-INF], [INF, -INF, NAN]];
 
-type Winograd = 'winograd4x3' | 'winograd2x3' | 'winograd4x5';
+const WINOGRAD = ['winograd4x3', 'winograd2x3', 'winograd4x5', 'winograd4x3s2'] as const;
+type Winograd = (typeof WINOGRAD)[number];
+
+function strideOf(algorithm: Winograd | undefined): number {
+  return algorithm === 'winograd4x3s2' ? 2 : 1;
+}
 
 function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.PaddingMode, algorithm?: Winograd): void {
-  const options: oracle.ConvOptions = { ...PLAIN, paddingMode, pads: kernel === 1 ? [0, 0, 0, 0] : PLAIN.pads };
+  const pads = kernel === 1 ? ([0, 0, 0, 0] as const) : PLAIN.pads;
+  const stride = strideOf(algorithm);
+  const options: oracle.ConvOptions = { ...PLAIN, paddingMode, pads, stride: [stride, stride] };
   // Winograd computes none with groups.
   for (const shape of CONVOLUTIONS.filter(({ groups }) => groups === 1 || algorithm === undefined)) {
     for (const [seed, values] of SPECIALS.entries()) {
@@ -110,7 +117,8 @@ function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.Paddi
       const weight = randomNd(seededRandom(seed + 9), [outChannels, inChannels / groups, kernel, kernel]);
       const padding = options.pads[0];
       const forced = algorithm && { algorithm };
-      const layer = new Conv2d(runtime, { ...shape, kernelSize: kernel, padding, paddingMode, bias: false, ...forced });
+      const how = { kernelSize: kernel, stride, padding, paddingMode, bias: false, ...forced };
+      const layer = new Conv2d(runtime, { ...shape, ...how });
       layer.loadStateDict(stateOf({ weight }));
       const expected = oracle.conv2d(input, weight, undefined, { ...options, groups });
       assert.ok(countNonFinite(expected) > 0);
@@ -129,16 +137,18 @@ function checkLargest(runtime: Runtime, kernel: number, algorithm: Winograd): vo
   weight.data[kernel * kernel - 1] = -0.5;
   const input = { data: new Float32Array(81).fill(3e38), dims: [1, 1, 9, 9] };
   for (let i = 0; i < 81; i += 2) input.data[i] = 1e38;
+  const stride = strideOf(algorithm);
   const layer = new Conv2d(runtime, {
     inChannels: 1,
     outChannels: 1,
     kernelSize: kernel,
+    stride,
     padding: 1,
     bias: false,
     algorithm,
   });
   layer.loadStateDict(stateOf({ weight }));
-  const expected = oracle.conv2d(input, weight, undefined, PLAIN);
+  const expected = oracle.conv2d(input, weight, undefined, { ...PLAIN, stride: [stride, stride] });
   assert.is(countNonFinite(expected), 0);
   expectSame(layer.forward(toTensor(input)), expected, `${algorithm} of 3e38`);
   layer.dispose();
@@ -314,7 +324,7 @@ for (const simd of await supportedBuilds()) {
     run(`NaN and infinity through Conv2d 3x3, ${mode}`, (runtime) => checkConv2d(runtime, 3, mode));
   }
   run('NaN and infinity through Conv2d 1x1', (runtime) => checkConv2d(runtime, 1, 'zeros'));
-  for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
+  for (const algorithm of WINOGRAD) {
     const kernel = algorithm === 'winograd4x5' ? 5 : 3;
     run(`NaN and infinity through ${algorithm}`, (runtime) => checkConv2d(runtime, kernel, 'zeros', algorithm));
     run(`values near the largest through ${algorithm}`, (runtime) => checkLargest(runtime, kernel, algorithm));
@@ -328,11 +338,12 @@ for (const simd of await supportedBuilds()) {
   run('batch statistics of values far from zero', checkOffset);
 }
 
-for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
+for (const algorithm of WINOGRAD) {
   test(`${algorithm}: infinite weights give what a direct sum gives`, async () => {
     await withRuntime('baseline', (runtime) => {
       const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
-      const options = { inChannels: 16, outChannels: 3, kernelSize, padding: 1 };
+      const stride = strideOf(algorithm);
+      const options = { inChannels: 16, outChannels: 3, kernelSize, stride, padding: 1 };
       const weight = new Float32Array(3 * 16 * kernelSize ** 2).fill(0.25);
       weight[weight.length - 1] = Number.POSITIVE_INFINITY;
       const data = Float32Array.from({ length: 16 * 36 }, (_, i) => Math.sin(i));

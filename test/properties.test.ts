@@ -63,7 +63,7 @@ interface ConvCase {
   width: number;
   flag: boolean;
   /** Kernels to force. */
-  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd4x5';
+  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd4x5' | 'winograd4x3s2';
 }
 
 const pairOf = (low: number, high: number) =>
@@ -146,7 +146,12 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
     batch: fc.integer({ min: 1, max: 3 }),
     inChannels: fc.integer({ min: 1, max: 19 }),
     outChannels: fc.integer({ min: 1, max: 21 }),
-    algorithm: fc.constantFrom('winograd4x3' as const, 'winograd2x3' as const, 'winograd4x5' as const),
+    algorithm: fc.constantFrom(
+      'winograd4x3' as const,
+      'winograd2x3' as const,
+      'winograd4x5' as const,
+      'winograd4x3s2' as const,
+    ),
     branch: fc.nat(),
     padding: paddingArbitrary,
     paddingMode: fc.constantFrom<oracle.PaddingMode>('zeros', 'reflect', 'replicate', 'circular'),
@@ -156,7 +161,11 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
   })
   .map(({ branch, ...rest }) => {
     const k = rest.algorithm === 'winograd4x5' ? 5 : 3;
-    return { ...rest, kernelSize: [k, k], branchSize: 1 + (branch % k), stride: [1, 1], dilation: [1, 1], groups: 1 };
+    const s = rest.algorithm === 'winograd4x3s2' ? 2 : 1;
+    // 'same' is for stride 1.
+    const padding = s === 2 && rest.padding === 'same' ? 1 : rest.padding;
+    const same = { ...rest, padding, branchSize: 1 + (branch % k), groups: 1 };
+    return { ...same, kernelSize: [k, k], stride: [s, s], dilation: [1, 1] };
   });
 
 interface PoolCase {

@@ -15,6 +15,7 @@ const CASES = [
   { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
   { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
   { algorithm: 'winograd4x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
+  { algorithm: 'winograd4x3s2', inChannels: 200, outChannels: 150, kernel: 3, groups: 1 },
 ] as const;
 /** Batch, height and width: one pixel, few, and more than are read in streams. */
 const IMAGES = [
@@ -33,7 +34,8 @@ for (const build of await supportedBuilds()) {
     for (const { algorithm, inChannels, outChannels, kernel, groups } of CASES) {
       const weight = randomNd(random, [outChannels, inChannels / groups, kernel, kernel]);
       const bias = randomNd(random, [outChannels]);
-      const options = { inChannels, outChannels, kernelSize: kernel, padding: kernel >> 1, groups, algorithm };
+      const stride = algorithm === 'winograd4x3s2' ? 2 : 1;
+      const options = { inChannels, outChannels, kernelSize: kernel, stride, padding: kernel >> 1, groups, algorithm };
       const layers = runtimes.map((runtime) =>
         new Conv2d(runtime, options).loadStateDict({ weight: toTensor(weight), bias: toTensor(bias) }),
       );
@@ -42,7 +44,7 @@ for (const build of await supportedBuilds()) {
         const outputs = layers.map((layer) => layer.forward(toTensor(x)).data);
         const pad = kernel >> 1;
         const expected = oracle.conv2d(x, weight, bias.data, {
-          stride: [1, 1],
+          stride: [stride, stride],
           dilation: [1, 1],
           pads: [pad, pad, pad, pad],
           paddingMode: 'zeros',
@@ -92,10 +94,11 @@ for (const build of await supportedBuilds()) {
     const behind = toTensor(randomNd(random, [1 << 15])).to(runtime);
     const before = behind.data;
     let computed = 0;
-    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5'] as const) {
+    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5', 'winograd4x3s2'] as const) {
       for (const inChannels of [640, 768, 800, 896, 1024, 1920, 2048, 2432]) {
         const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
-        const options = { inChannels, outChannels: 4, kernelSize, padding: kernelSize >> 1, algorithm };
+        const stride = algorithm === 'winograd4x3s2' ? 2 : 1;
+        const options = { inChannels, outChannels: 4, kernelSize, stride, padding: kernelSize >> 1, algorithm };
         const layer = new Conv2d(runtime, options);
         const input = toTensor(randomNd(random, [1, inChannels, 20, 20]));
         try {

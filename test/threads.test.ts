@@ -31,6 +31,7 @@ for (const build of await supportedBuilds()) {
       { inChannels: 256, outChannels: 255, size: 7, kernelSize: 3, algorithm: 'winograd4x3' },
       { inChannels: 64, outChannels: 64, size: 31, kernelSize: 3, algorithm: 'winograd2x3' },
       { inChannels: 32, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winograd4x5' },
+      { inChannels: 48, outChannels: 56, size: 51, kernelSize: 3, stride: 2, algorithm: 'winograd4x3s2' },
       { inChannels: 512, outChannels: 203, size: 3, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 64, outChannels: 64, size: 40, kernelSize: 3, groups: 2, algorithm: 'gemm' },
     ] as const;

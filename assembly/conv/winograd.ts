@@ -43,10 +43,12 @@ import {
   finish2of4,
   finish4of6,
   finish4of8,
+  finish4of9,
   finishHalf,
   gatherTransform4,
   gatherTransform6,
   gatherTransform8,
+  gatherTransform9,
   gatherTransformHalf,
   inputTransform4,
   inputTransform6,
@@ -79,8 +81,12 @@ class Block {
   tiles: i32;
   outTile: i32;
   n: i32;
-  /** n * n, or n where tiles are rows. */
+  /** Products of a tile: n * n, or n where tiles are rows. */
   points: i32;
+  /** Points that have a U of their own; those behind have that of the last one. */
+  uPoints: i32;
+  /** Input pixels from one output's window to the next, along rows. */
+  shift: i32;
   /** Of the input. */
   lanes: i32;
   /** Of the products: the lanes, of all kernel rows where tiles are rows. */
@@ -136,8 +142,10 @@ function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32
   const b = changetype<Block>(scratchPtr);
   b.tiles = tiles;
   b.outTile = outTile;
-  b.n = outTile + d.kernelWidth - 1;
+  b.shift = d.columnShift;
+  b.n = (outTile - 1) * b.shift + d.kernelWidth;
   b.points = inRows(b) ? b.n : b.n * b.n;
+  b.uPoints = b.n === 9 ? 6 : b.points;
   b.lanes = (d.inChannels + 3) & ~3;
   b.depth = inRows(b) ? b.lanes * d.kernelHeight : b.lanes;
   b.kernels = d.kernels;
@@ -175,7 +183,7 @@ function setMembers(b: Block, without: i32, first: i32, end: i32): void {
 
 /** Whether tiles are one pixel high, transformed along rows only. */
 function inRows(b: Block): bool {
-  return b.n === 8;
+  return b.n > 6;
 }
 
 /** Output rows of a whole tile. */
@@ -235,7 +243,6 @@ function winogradBlock(
   outTile: i32,
 ): void {
   const b = layOut(d, scratchPtr, firstTile, tiles, outTile);
-  const points = b.points;
   for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
   for (let t = 0; t < tiles; ++t) transformTile(d, b, t);
   let first = firstChannel;
@@ -244,7 +251,7 @@ function winogradBlock(
     const inGroup = first - group * GROUP_CHANNELS;
     const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
-    multiply(d, b, points * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
+    multiply(d, b, b.uPoints * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
       for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
     }
@@ -435,19 +442,25 @@ function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
   const step = pointStride(b.tiles, b.depth, b.streamed);
   const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
   const hasAbove = t >= b.across && y > 0;
-  const first = hasAbove ? d.kernelHeight - 1 : 0;
-  if (hasAbove) copyAbove(rowOf(b, members, t - b.across), rowPtr, first * lanes, lanes, step, chunkGap);
+  const first = hasAbove ? d.kernelHeight - b.shift : 0;
+  if (hasAbove) {
+    const abovePtr = placeInRow(rowOf(b, members, t - b.across), b.shift * lanes, chunkGap);
+    copyAbove(b, abovePtr, b.shift * lanes, rowPtr, first * lanes, step, chunkGap);
+  }
   for (let i = first; i < d.kernelHeight; ++i) {
     const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + i)) << 2));
     for (let j = 0; j < b.n; ++j) {
-      const column = tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
+      const out = j < d.kernelWidth ? 0 : (j - d.kernelWidth + b.shift) / b.shift;
+      const place = (x + out) * d.kernelWidth + j - out * b.shift;
+      const column = x + out < d.outWidth ? load<i32>(d.columnsPtr + ((<usize>place) << 2)) : -1;
       const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
       store<usize>(b.seenPtr + ((<usize>j) << 2), seen);
     }
     let place = i * lanes;
     let toPtr = placeInRow(rowPtr, place, chunkGap);
     for (let channel = 0; channel < lanes; channel += 4) {
-      gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      if (b.n === 8) gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      else gatherTransform9(b.seenPtr, (<usize>channel) << 2, toPtr, step);
       place += 4;
       toPtr += 16 + (isChunk(place) ? chunkGap : 0);
     }
@@ -464,27 +477,26 @@ function isChunk(place: i32): bool {
   return (place & (DEPTH_CHUNK - 1)) === 0;
 }
 
-/** The first `depth` values at each point from those of the tile above, `lanes` further on. */
-function copyAbove(abovePtr: usize, rowPtr: usize, depth: i32, lanes: i32, step: usize, chunkGap: usize): void {
-  let fromPtr = placeInRow(abovePtr, lanes, chunkGap);
-  let toPtr = rowPtr;
+/** The first `depth` values at each point from those of the tile above, from its place `above` on. */
+function copyAbove(
+  b: Block,
+  abovePtr: usize,
+  above: i32,
+  rowPtr: usize,
+  depth: i32,
+  step: usize,
+  chunkGap: usize,
+): void {
   for (let place = 4; place <= depth; place += 4) {
-    let pointPtr = fromPtr;
-    let toPointPtr = toPtr;
-    for (let point = 0; point < 8; point += 4) {
-      const p0 = v128.load(pointPtr);
-      const p1 = v128.load(pointPtr + step);
-      const p2 = v128.load(pointPtr + step * 2);
-      const p3 = v128.load(pointPtr + step * 3);
-      v128.store(toPointPtr, p0);
-      v128.store(toPointPtr + step, p1);
-      v128.store(toPointPtr + step * 2, p2);
-      v128.store(toPointPtr + step * 3, p3);
-      pointPtr += step * 4;
-      toPointPtr += step * 4;
+    let fromPtr = abovePtr;
+    let toPtr = rowPtr;
+    for (let point = 0; point < b.points; ++point) {
+      v128.store(toPtr, v128.load(fromPtr));
+      fromPtr += step;
+      toPtr += step;
     }
-    fromPtr += 16 + (isChunk(place + lanes) ? chunkGap : 0);
-    toPtr += 16 + (isChunk(place) ? chunkGap : 0);
+    abovePtr += 16 + (isChunk(above + place) ? chunkGap : 0);
+    rowPtr += 16 + (isChunk(place) ? chunkGap : 0);
   }
 }
 
@@ -539,7 +551,7 @@ function multiply(d: ConvDescriptor, b: Block, columnsBefore: i32, groupLanes: i
     const without = (isOuter(b.n, point / b.n) ? SHORT : 0) | (isOuter(b.n, point % b.n) ? NARROW : 0);
     multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
     pointPtr += step;
-    before += groupLanes;
+    if (point + 1 < b.uPoints) before += groupLanes;
     productPtr += productPointStride(b.tiles);
   }
 }
@@ -665,7 +677,9 @@ function invertTile(
     const biasPtr = d.biasPtr + ((<usize>channel) << 2);
     const keep = laneMask(d.outChannels - channel);
     const pixelStride = d.outPixelStride;
-    if (inRows(b)) {
+    if (b.n === 9) {
+      finish4of9(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else if (b.n === 8) {
       finish4of8(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
     } else if (b.n === 4) {
       inverseTransform2of4(fromPtr, step, b.betweenPtr);

@@ -242,6 +242,37 @@ export function gatherTransform8(seenPtr: usize, channelBytes: usize, toPtr: usi
   v128.store(toPtr, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(both, f32x4.sub(d3, d5))));
 }
 
+/**
+ * Along one row of a convolution with stride 2, `seenPtr` being the addresses of its nine pixels: the even ones on the
+ * points 0, 1, -1, 2, infinity, the odd ones as they are. Results are `toStep` apart.
+ */
+export function gatherTransform9(seenPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
+  const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+  const d1 = v128.load(load<usize>(seenPtr, 8) + channelBytes);
+  const d2 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
+  const d3 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
+  const d4 = v128.load(load<usize>(seenPtr, 32) + channelBytes);
+  const two = f32x4.splat(2);
+  const low = f32x4.sub(d3, d1);
+  v128.store(toPtr, f32x4.add(f32x4.sub(f32x4.mul(two, f32x4.sub(d0, d2)), d1), d3));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.sub(low, d1), d2));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.add(f32x4.mul(two, d1), d3), f32x4.mul(f32x4.splat(3), d2)));
+  toPtr += toStep;
+  v128.store(toPtr, low);
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.sub(d4, d2), f32x4.mul(two, low)));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 4) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 12) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 20) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 28) + channelBytes));
+}
+
 /** y = A' m of F(4, 3) down the 6 columns of products, which are [6][6] with `step` bytes between two; to [4][6] vectors. */
 export function inverseTransform4of6(productPtr: usize, step: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
@@ -402,6 +433,36 @@ export function finish4of8(
   const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
   const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(quarter, even2), f32x4.mul(four, even3)));
   const y3 = f32x4.add(f32x4.add(odd1, m7), f32x4.add(f32x4.mul(quarter, odd2), f32x4.mul(four, odd3)));
+  finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
+}
+
+/** The same where products are of gatherTransform9: y = A' m of F(4, 2), and the odd pixels' products added. */
+export function finish4of9(
+  fromPtr: usize,
+  step: usize,
+  columns: i32,
+  toPtr: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
+): void {
+  const m0 = v128.load(fromPtr);
+  const m1 = v128.load(fromPtr + step);
+  const m2 = v128.load(fromPtr + step * 2);
+  const m3 = v128.load(fromPtr + step * 3);
+  const m4 = v128.load(fromPtr + step * 4);
+  const even = f32x4.add(m1, m2);
+  const odd = f32x4.sub(m1, m2);
+  const two = f32x4.mul(f32x4.splat(2), m3);
+  const four = f32x4.mul(f32x4.splat(4), m3);
+  const eight = f32x4.mul(f32x4.splat(8), m3);
+  fromPtr += step * 5;
+  const y0 = f32x4.add(f32x4.add(f32x4.add(m0, even), m3), v128.load(fromPtr));
+  const y1 = f32x4.add(f32x4.add(odd, two), v128.load(fromPtr + step));
+  const y2 = f32x4.add(f32x4.add(even, four), v128.load(fromPtr + step * 2));
+  const y3 = f32x4.add(f32x4.add(f32x4.add(odd, eight), m4), v128.load(fromPtr + step * 3));
   finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
 }
 

@@ -44,8 +44,9 @@ export function packWinogradWeights(
   workPtr: usize,
 ): void {
   const lanes = (inChannels + 3) & ~3;
-  const depth = n === 8 ? lanes * r : lanes;
-  const points = n === 8 ? n : n * n;
+  const inRows = n > 6;
+  const depth = inRows ? lanes * r : lanes;
+  const points = n === 9 ? 6 : inRows ? n : n * n;
   const outLanes = (outChannels + 3) & ~3;
   const allLanes = points * outLanes * kernels;
   const channelBytes = (<usize>(kernels * inChannels * r * r)) << 2;
@@ -101,9 +102,9 @@ function transformLines(
       const firstPtr = inputPtr + <usize>(min(o, channels - 1) - j) * channelBytes;
       const secondPtr = inputPtr + <usize>(min(o + 1, channels - 1) - j) * channelBytes;
       const toPtr = linesPtr + ((<usize>((i - c) * width + column)) << 2);
-      if (n === 8) {
+      if (n > 6) {
         const rowBytes = (<usize>(kernelRow * r)) << 2;
-        transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, workPtr, toPtr);
+        transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, n, workPtr, toPtr);
       } else {
         transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr);
       }
@@ -155,10 +156,37 @@ function transformPair(
 }
 
 /** The same of a row of each kernel. */
-function transformRowPair(firstPtr: usize, secondPtr: usize, scales: v128, r: i32, workPtr: usize, toPtr: usize): void {
+function transformRowPair(
+  firstPtr: usize,
+  secondPtr: usize,
+  scales: v128,
+  r: i32,
+  n: i32,
+  workPtr: usize,
+  toPtr: usize,
+): void {
   scalePair(firstPtr, secondPtr, scales, r, workPtr);
-  evaluate(workPtr, 16, r, 8, workPtr + U_OFFSET, 16);
-  storePairs(workPtr + U_OFFSET, 8, toPtr);
+  if (n === 8) {
+    evaluate(workPtr, 16, r, 8, workPtr + U_OFFSET, 16);
+    storePairs(workPtr + U_OFFSET, 8, toPtr);
+  } else {
+    evaluateStrided(workPtr, workPtr + U_OFFSET);
+    storePairs(workPtr + U_OFFSET, 6, toPtr);
+  }
+}
+
+/** G of F(4, 2) on 0, 1, -1, 2, infinity times the first and last of three values, then the middle one. */
+function evaluateStrided(fromPtr: usize, toPtr: usize): void {
+  const g0 = v128.load(fromPtr);
+  const g2 = v128.load(fromPtr, 32);
+  const half = f64x2.splat(0.5);
+  const sixth = f64x2.splat(1.0 / 6);
+  v128.store(toPtr, f64x2.mul(half, g0));
+  v128.store(toPtr, f64x2.mul(f64x2.splat(-0.5), f64x2.add(g0, g2)), 16);
+  v128.store(toPtr, f64x2.mul(sixth, f64x2.sub(g2, g0)), 32);
+  v128.store(toPtr, f64x2.mul(sixth, f64x2.add(g0, f64x2.add(g2, g2))), 48);
+  v128.store(toPtr, g2, 64);
+  v128.store(toPtr, v128.load(fromPtr, 16), 80);
 }
 
 /** `r` values of two kernels, as vectors of both. */

@@ -4,30 +4,35 @@ import type { Runtime } from '../runtime/runtime.js';
 
 /**
  * `gemm`: im2col and GEMM, in float64 for shallow products (`gemmDouble`); `depthwise`: channel by channel;
- * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd4x5`: F(4, 5) along rows.
+ * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd4x5`: F(4, 5) along rows;
+ * `winograd4x3s2`: F(4, 2) along rows for every other column of a convolution with stride 2, the rest directly.
  */
 export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
 export type DirectAlgorithm = 'gemm' | 'gemmDouble' | 'depthwise';
-export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd4x5';
+export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd4x5' | 'winograd4x3s2';
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */
   readonly tile: readonly [number, number];
   /** Rows and columns of the kernel. */
   readonly r: number;
+  readonly stride: number;
   /** Values along a transformed axis. */
   readonly n: number;
   /** Products of a tile for a pair of channels and, where it is not transformed along columns, a kernel row. */
   readonly points: number;
+  /** Values that a kernel, or a row of it, becomes. */
+  readonly weights: number;
   /** Kernel rows that count as depth. */
   readonly rows: number;
 }
 
 /** By tile; assembly/conv/winograd.ts has the mathematics. */
 export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
-  winograd4x3: { tile: [4, 4], r: 3, n: 6, points: 36, rows: 1 },
-  winograd2x3: { tile: [2, 2], r: 3, n: 4, points: 16, rows: 1 },
-  winograd4x5: { tile: [1, 4], r: 5, n: 8, points: 8, rows: 5 },
+  winograd4x3: { tile: [4, 4], r: 3, stride: 1, n: 6, points: 36, weights: 36, rows: 1 },
+  winograd2x3: { tile: [2, 2], r: 3, stride: 1, n: 4, points: 16, weights: 16, rows: 1 },
+  winograd4x5: { tile: [1, 4], r: 5, stride: 1, n: 8, points: 8, weights: 8, rows: 5 },
+  winograd4x3s2: { tile: [1, 4], r: 3, stride: 2, n: 9, points: 9, weights: 6, rows: 3 },
 };
 
 export const ALGORITHMS: readonly Algorithm[] = [
@@ -52,15 +57,16 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
     const fits = (node.weight.size / outChannels) * 4 <= kernels.scratchBytes();
     return outChannels === groups && inPerGroup === 1 && fits ? ['depthwise', gemm] : [gemm];
   }
-  const isPlain = [...window.stride, ...window.dilation].every((step) => step === 1);
+  const isDense = window.dilation.every((step) => step === 1);
   const lanes = (inPerGroup + 3) & ~3;
   const schemes = Object.entries(WINOGRAD).filter(
-    ([, { r, points, rows }]) =>
+    ([, { r, stride, points, rows }]) =>
       window.kernel.every((size) => size === r) &&
+      window.stride.every((step) => step === stride) &&
       // A tile that is not streamed takes more room than one that is.
       kernels.winogradScratchBytes(points, 1, lanes * rows, 0) <= kernels.scratchBytes(),
   );
-  return [gemm, ...(isPlain ? schemes.map(([name]) => name as Algorithm) : [])];
+  return [gemm, ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];
 }
 
 /** The forced algorithm, or the one that the model holds to be fastest. */
@@ -138,7 +144,7 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const chunks = Math.ceil(depth / DEPTH_CHUNK);
   const products = points * rows * depth * outPanels * 8 * 2;
   const tiles = points * Math.ceil(rows / TILE_ROWS) * outPanels * chunks * COST_OF_TILE;
-  const weightBytes = points * depth * outPanels * 8 * 4;
+  const weightBytes = (scheme?.weights ?? 1) * depth * outPanels * 8 * 4;
   const weights = weightBytes > L2_BYTES ? weightBytes * COST_OF_WEIGHT_BYTE : 0;
   const around =
     scheme === undefined

@@ -6,13 +6,14 @@
 import type { Conv2dNode } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Tensor } from '../tensor.js';
-import type { Algorithm } from './algorithm.js';
+import { type Algorithm, winogradScheme } from './algorithm.js';
 import { Executable } from './executable.js';
 
 /** Small convolutions that go through every kernel of weight, 0.1 ms each or so. */
 const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: number; groups: number }[] = [
   { algorithm: 'winograd4x3', size: 3, channels: 32, groups: 1 },
   { algorithm: 'winograd4x5', size: 5, channels: 16, groups: 1 },
+  { algorithm: 'winograd4x3s2', size: 3, channels: 16, groups: 1 },
   { algorithm: 'winograd2x3', size: 3, channels: 16, groups: 1 },
   { algorithm: 'gemm', size: 3, channels: 32, groups: 1 },
   { algorithm: 'gemmDouble', size: 5, channels: 2, groups: 1 },
@@ -62,6 +63,7 @@ function prepare(
   const zeros = (...dims: number[]): Tensor =>
     new Tensor('float32', new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims);
   const pad = size >> 1;
+  const stride = winogradScheme(algorithm)?.stride ?? 1;
   const node: Conv2dNode = {
     op: 'conv2d',
     path: '',
@@ -70,7 +72,7 @@ function prepare(
     output: 'output',
     weight: zeros(channels, channels / groups, size, size),
     bias: undefined,
-    window: { kernel: [size, size], stride: [1, 1], dilation: [1, 1], pads: [pad, pad, pad, pad] },
+    window: { kernel: [size, size], stride: [stride, stride], dilation: [1, 1], pads: [pad, pad, pad, pad] },
     paddingMode: 'zeros',
     groups,
     relu: true,

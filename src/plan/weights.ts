@@ -146,7 +146,7 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
   const panels =
     scheme === undefined
       ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
-      : { depth: scheme.rows * roundUp(shape.inPerGroup, 4), lanes: scheme.points * shape.kernels * outLanes };
+      : { depth: scheme.rows * roundUp(shape.inPerGroup, 4), lanes: scheme.weights * shape.kernels * outLanes };
   const isLarge = panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
   return { ...panels, segment: isLarge ? Number(kernels.DEPTH_CHUNK.value) : panels.depth };
 }
