@@ -1,7 +1,8 @@
 /** The whole ABI: every function that TypeScript may call. Pointers in, nothing allocated. */
 export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
-export { winogradConv2d, winogradScratchBytes } from './conv/winograd';
+export { winogradConv2d } from './conv/winograd';
+export { winogradScratchBytes } from './conv/winogradBlock';
 export { packWinogradWeights } from './conv/winogradWeights';
 export { gemmMicroDouble, gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
 export { microFloat } from './gemm/micro';

@@ -1,13 +1,15 @@
 /**
- * Winograd convolution, stride 1 and dilation 1 (Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2016).
+ * Winograd convolution without dilation (Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2016).
  *
  *   Y = A' [ sum over channels of (G g G') * (B' d B) ] A
  *
- * with n x n tiles d of input, m x m tiles Y of output, n = m + r - 1. Three schemes:
+ * with n x n tiles d of input, m x m tiles Y of output, n = m + r - 1, for stride 1:
  *
  *   F(4x4, 3x3)  n = 6  points 0, +-sqrt(1/2), +-sqrt(2), infinity
- *   F(2x2, 5x5)  n = 6  the same points, so the same B'
  *   F(2x2, 3x3)  n = 4  points 0, +-1, infinity
+ *
+ * Two more schemes work along rows only (winogradRows.ts); what follows holds for them with n for n * n and kernel rows as
+ * further lanes.
  *
  * The points were chosen for accuracy: over 256 channels these are as exact as a direct sum, 0, +-1, +-2 err three times
  * as much. For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last
@@ -34,11 +36,29 @@
  *
  * Point by point, V and U of one group fit into L1 together.
  */
-
-import { chunksOf, panelRows } from '../gemm/gemm';
-import { gemmMicro, gemmMicroChunk, gemmMicroFull, gemmMicroStreamed, zeroTilePtr } from '../gemm/micro';
-import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
+import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
+import {
+  Block,
+  chunkStrideOf,
+  GROUP_CHANNELS,
+  inRows,
+  isWhole,
+  kindStart,
+  layOut,
+  membersOf,
+  NARROW,
+  PLACE_WORDS,
+  PRODUCT_STRIDE,
+  pointStride,
+  productPointStride,
+  quadOf,
+  rowOf,
+  SHORT,
+  tileHeight,
+} from './winogradBlock';
+import { multiply } from './winogradProduct';
+import { placeRow, transformRow } from './winogradRows';
 import {
   finish2of4,
   finish4of6,
@@ -47,8 +67,6 @@ import {
   finishHalf,
   gatherTransform4,
   gatherTransform6,
-  gatherTransform8,
-  gatherTransform9,
   gatherTransformHalf,
   inputTransform4,
   inputTransform6,
@@ -60,150 +78,6 @@ import {
   stridedTransform6,
   Whole,
 } from './winogradTransforms';
-
-/** Bytes of a row of P: eight floats. */
-const PRODUCT_STRIDE: usize = 32;
-/** Room for a tile between the two passes of a transform. */
-const BETWEEN_BYTES: usize = 36 * 16;
-
-/** Panels of eight output channels that are multiplied before their inverse transform. */
-const GROUP_PANELS: i32 = 8;
-export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
-/** Words of a tile's entry in the table: see `placeTile`. */
-const PLACE_WORDS: i32 = 5;
-
-/** Kinds of tiles, as bits: half as wide, half as high. */
-const NARROW: i32 = 1;
-const SHORT: i32 = 2;
-
-/** A block of tiles, and where its parts lie in working memory. */
-class Block {
-  tiles: i32;
-  outTile: i32;
-  n: i32;
-  /** Products of a tile: n * n, or n where tiles are rows. */
-  points: i32;
-  /** Points that have a U of their own; those behind have that of the last one. */
-  uPoints: i32;
-  /** Input pixels from one output's window to the next, along rows. */
-  shift: i32;
-  /** Of the input. */
-  lanes: i32;
-  /** Of the products: the lanes, of all kernel rows where tiles are rows. */
-  depth: i32;
-  kernels: i32;
-  streamed: bool;
-  /** Whole tiles along the axes of an image, and whether a half one follows. */
-  down: i32;
-  across: i32;
-  hasShort: i32;
-  hasNarrow: i32;
-  /** Between the two passes of a transform, [n][n] vectors. */
-  betweenPtr: usize;
-  /** What is known of each tile, [tiles][PLACE_WORDS]. */
-  placePtr: usize;
-  /** Addresses of the pixels that each tile at an edge sees, [tiles][n * n]. */
-  seenPtr: usize;
-  productPtr: usize;
-  panelPtr: usize;
-}
-
-/** Of the tiles of a block, those that have a point; there are four such classes of points. Behind the Block. */
-class Members {
-  first: i32;
-  end: i32;
-  /** Rows of their A panels. */
-  height: i32;
-}
-
-const MEMBERS_OFFSET: usize = 80;
-const BLOCK_BYTES: usize = 128;
-const CACHE_LINE: usize = 64;
-
-/** Whether a position among the points, of a row or a column, is one that half tiles do not have. */
-function isOuter(n: i32, position: i32): bool {
-  return n === 6 && (position === 3 || position === 4);
-}
-
-/** Members of the points that half tiles of the kinds in `without` do not have. */
-function membersOf(b: Block, without: i32): Members {
-  return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>(without * 12));
-}
-
-/** Bytes of working memory for a block of `tiles` tiles of `lanes` input lanes with n * n = `points`. */
-export function winogradScratchBytes(points: i32, tiles: i32, lanes: i32, streamed: bool): i32 {
-  const fixed = BLOCK_BYTES + BETWEEN_BYTES + 32;
-  const tables = (<usize>(tiles * (points + PLACE_WORDS))) << 2;
-  const products = <usize>points * productPointStride(tiles);
-  return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, lanes, streamed));
-}
-
-function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32, outTile: i32): Block {
-  const b = changetype<Block>(scratchPtr);
-  b.tiles = tiles;
-  b.outTile = outTile;
-  b.shift = d.columnShift;
-  b.n = (outTile - 1) * b.shift + d.kernelWidth;
-  b.points = inRows(b) ? b.n : b.n * b.n;
-  b.uPoints = b.n === 9 ? 6 : b.points;
-  b.lanes = (d.inChannels + 3) & ~3;
-  b.depth = inRows(b) ? b.lanes * d.kernelHeight : b.lanes;
-  b.kernels = d.kernels;
-  b.streamed = d.streamed !== 0;
-  b.down = inRows(b) ? d.outHeight : wholeTiles(d.outHeight, b);
-  b.across = wholeTiles(d.outWidth, b);
-  b.hasShort = b.down * tileHeight(b) < d.outHeight ? 1 : 0;
-  b.hasNarrow = b.across * outTile < d.outWidth ? 1 : 0;
-  const points = b.points;
-  b.betweenPtr = scratchPtr + BLOCK_BYTES;
-  b.productPtr = b.betweenPtr + BETWEEN_BYTES;
-  b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
-  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
-  b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
-  const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
-  const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
-  const wideEnd = inBlock(kindStart(d, b, SHORT | NARROW), firstTile, tiles);
-  setMembers(b, 0, 0, tiles);
-  setMembers(b, SHORT, 0, fullEnd);
-  setMembers(b, NARROW, narrowEnd, wideEnd);
-  setMembers(b, SHORT | NARROW, narrowEnd, fullEnd);
-  return b;
-}
-
-function inBlock(tile: i32, firstTile: i32, tiles: i32): i32 {
-  return max(0, min(tile - firstTile, tiles));
-}
-
-function setMembers(b: Block, without: i32, first: i32, end: i32): void {
-  const members = membersOf(b, without);
-  members.first = first;
-  members.end = end;
-  members.height = panelRows(max(1, end - first), b.streamed);
-}
-
-/** Whether tiles are one pixel high, transformed along rows only. */
-function inRows(b: Block): bool {
-  return b.n > 6;
-}
-
-/** Output rows of a whole tile. */
-function tileHeight(b: Block): i32 {
-  return inRows(b) ? 1 : b.outTile;
-}
-
-/** Whole tiles along an axis; what is left, if anything, is one half tile. */
-function wholeTiles(size: i32, b: Block): i32 {
-  const left = size % b.outTile;
-  return b.n === 6 && left <= 2 ? size / 4 : (size + b.outTile - 1) / b.outTile;
-}
-
-/** Number of the first tile of a kind. The kinds follow each other as NARROW, 0, SHORT, SHORT | NARROW. */
-function kindStart(d: ConvDescriptor, b: Block, kind: i32): i32 {
-  if (kind === NARROW) return 0;
-  if (kind === 0) return d.batch * b.down * b.hasNarrow;
-  const high = d.batch * b.down * (b.across + b.hasNarrow);
-  return kind === SHORT ? high : high + d.batch * b.across * b.hasShort;
-}
 
 /**
  * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
@@ -302,16 +176,6 @@ function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usi
   if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
 }
 
-/** The entry of a tile that is a row: as above, with its output row and the image's address in the places of the last two. */
-function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
-  store<i32>(placePtr, 1, 4);
-  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
-  store<i32>(placePtr, y, 12);
-  store<usize>(placePtr, imagePtr, 16);
-}
-
 /** Addresses of the pixels that a tile sees. The first row holds the columns' distances until its turn, which is last. */
 function tabulateSeen(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
   const firstPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
@@ -334,52 +198,6 @@ function tableEntry(tablePtr: usize, first: i32, offset: i32, kernel: i32, outSi
   const out = first + max(0, offset - kernel + 1);
   if (out >= outSize) return -1;
   return load<i32>(tablePtr + ((<usize>(out * kernel + min(offset, kernel - 1))) << 2));
-}
-
-/** Panels of so few channels that several fit into a chunk lie side by side in it. */
-function panelsSideBySide(lanes: i32): i32 {
-  return max(1, DEPTH_CHUNK / lanes);
-}
-
-/**
- * Bytes of the A panels of one point. The points of a tile are written one after the other: an odd number of cache lines
- * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became 0.081 ms).
- */
-function pointStride(tiles: i32, lanes: i32, streamed: bool): usize {
-  const height = streamed ? STREAM_ROWS : TILE_ROWS;
-  const panels = (tiles + height - 1) / height;
-  const sideBySide = panelsSideBySide(lanes);
-  const groups = (panels + sideBySide - 1) / sideBySide;
-  return ((<usize>(groups * height * chunksOf(lanes) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
-}
-
-/** Bytes of the products of one point; padded for the same reason. */
-function productPointStride(tiles: i32): usize {
-  return <usize>(GROUP_PANELS * tiles) * PRODUCT_STRIDE + 3 * CACHE_LINE;
-}
-
-/** Whether no tile of the block is a half one. */
-function isWhole(b: Block): bool {
-  const outer = membersOf(b, SHORT | NARROW);
-  return outer.first === 0 && outer.end === b.tiles;
-}
-
-/** Where a tile's first channel goes in the A panels of the first point, if that is of the given members; 0 if of none. */
-function rowOf(b: Block, members: Members, t: i32): usize {
-  if (t < members.first || t >= members.end) return 0;
-  const row = t - members.first;
-  const panel = row / members.height;
-  const inPanel = row - panel * members.height;
-  const sideBySide = panelsSideBySide(b.depth);
-  const group = panel / sideBySide;
-  const inGroup = panel - group * sideBySide;
-  const rows = group * chunksOf(b.depth) * members.height + inPanel;
-  return b.panelPtr + ((<usize>(rows * DEPTH_CHUNK + inGroup * b.depth)) << 2);
-}
-
-/** Bytes from one chunk of a row to the next. */
-function chunkStrideOf(members: Members): usize {
-  return (<usize>(members.height * DEPTH_CHUNK)) << 2;
 }
 
 /** B' d B of all channels of tile `t`, to its rows of the A panels. */
@@ -427,79 +245,6 @@ function transformWhole(
   }
 }
 
-/**
- * B' d of a tile that is a row, for each kernel row. But for the last, these are what the tile above it in the image has
- * for the kernel row after.
- */
-function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  const y = load<i32>(placePtr, 12);
-  const imagePtr = load<usize>(placePtr, 16);
-  const x = load<i32>(placePtr) % d.outWidth;
-  const members = membersOf(b, 0);
-  const rowPtr = rowOf(b, members, t);
-  const lanes = b.lanes;
-  const step = pointStride(b.tiles, b.depth, b.streamed);
-  const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
-  const hasAbove = t >= b.across && y > 0;
-  const first = hasAbove ? d.kernelHeight - b.shift : 0;
-  if (hasAbove) {
-    const abovePtr = placeInRow(rowOf(b, members, t - b.across), b.shift * lanes, chunkGap);
-    copyAbove(b, abovePtr, b.shift * lanes, rowPtr, first * lanes, step, chunkGap);
-  }
-  for (let i = first; i < d.kernelHeight; ++i) {
-    const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + i)) << 2));
-    for (let j = 0; j < b.n; ++j) {
-      const out = j < d.kernelWidth ? 0 : (j - d.kernelWidth + b.shift) / b.shift;
-      const place = (x + out) * d.kernelWidth + j - out * b.shift;
-      const column = x + out < d.outWidth ? load<i32>(d.columnsPtr + ((<usize>place) << 2)) : -1;
-      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
-      store<usize>(b.seenPtr + ((<usize>j) << 2), seen);
-    }
-    let place = i * lanes;
-    let toPtr = placeInRow(rowPtr, place, chunkGap);
-    for (let channel = 0; channel < lanes; channel += 4) {
-      if (b.n === 8) gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
-      else gatherTransform9(b.seenPtr, (<usize>channel) << 2, toPtr, step);
-      place += 4;
-      toPtr += 16 + (isChunk(place) ? chunkGap : 0);
-    }
-  }
-}
-
-/** Address of a place in a row whose chunks have `chunkGap` bytes between them. */
-function placeInRow(rowPtr: usize, place: i32, chunkGap: usize): usize {
-  return rowPtr + ((<usize>place) << 2) + <usize>(place / DEPTH_CHUNK) * chunkGap;
-}
-
-/** Whether a place is the first of a chunk. */
-function isChunk(place: i32): bool {
-  return (place & (DEPTH_CHUNK - 1)) === 0;
-}
-
-/** The first `depth` values at each point from those of the tile above, from its place `above` on. */
-function copyAbove(
-  b: Block,
-  abovePtr: usize,
-  above: i32,
-  rowPtr: usize,
-  depth: i32,
-  step: usize,
-  chunkGap: usize,
-): void {
-  for (let place = 4; place <= depth; place += 4) {
-    let fromPtr = abovePtr;
-    let toPtr = rowPtr;
-    for (let point = 0; point < b.points; ++point) {
-      v128.store(toPtr, v128.load(fromPtr));
-      fromPtr += step;
-      toPtr += step;
-    }
-    abovePtr += 16 + (isChunk(above + place) ? chunkGap : 0);
-    rowPtr += 16 + (isChunk(place) ? chunkGap : 0);
-  }
-}
-
 /** A tile of a block with half tiles: each class of points has its own panels. */
 function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
   const step = pointStride(b.tiles, b.lanes, b.streamed);
@@ -521,12 +266,6 @@ function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
   }
 }
 
-/** Where four channels of a tile go at the first point. */
-function quadOf(b: Block, members: Members, t: i32, channel: i32): usize {
-  const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
-  return rowOf(b, members, t) + <usize>(channel / DEPTH_CHUNK) * chunkStrideOf(members) + inChunk;
-}
-
 /**
  * The second pass over `rows` rows from row `first` on. `toPtr`: where results go at the first point, where that is one
  * of the inner columns; `outerPtr`: the same of the outer ones.
@@ -536,118 +275,6 @@ function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, o
   const distance = first * 6 * step;
   if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
   else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
-}
-
-/**
- * All products of `channels` output channels of a group from its `first` on. `columnsBefore`: columns of U, of one kernel,
- * before those of the group.
- */
-function multiply(d: ConvDescriptor, b: Block, columnsBefore: i32, groupLanes: i32, first: i32, channels: i32): void {
-  const step = pointStride(b.tiles, b.depth, b.streamed);
-  let pointPtr = b.panelPtr;
-  let before = columnsBefore + first;
-  let productPtr = b.productPtr;
-  for (let point = 0; point < b.points; ++point) {
-    const without = (isOuter(b.n, point / b.n) ? SHORT : 0) | (isOuter(b.n, point % b.n) ? NARROW : 0);
-    multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
-    pointPtr += step;
-    if (point + 1 < b.uPoints) before += groupLanes;
-    productPtr += productPointStride(b.tiles);
-  }
-}
-
-/**
- * The products of one point. `before`: columns of U, of one kernel, before those of the point; `lanes`: columns from there to
- * the last of the group.
- */
-function multiplyPoint(
-  d: ConvDescriptor,
-  b: Block,
-  members: Members,
-  pointPtr: usize,
-  before: i32,
-  lanes: i32,
-  channels: i32,
-  productPtr: usize,
-): void {
-  productPtr += <usize>members.first * PRODUCT_STRIDE;
-  for (let column = 0; column < channels; column += 8) {
-    const width = min(8, lanes - column);
-    const columnsBefore = (before + column) * b.kernels;
-    if (b.depth <= DEPTH_CHUNK) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
-    else multiplyDeep(d, b, members, pointPtr, columnsBefore, width, productPtr);
-    productPtr += <usize>b.tiles * PRODUCT_STRIDE;
-  }
-}
-
-/** A panel of `width` columns with all tiles, where a chunk holds all lanes and perhaps those of several panels of tiles. */
-function multiplyShallow(
-  d: ConvDescriptor,
-  b: Block,
-  members: Members,
-  pointPtr: usize,
-  columnsBefore: i32,
-  width: i32,
-  tilePtr: usize,
-): void {
-  const depth = b.depth;
-  const height = members.height;
-  const groupStride = chunkStrideOf(members);
-  const besideStride = (<usize>depth) << 2;
-  const sideBySide = panelsSideBySide(depth);
-  const kernelBytes = (<usize>(depth * width)) << 2;
-  const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
-  let groupPtr = pointPtr;
-  let panelPtr = pointPtr;
-  let beside = 0;
-  for (let t = members.first; t < members.end; t += height) {
-    const rows = min(height, members.end - t);
-    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
-    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
-    for (let k = 1; k < b.kernels; ++k) {
-      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
-    }
-    panelPtr += besideStride;
-    if (++beside === sideBySide) {
-      beside = 0;
-      groupPtr += groupStride;
-      panelPtr = groupPtr;
-    }
-    tilePtr += <usize>rows * PRODUCT_STRIDE;
-  }
-}
-
-/** The same where lanes fill more than a chunk. */
-function multiplyDeep(
-  d: ConvDescriptor,
-  b: Block,
-  members: Members,
-  panelPtr: usize,
-  columnsBefore: i32,
-  width: i32,
-  tilePtr: usize,
-): void {
-  const height = members.height;
-  const chunkStride = chunkStrideOf(members);
-  const panelStride = chunkStride * <usize>chunksOf(b.depth);
-  const uPtr = d.weightsPtr;
-  const u = d.panels;
-  for (let t = members.first; t < members.end; t += height) {
-    const rows = min(height, members.end - t);
-    let before = columnsBefore;
-    let startPtr = zeroTilePtr;
-    for (let k = 0; k < b.kernels; ++k) {
-      if (b.streamed) {
-        gemmMicroStreamed(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
-      } else {
-        gemmMicro<f32>(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
-      }
-      before += width;
-      startPtr = tilePtr;
-    }
-    panelPtr += panelStride;
-    tilePtr += <usize>rows * PRODUCT_STRIDE;
-  }
 }
 
 /** A' M A of one tile and one panel of output channels, and out with it. */

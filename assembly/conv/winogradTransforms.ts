@@ -495,7 +495,7 @@ function finishColumns(
   }
 }
 
-/** y = A' m of a tile two wide along `rows` rows of [.][6] vectors, of which 0, 1, 2 and 5 count; the rest as above. */
+/** y = A' m of a tile two wide along `rows` rows of [.][6] vectors, of which 0, 1, 2 and 5 count; the rest as finish4of6. */
 export function finishHalf(
   fromPtr: usize,
   rows: i32,

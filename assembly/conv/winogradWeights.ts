@@ -1,6 +1,6 @@
 /**
  * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/micro.ts
- * with the input lanes as depth, kernel row after kernel row where tiles are rows, and these columns:
+ * with the input lanes as depth (kernel row after kernel row where tiles are rows) and these columns:
  *
  *   [groups of GROUP_CHANNELS output channels][points][panels of 8, the last of 4 or 8][kernels]
  *
@@ -9,7 +9,7 @@
  * channels of a whole panel are gathered before they are stored, n * n cache lines, each once: these lines are a power
  * of two apart and would drive each other out of the cache between their halves.
  */
-import { GROUP_CHANNELS } from './winograd';
+import { GROUP_CHANNELS } from './winogradBlock';
 
 /** sqrt(1/2) and sqrt(2), the finite points with 0 where n = 6. */
 const S: f64 = Math.SQRT1_2;

@@ -17,8 +17,8 @@ export interface Kernels {
   depthwiseConv2d: Kernel;
   /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, outTile, blockTiles) */
   winogradConv2d: Kernel;
-  /** (points, tiles, lanes, streamed) */
-  winogradScratchBytes(points: number, tiles: number, lanes: number, streamed: number): number;
+  /** (points, tiles, depth, streamed) */
+  winogradScratchBytes(points: number, tiles: number, depth: number, streamed: number): number;
   /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, n, segment, work) */
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */

@@ -1,0 +1,98 @@
+/**
+ * Winograd along rows: a tile is one row of four outputs, and the rows of the kernel are depth. For schemes that would be
+ * too inexact, or gain too little, in two dimensions. See winograd.ts.
+ *
+ *   F(4, 5)            n = 8  points 0, +-1, +-1/2, +-2, infinity
+ *   F(4, 3), stride 2  n = 9  F(4, 2) on the points 0, +-1, 2, infinity for the even columns, whose taps are the first and
+ *                             last; the odd ones times the middle tap as they are, four products with the same U
+ *
+ * F(4, 5) takes 10 multiplications for an output where F(2x2, 5x5) takes 9, but transforms a sixth as many values; in two
+ * dimensions F(4x4, 5x5) would err four times as much as a direct sum. With stride 2 it is 6.75 instead of 9.
+ */
+import { DEPTH_CHUNK } from '../tuning';
+import { ConvDescriptor } from './descriptor';
+import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, rowOf } from './winogradBlock';
+import { gatherTransform8, gatherTransform9 } from './winogradTransforms';
+
+/** The entry of a tile that is a row: as above, with its output row and the image's address in the places of the last two. */
+export function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
+  store<i32>(placePtr, 1, 4);
+  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
+  store<i32>(placePtr, y, 12);
+  store<usize>(placePtr, imagePtr, 16);
+}
+
+/**
+ * B' d of a tile that is a row, for each kernel row. But for the last, these are what the tile above it in the image has
+ * for the kernel row after.
+ */
+export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  const y = load<i32>(placePtr, 12);
+  const imagePtr = load<usize>(placePtr, 16);
+  const x = load<i32>(placePtr) % d.outWidth;
+  const members = membersOf(b, 0);
+  const rowPtr = rowOf(b, members, t);
+  const lanes = b.lanes;
+  const step = pointStride(b.tiles, b.depth, b.streamed);
+  const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
+  const hasAbove = t >= b.across && y > 0;
+  const first = hasAbove ? d.kernelHeight - b.shift : 0;
+  if (hasAbove) {
+    const abovePtr = placeInRow(rowOf(b, members, t - b.across), b.shift * lanes, chunkGap);
+    copyAbove(b, abovePtr, b.shift * lanes, rowPtr, first * lanes, step, chunkGap);
+  }
+  for (let i = first; i < d.kernelHeight; ++i) {
+    const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + i)) << 2));
+    for (let j = 0; j < b.n; ++j) {
+      const out = j < d.kernelWidth ? 0 : (j - d.kernelWidth + b.shift) / b.shift;
+      const place = (x + out) * d.kernelWidth + j - out * b.shift;
+      const column = x + out < d.outWidth ? load<i32>(d.columnsPtr + ((<usize>place) << 2)) : -1;
+      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
+      store<usize>(b.seenPtr + ((<usize>j) << 2), seen);
+    }
+    let place = i * lanes;
+    let toPtr = placeInRow(rowPtr, place, chunkGap);
+    for (let channel = 0; channel < lanes; channel += 4) {
+      if (b.n === 8) gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      else gatherTransform9(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      place += 4;
+      toPtr += 16 + (isChunk(place) ? chunkGap : 0);
+    }
+  }
+}
+
+/** Address of a place in a row whose chunks have `chunkGap` bytes between them. */
+function placeInRow(rowPtr: usize, place: i32, chunkGap: usize): usize {
+  return rowPtr + ((<usize>place) << 2) + <usize>(place / DEPTH_CHUNK) * chunkGap;
+}
+
+/** Whether a place is the first of a chunk. */
+function isChunk(place: i32): bool {
+  return (place & (DEPTH_CHUNK - 1)) === 0;
+}
+
+/** The first `depth` values at each point from those of the tile above, from its place `above` on. */
+function copyAbove(
+  b: Block,
+  abovePtr: usize,
+  above: i32,
+  rowPtr: usize,
+  depth: i32,
+  step: usize,
+  chunkGap: usize,
+): void {
+  for (let place = 4; place <= depth; place += 4) {
+    let fromPtr = abovePtr;
+    let toPtr = rowPtr;
+    for (let point = 0; point < b.points; ++point) {
+      v128.store(toPtr, v128.load(fromPtr));
+      fromPtr += step;
+      toPtr += step;
+    }
+    abovePtr += 16 + (isChunk(above + place) ? chunkGap : 0);
+    rowPtr += 16 + (isChunk(place) ? chunkGap : 0);
+  }
+}
