@@ -14,7 +14,7 @@
  * and its groups are the finest ones that hold all of theirs.
  */
 import type { Conv2dNode, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
-import { type ExactValues, type Places, type Rows, throughRow } from './exactValues.js';
+import { type ExactValues, IN_ORDER, type Places, type Rows, throughRow } from './exactValues.js';
 
 /** A branch, or several of them as the convolution that they add up to. */
 export interface Shape {
@@ -161,14 +161,11 @@ function isSamePair(a: Pair, b: Pair): boolean {
 function sumRows(branches: readonly Branch[], to: Shape): Rows {
   const size = (to.inChannels / to.groups) * to.window.kernel[0] * to.window.kernel[1];
   const parts = branches.map((branch) => placed(branch, to));
-  const addParts = (o: number, factor: number, target: Float64Array, first: number): void => {
-    for (const { rows, count, places } of parts) rows.add(o, count * factor, target, places(o, first));
+  const add: Rows['add'] = (o, factor, target, where) => {
+    if (where.taps !== undefined) spread(o, factor, target, where);
+    else for (const { rows, count, places } of parts) rows.add(o, count * factor, target, places(o, where.first));
   };
-  const addSpread = throughRow(size, (o, factor, values) => addParts(o, factor, values, 0));
-  const add: Rows['add'] = (o, factor, target, places) => {
-    if (places.taps === undefined) addParts(o, factor, target, places.first);
-    else addSpread(o, factor, target, places);
-  };
+  const spread = throughRow(size, (o, factor, values) => add(o, factor, values, IN_ORDER));
   return { count: to.outChannels, size, depth: 1 + Math.max(...parts.map(({ rows }) => rows.depth)), add };
 }
 

@@ -27,13 +27,21 @@ export interface WinogradScheme {
   readonly rows: number;
 }
 
-/** By tile; assembly/conv/winograd.ts has the mathematics. */
+/** assembly/conv/winograd.ts and winogradRows.ts have the mathematics. */
 export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
-  winograd4x3: { tile: [4, 4], r: 3, stride: 1, n: 6, points: 36, weights: 36, rows: 1 },
-  winograd2x3: { tile: [2, 2], r: 3, stride: 1, n: 4, points: 16, weights: 16, rows: 1 },
-  winograd4x5: { tile: [1, 4], r: 5, stride: 1, n: 8, points: 8, weights: 8, rows: 5 },
-  winograd4x3s2: { tile: [1, 4], r: 3, stride: 2, n: 9, points: 9, weights: 6, rows: 3 },
+  winograd4x3: scheme([4, 4], 3, 1),
+  winograd2x3: scheme([2, 2], 3, 1),
+  winograd4x5: scheme([1, 4], 5, 1),
+  // The four odd columns of a row share one of its weights.
+  winograd4x3s2: scheme([1, 4], 3, 2, 6),
 };
+
+function scheme(tile: readonly [number, number], r: number, stride: number, weights?: number): WinogradScheme {
+  const n = (tile[1] - 1) * stride + r;
+  const inRows = tile[0] === 1;
+  const points = inRows ? n : n * n;
+  return { tile, r, stride, n, points, weights: weights ?? points, rows: inRows ? r : 1 };
+}
 
 export const ALGORITHMS: readonly Algorithm[] = [
   'gemm',

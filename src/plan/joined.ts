@@ -22,21 +22,18 @@ export function findHomes(
 ): Map<string, Home> {
   const producers = new Map(graph.nodes.map((node) => [node.output, node]));
   const outputs = new Set(graph.outputs);
-  const readers = new Map<string, Node[]>();
+  // The only reader that wants a value to lie by itself; undefined where there are several.
+  const readers = new Map<string, Node | undefined>();
   for (const node of graph.nodes) {
     for (const name of node.inputs) {
-      const known = readers.get(name);
-      if (known === undefined) readers.set(name, [node]);
-      else known.push(node);
+      if (!readsAnywhere(node, name)) readers.set(name, readers.has(name) ? undefined : node);
     }
   }
   const canMove = (name: string, concat: Node): boolean => {
     const producer = producers.get(name);
     if (producer === undefined || outputs.has(name) || wanted.get(name) !== 'channelsLast') return false;
-    if (extentOf(shapes.get(name)!).channels % 4 !== 0 || !writesAnywhere(producer, shapes)) return false;
-    const isHere = (node: Node): boolean => node === concat;
-    const reading = readers.get(name)!;
-    return reading.filter(isHere).length === 1 && reading.every((node) => isHere(node) || readsAnywhere(node, name));
+    const { channels } = extentOf(shapes.get(name)!);
+    return channels % 4 === 0 && writesAnywhere(producer, shapes) && readers.get(name) === concat;
   };
   const homes = new Map<string, Home>();
   for (const node of graph.nodes) {

@@ -221,17 +221,11 @@ class Lowering {
     return { buffer, layout };
   }
 
-  /** Where a node writes: a buffer of its own, or one in which parts of the value, or what it is a part of, are made. */
+  /**
+   * Where a node writes: a buffer of its own, or that of the concatenation that the value, or a part of it, ends up in, and
+   * which may be part of another one.
+   */
   #makeOutput(name: string, layout: Layout): Place {
-    if (this.#homes.has(name)) return this.#makeAtHome(name, layout);
-    const buffer = this.#joined.get(name);
-    if (buffer === undefined) return this.#make(name, layout, 'computed');
-    this.#register(name, buffer, layout);
-    return { buffer, layout };
-  }
-
-  /** In the buffer of the concatenation that the value ends up in, which may be part of another one. */
-  #makeAtHome(name: string, layout: Layout): Place {
     let root = name;
     let channel = 0;
     for (let home = this.#homes.get(root); home !== undefined; home = this.#homes.get(root)) {
@@ -240,6 +234,10 @@ class Lowering {
     }
     const dims = this.#dims(root);
     const buffer = this.#joined.get(root) ?? this.#addBuffer(dims, layout, 'computed');
+    if (root === name) {
+      this.#register(name, buffer, layout);
+      return { buffer, layout };
+    }
     this.#joined.set(root, buffer);
     const place = { buffer, layout, among: { offset: channel * 4, lanes: extentOf(dims).lanes } };
     this.#places.set(name, [place]);

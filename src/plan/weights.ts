@@ -169,6 +169,7 @@ function packInto(
   const channels = shape.outChannels / shape.groups;
   const groupBytes = panelBytes(packed, algorithm);
   const step = resident !== undefined || algorithm === 'depthwise' ? channels : Math.min(channels, GROUP_CHANNELS);
+  const pack = packer(runtime, algorithm, shape, channels, packed.segment);
   withStaging(runtime, (stage) => {
     const piecePtr = resident === undefined ? stage.allocate(step * rowSize * 4) : 0;
     for (let start = 0; start < shape.outChannels; start += channels) {
@@ -179,44 +180,35 @@ function packInto(
           const piece = weight.data.subarray(at, at + count * rowSize);
           runtime.heap.floats(piecePtr, piece.length).set(piece);
         }
-        packPiece(runtime, algorithm, {
-          ...shape,
-          fromPtr: resident === undefined ? piecePtr : resident + at * 4,
-          scalePtr: scalePtr === 0 ? 0 : scalePtr + (start + first) * 8,
-          toPtr: packed.weightsPtr + (start / channels) * groupBytes,
-          segment: packed.segment,
-          first,
-          count,
-          channels,
-        });
+        const fromPtr = resident === undefined ? piecePtr : resident + at * 4;
+        const scales = scalePtr === 0 ? 0 : scalePtr + (start + first) * 8;
+        pack(fromPtr, scales, packed.weightsPtr + (start / channels) * groupBytes, first, count);
       }
     }
   });
 }
 
-/** `count` of a group's `channels` output channels, from `first` on; `toPtr` is the group's, the others the piece's. */
-interface Piece extends FilterShape {
-  readonly fromPtr: number;
-  readonly scalePtr: number;
-  readonly toPtr: number;
-  readonly segment: number;
-  readonly first: number;
-  readonly count: number;
-  readonly channels: number;
-}
+/** Packs `count` of a group's output channels, from `first` on; `toPtr` is the group's, the other addresses the piece's. */
+type Packer = (fromPtr: number, scalePtr: number, toPtr: number, first: number, count: number) => void;
 
-function packPiece({ kernels, scratchPtr }: Runtime, algorithm: Algorithm, piece: Piece): void {
-  const { fromPtr, scalePtr, toPtr, segment, first, count, channels, inPerGroup, taps } = piece;
+/** @param channels output channels of a group */
+function packer(
+  { kernels, scratchPtr }: Runtime,
+  algorithm: Algorithm,
+  shape: FilterShape,
+  channels: number,
+  segment: number,
+): Packer {
+  const { inPerGroup, taps } = shape;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
-    const shape = [first, count, channels, inPerGroup, piece.kernels, scheme.r, scheme.n, segment];
-    kernels.packWinogradWeights(fromPtr, scalePtr, toPtr, ...shape, scratchPtr);
-  } else if (algorithm === 'depthwise') {
-    kernels.packDepthwiseWeights(fromPtr, scalePtr, toPtr, channels, taps);
-  } else {
-    const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-    pack(fromPtr, scalePtr, toPtr, first, count, channels, inPerGroup, taps, segment);
+    const how = [channels, inPerGroup, shape.kernels, scheme.r, scheme.n, segment, scratchPtr];
+    return (...piece) => kernels.packWinogradWeights(...piece, ...how);
   }
+  if (algorithm === 'depthwise')
+    return (from, scale, to) => kernels.packDepthwiseWeights(from, scale, to, channels, taps);
+  const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
+  return (...piece) => pack(...piece, channels, inPerGroup, taps, segment);
 }
 
 /** Writes a bias group by group, each padded with zeros to the width that `target` has for it. */
