@@ -515,6 +515,7 @@ export function gemmMicro<T>(
     let panelPtr = bPtr + <usize>skipped * sizeof<T>();
     for (; k < segmentEnd; k += DEPTH_CHUNK) {
       const chunk = min(segmentEnd - k, DEPTH_CHUNK);
+      // As in gemmMicroChunk, which would be one more call for every chunk.
       if (isWide) {
         if (m === TILE_ROWS) microFull<T>(aPtr, panelPtr, chunk, startPtr, tilePtr);
         else microWideOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
