@@ -147,8 +147,9 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
     scheme === undefined
       ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
       : { depth: scheme.rows * roundUp(shape.inPerGroup, 4), lanes: scheme.weights * shape.kernels * outLanes };
-  const isLarge = panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
-  return { ...panels, segment: isLarge ? Number(kernels.DEPTH_CHUNK.value) : panels.depth };
+  const chunk = Number(kernels.DEPTH_CHUNK.value);
+  const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
+  return { ...panels, segment: isStreamed ? chunk : panels.depth };
 }
 
 function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>, algorithm: Algorithm): number {
