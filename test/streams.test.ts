@@ -60,6 +60,24 @@ for (const build of await supportedBuilds()) {
     for (const runtime of runtimes) runtime.dispose();
   });
 
+  test(`${build}: a product that is deep for all that its image has three channels`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const random = seededRandom(41);
+    const [weight, x] = [randomNd(random, [800, 3, 15, 15]), randomNd(random, [1, 3, 16, 16])];
+    const layer = new Conv2d(runtime, {
+      inChannels: 3,
+      outChannels: 800,
+      kernelSize: 15,
+      bias: false,
+      algorithm: 'gemm',
+    });
+    layer.loadStateDict({ weight: toTensor(weight) });
+    const plain = { stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0], paddingMode: 'zeros', groups: 1 } as const;
+    const error = relativeError(layer.forward(toTensor(x)).data, oracle.conv2d(x, weight, undefined, plain).data);
+    assert.ok(error <= TOLERANCE, `${error}`);
+    runtime.dispose();
+  });
+
   test(`${build}: linear layers with large weights`, async () => {
     const runtimes = await Promise.all([1, 2].map((threads) => createRuntime({ simd: build, threads })));
     const random = seededRandom(29);

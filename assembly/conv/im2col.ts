@@ -131,10 +131,10 @@ function areNeighbours(d: ConvDescriptor, columnsPtr: usize): bool {
   return true;
 }
 
-/** Whether lines serve: few channels, windows without gaps, and room for the longest line. */
+/** Whether lines serve: few channels, blocks of depth that hold whole taps, windows without gaps, room for the longest line. */
 function isThin(d: ConvDescriptor): bool {
   const longest = LINE_OFFSET + <usize>((BLOCK_PIXELS * d.columnShift + d.kernelWidth) * 12 + 64);
-  return d.inChannels < 4 && d.columnShift > 0 && longest <= <usize>SCRATCH_BYTES;
+  return d.inChannels < 4 && d.streamed === 0 && d.columnShift > 0 && longest <= <usize>SCRATCH_BYTES;
 }
 
 /**
@@ -169,7 +169,7 @@ function packThinPixels<T>(
       const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + kernelRow)) << 2));
       writeLine(d, imagePtr, row, x, count, linePtr);
       const fromPtr = linePtr + ((<usize>(kernelColumn * d.inChannels)) << 2);
-      spreadLine<T>(d, fromPtr, run, done, count, packed, panelRows(pixelCount, d.streamed !== 0), depth, packedPtr);
+      spreadLine<T>(d, fromPtr, run, done, count, packed, panelRows(pixelCount, false), depth, packedPtr);
       packed += run;
     }
     done += count;

@@ -58,12 +58,10 @@ import {
   tileHeight,
 } from './winogradBlock';
 import { multiply } from './winogradProduct';
-import { placeRow, transformRow } from './winogradRows';
+import { finish4of8, finish4of9, placeRow, transformRow } from './winogradRows';
 import {
   finish2of4,
   finish4of6,
-  finish4of8,
-  finish4of9,
   finishHalf,
   gatherTransform4,
   gatherTransform6,

@@ -46,7 +46,7 @@ export class Block {
   betweenPtr: usize;
   /** What is known of each tile, [tiles][PLACE_WORDS]. */
   placePtr: usize;
-  /** Addresses of the pixels that each tile at an edge sees, [tiles][n * n]. */
+  /** Addresses of the pixels that each tile at an edge sees, [tiles][n * n]; where tiles are rows, of the one at work, [n]. */
   seenPtr: usize;
   productPtr: usize;
   panelPtr: usize;
@@ -60,13 +60,13 @@ export class Members {
   height: i32;
 }
 
-const MEMBERS_OFFSET: usize = 80;
-const BLOCK_BYTES: usize = 128;
+const MEMBERS_OFFSET: usize = offsetof<Block>();
+const BLOCK_BYTES: usize = (MEMBERS_OFFSET + 4 * offsetof<Members>() + 15) & ~15;
 const CACHE_LINE: usize = 64;
 
 /** Members of the points that half tiles of the kinds in `without` do not have. */
 export function membersOf(b: Block, without: i32): Members {
-  return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>(without * 12));
+  return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>without * offsetof<Members>());
 }
 
 /** Bytes of working memory for a block of `tiles` tiles, `points` products of that depth for each pair of channels. */

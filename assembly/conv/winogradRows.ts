@@ -6,15 +6,15 @@
  *   F(4, 3), stride 2  n = 9  F(4, 2) on the points 0, +-1, 2, infinity for the even columns, whose taps are the first and
  *                             last; the odd ones times the middle tap as they are, four products with the same U
  *
- * F(4, 5) takes 10 multiplications for an output where F(2x2, 5x5) takes 9, but transforms a sixth as many values; in two
- * dimensions F(4x4, 5x5) would err four times as much as a direct sum. With stride 2 it is 6.75 instead of 9.
+ * F(4, 5) takes 10 multiplications for an output where F(2x2, 5x5) takes 9, but transforms 2 values for it instead of 9;
+ * in two dimensions F(4x4, 5x5) would err four times as much as a direct sum. With stride 2 it is 6.75 instead of 9.
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, rowOf } from './winogradBlock';
-import { gatherTransform8, gatherTransform9 } from './winogradTransforms';
+import { finishPixel } from './winogradTransforms';
 
-/** The entry of a tile that is a row: as above, with its output row and the image's address in the places of the last two. */
+/** A tile's entry: first output pixel, 1 row and so many columns in the image, output row, the image's address. */
 export function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
@@ -25,8 +25,8 @@ export function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, i
 }
 
 /**
- * B' d of a tile that is a row, for each kernel row. But for the last, these are what the tile above it in the image has
- * for the kernel row after.
+ * B' d of a tile for each kernel row. But for as many of the last ones as the stride, these are what the tile above it in
+ * the image has for later kernel rows.
  */
 export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
@@ -94,5 +94,174 @@ function copyAbove(
     }
     abovePtr += 16 + (isChunk(above + place) ? chunkGap : 0);
     rowPtr += 16 + (isChunk(place) ? chunkGap : 0);
+  }
+}
+
+/**
+ * v = B' d on the points 0, +-1, +-1/2, +-2, infinity, row 0 with its sign changed, along one row. `seenPtr`: addresses of
+ * its eight pixels; results are `toStep` apart.
+ */
+function gatherTransform8(seenPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
+  const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+  const d1 = v128.load(load<usize>(seenPtr, 4) + channelBytes);
+  const d2 = v128.load(load<usize>(seenPtr, 8) + channelBytes);
+  const d3 = v128.load(load<usize>(seenPtr, 12) + channelBytes);
+  const d4 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
+  const d5 = v128.load(load<usize>(seenPtr, 20) + channelBytes);
+  const d6 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
+  const d7 = v128.load(load<usize>(seenPtr, 28) + channelBytes);
+  const both = f32x4.splat(5.25);
+  v128.store(toPtr, f32x4.add(f32x4.sub(d0, d6), f32x4.mul(both, f32x4.sub(d4, d2))));
+  const middle = f32x4.splat(4.25);
+  const even1 = f32x4.add(f32x4.sub(d6, f32x4.mul(middle, d4)), d2);
+  const odd1 = f32x4.add(f32x4.sub(d5, f32x4.mul(middle, d3)), d1);
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.add(even1, odd1));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(even1, odd1));
+  const four = f32x4.splat(4);
+  const five = f32x4.splat(5);
+  const half = f32x4.splat(0.5);
+  const even2 = f32x4.add(f32x4.sub(d6, f32x4.mul(five, d4)), f32x4.mul(four, d2));
+  const odd2 = f32x4.mul(half, f32x4.add(f32x4.sub(d5, f32x4.mul(five, d3)), f32x4.mul(four, d1)));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.add(even2, odd2));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(even2, odd2));
+  const quarter = f32x4.splat(0.25);
+  const fiveQuarters = f32x4.splat(1.25);
+  const two = f32x4.splat(2);
+  const even3 = f32x4.add(f32x4.sub(d6, f32x4.mul(fiveQuarters, d4)), f32x4.mul(quarter, d2));
+  const odd3 = f32x4.mul(two, f32x4.add(f32x4.sub(d5, f32x4.mul(fiveQuarters, d3)), f32x4.mul(quarter, d1)));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.add(even3, odd3));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(even3, odd3));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(both, f32x4.sub(d3, d5))));
+}
+
+/**
+ * Along one row of a convolution with stride 2, `seenPtr` being the addresses of its nine pixels: the even ones on the
+ * points 0, 1, -1, 2, infinity, the odd ones as they are. Results are `toStep` apart.
+ */
+function gatherTransform9(seenPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
+  const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+  const d1 = v128.load(load<usize>(seenPtr, 8) + channelBytes);
+  const d2 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
+  const d3 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
+  const d4 = v128.load(load<usize>(seenPtr, 32) + channelBytes);
+  const two = f32x4.splat(2);
+  const low = f32x4.sub(d3, d1);
+  v128.store(toPtr, f32x4.add(f32x4.sub(f32x4.mul(two, f32x4.sub(d0, d2)), d1), d3));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.sub(low, d1), d2));
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.add(f32x4.mul(two, d1), d3), f32x4.mul(f32x4.splat(3), d2)));
+  toPtr += toStep;
+  v128.store(toPtr, low);
+  toPtr += toStep;
+  v128.store(toPtr, f32x4.sub(f32x4.sub(d4, d2), f32x4.mul(two, low)));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 4) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 12) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 20) + channelBytes));
+  toPtr += toStep;
+  v128.store(toPtr, v128.load(load<usize>(seenPtr, 28) + channelBytes));
+}
+
+/** y = A' m of F(4, 5) along a row of products that are `step` apart, and out with `columns` of them. */
+export function finish4of8(
+  fromPtr: usize,
+  step: usize,
+  columns: i32,
+  toPtr: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
+): void {
+  const m0 = v128.load(fromPtr);
+  const m1 = v128.load(fromPtr + step);
+  const m2 = v128.load(fromPtr + step * 2);
+  const m3 = v128.load(fromPtr + step * 3);
+  const m4 = v128.load(fromPtr + step * 4);
+  const m5 = v128.load(fromPtr + step * 5);
+  const m6 = v128.load(fromPtr + step * 6);
+  const m7 = v128.load(fromPtr + step * 7);
+  const even1 = f32x4.add(m1, m2);
+  const odd1 = f32x4.sub(m1, m2);
+  const even2 = f32x4.add(m3, m4);
+  const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.sub(m3, m4));
+  const even3 = f32x4.add(m5, m6);
+  const odd3 = f32x4.mul(f32x4.splat(2), f32x4.sub(m5, m6));
+  const quarter = f32x4.splat(0.25);
+  const four = f32x4.splat(4);
+  const y0 = f32x4.add(f32x4.add(m0, even1), f32x4.add(even2, even3));
+  const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
+  const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(quarter, even2), f32x4.mul(four, even3)));
+  const y3 = f32x4.add(f32x4.add(odd1, m7), f32x4.add(f32x4.mul(quarter, odd2), f32x4.mul(four, odd3)));
+  finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
+}
+
+/** The same where products are of gatherTransform9: y = A' m of F(4, 2), and the odd pixels' products added. */
+export function finish4of9(
+  fromPtr: usize,
+  step: usize,
+  columns: i32,
+  toPtr: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  biasPtr: usize,
+  low: f32,
+  keep: v128,
+): void {
+  const m0 = v128.load(fromPtr);
+  const m1 = v128.load(fromPtr + step);
+  const m2 = v128.load(fromPtr + step * 2);
+  const m3 = v128.load(fromPtr + step * 3);
+  const m4 = v128.load(fromPtr + step * 4);
+  const even = f32x4.add(m1, m2);
+  const odd = f32x4.sub(m1, m2);
+  const two = f32x4.mul(f32x4.splat(2), m3);
+  const four = f32x4.mul(f32x4.splat(4), m3);
+  const eight = f32x4.mul(f32x4.splat(8), m3);
+  fromPtr += step * 5;
+  const y0 = f32x4.add(f32x4.add(f32x4.add(m0, even), m3), v128.load(fromPtr));
+  const y1 = f32x4.add(f32x4.add(odd, two), v128.load(fromPtr + step));
+  const y2 = f32x4.add(f32x4.add(even, four), v128.load(fromPtr + step * 2));
+  const y3 = f32x4.add(f32x4.add(f32x4.add(odd, eight), m4), v128.load(fromPtr + step * 3));
+  finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
+}
+
+/** Out with `columns` of four pixels. */
+function finishColumns(
+  y0: v128,
+  y1: v128,
+  y2: v128,
+  y3: v128,
+  columns: i32,
+  toPtr: usize,
+  pixelStride: usize,
+  addendPtr: usize,
+  bias: v128,
+  lows: v128,
+  keep: v128,
+): void {
+  finishPixel(toPtr, y0, bias, addendPtr, lows, keep);
+  if (columns > 1) {
+    const distance = pixelStride;
+    finishPixel(toPtr + distance, y1, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+  }
+  if (columns > 2) {
+    const distance = pixelStride * 2;
+    finishPixel(toPtr + distance, y2, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
+  }
+  if (columns > 3) {
+    const distance = pixelStride * 3;
+    finishPixel(toPtr + distance, y3, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
   }
 }
