@@ -82,6 +82,36 @@ for (const build of await supportedBuilds()) {
     runtime.dispose();
   });
 
+  test(`${build}: four tiles at once have the bits of each`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const { kernels, heap } = runtime as Runtime & Inside;
+    const random = seededRandom(19);
+    const chunk = Number(kernels.DEPTH_CHUNK.value);
+    const values = 16 * 8 * chunk;
+    const [a, b, tiles] = [heap.allocate(values * 4), heap.allocate(values * 4), heap.allocate(5 * 6 * 32)];
+    for (const memory of [a, b])
+      heap.floats(memory.ptr, values).set(Array.from({ length: values }, () => random() - 0.5));
+    const results = (at: number, m: number): string => heap.floats(tiles.ptr + at * m * 32, m * 8).join();
+    for (const m of new Set([4, Number(kernels.TILE_ROWS.value)])) {
+      for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
+        for (const [step, pairStep, bStep] of [
+          [depth, 2 * depth, 0],
+          [depth, m * chunk, 0],
+          [0, 0, 8 * depth],
+        ] as const) {
+          const floats = (count: number): number => count * 4;
+          kernels.gemmMicroFour(m, a.ptr, floats(step), floats(pairStep), b.ptr, floats(bStep), depth, tiles.ptr);
+          for (let n = 0; n < 4; n++) {
+            const aPtr = a.ptr + floats((n >> 1) * pairStep + (n & 1) * step);
+            kernels.gemmMicroFloat(m, 8, aPtr, b.ptr + floats(n * bStep), depth, tiles.ptr + 4 * m * 32);
+            assert.is(results(n, m), results(4, m), `m ${m}, depth ${depth}, tile ${n} of steps ${step}, ${pairStep}`);
+          }
+        }
+      }
+    }
+    runtime.dispose();
+  });
+
   for (const inChannels of [3, 12]) {
     test(`${build}: every number of output channels and pixels around the tile, ${inChannels} input channels`, async () => {
       const runtime = await createRuntime({ simd: build });

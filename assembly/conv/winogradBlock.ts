@@ -150,9 +150,9 @@ export function isWhole(b: Block): bool {
   return outer.first === 0 && outer.end === b.tiles;
 }
 
-/** Panels so shallow that several fit into a chunk lie side by side in it. */
+/** Panels so shallow that several fit into a chunk lie side by side in it, a power of two of them. */
 export function panelsSideBySide(depth: i32): i32 {
-  return max(1, DEPTH_CHUNK / depth);
+  return 1 << (31 - clz(max(1, DEPTH_CHUNK / depth)));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The products of a block of Winograd tiles, P = U V point by point. See winograd.ts. */
 import { chunksOf } from '../gemm/gemm';
-import { gemmMicro, gemmMicroChunk, gemmMicroFull, gemmMicroStreamed, zeroTilePtr } from '../gemm/micro';
-import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
+import { gemmMicro, gemmMicroChunk, gemmMicroFour, gemmMicroStreamed, hasFour, zeroTilePtr } from '../gemm/micro';
+import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   Block,
@@ -61,10 +61,21 @@ function multiplyPoint(
   productPtr: usize,
 ): void {
   productPtr += <usize>members.first * PRODUCT_STRIDE;
-  for (let column = 0; column < channels; column += 8) {
+  const isShallow = b.depth <= DEPTH_CHUNK;
+  const rows = members.end - members.first;
+  let column = 0;
+  if (isShallow && b.kernels === 1 && rows === b.tiles && hasFour(rows)) {
+    const panelBytes = (<usize>b.depth) << 5;
+    for (; column + 32 <= min(channels, lanes); column += 32) {
+      const weightsPtr = d.weightsPtr + ((<usize>((before + column) * b.depth)) << 2);
+      gemmMicroFour(rows, pointPtr, 0, 0, weightsPtr, panelBytes, b.depth, productPtr);
+      productPtr += <usize>(4 * rows) * PRODUCT_STRIDE;
+    }
+  }
+  for (; column < channels; column += 8) {
     const width = min(8, lanes - column);
     const columnsBefore = (before + column) * b.kernels;
-    if (b.depth <= DEPTH_CHUNK) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
+    if (isShallow) multiplyShallow(d, b, members, pointPtr, columnsBefore, width, productPtr);
     else multiplyDeep(d, b, members, pointPtr, columnsBefore, width, productPtr);
     productPtr += <usize>b.tiles * PRODUCT_STRIDE;
   }
@@ -82,27 +93,32 @@ function multiplyShallow(
 ): void {
   const depth = b.depth;
   const height = members.height;
-  const groupStride = chunkStrideOf(members);
-  const besideStride = (<usize>depth) << 2;
   const sideBySide = panelsSideBySide(depth);
+  const besideStride = (<usize>depth) << 2;
+  const groupStride = chunkStrideOf(members);
+  const aStep = sideBySide > 1 ? besideStride : groupStride;
+  const aPairStep = sideBySide === 2 ? groupStride : 2 * aStep;
   const kernelBytes = (<usize>(depth * width)) << 2;
   const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
-  let groupPtr = pointPtr;
-  let panelPtr = pointPtr;
-  let beside = 0;
-  for (let t = members.first; t < members.end; t += height) {
+  const inFours = width === 8 && b.kernels === 1 && hasFour(height);
+  let panel = 0;
+  for (let t = members.first; t < members.end; ) {
+    const inGroup = panel & (sideBySide - 1);
+    const panelPtr = pointPtr + <usize>(panel / sideBySide) * groupStride + <usize>inGroup * besideStride;
     const rows = min(height, members.end - t);
-    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
-    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
+    if (inFours && t + 4 * height <= members.end) {
+      gemmMicroFour(height, panelPtr, aStep, aPairStep, weightsPtr, 0, depth, tilePtr);
+      panel += 4;
+      t += 4 * height;
+      tilePtr += <usize>(4 * height) * PRODUCT_STRIDE;
+      continue;
+    }
+    gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
     for (let k = 1; k < b.kernels; ++k) {
       gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
     }
-    panelPtr += besideStride;
-    if (++beside === sideBySide) {
-      beside = 0;
-      groupPtr += groupStride;
-      panelPtr = groupPtr;
-    }
+    panel += 1;
+    t += rows;
     tilePtr += <usize>rows * PRODUCT_STRIDE;
   }
 }

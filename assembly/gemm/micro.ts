@@ -46,10 +46,30 @@ class Rows6 extends Rows5 {
   r5: i32;
 }
 
+/** Which one of four tiles, whose results follow each other from `tilePtr` on; they start from nothing. Or none of four. */
+class Single {}
+class First extends Single {
+  n0: i32;
+}
+class Second extends First {
+  n1: i32;
+}
+class Third extends Second {
+  n2: i32;
+}
+class Fourth extends Third {
+  n3: i32;
+}
+
+/** The first product of a sum, added to what it starts from if it starts from anything. */
+function multiplyFirst<T, Nth>(a: v128, b: v128, start: v128): v128 {
+  return offsetof<Nth>() === 0 ? multiplyAdd<T>(a, b, start) : v128.mul<T>(a, b);
+}
+
 /**
  * A tile of `Rows` rows and two vectors of columns: 8 in float32, 4 in float64. Precondition: 1 <= depth <= DEPTH_CHUNK.
  */
-function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+function microWide<T, Rows, Nth>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   let acc0x0: v128 = f32x4.splat(0);
   let acc0x1: v128 = f32x4.splat(0);
   let acc1x0: v128 = f32x4.splat(0);
@@ -63,59 +83,64 @@ function microWide<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usiz
   let acc5x0: v128 = f32x4.splat(0);
   let acc5x1: v128 = f32x4.splat(0);
 
-  acc0x0 = v128.load(startPtr);
-  acc0x1 = v128.load(startPtr, 16);
-  if (offsetof<Rows>() > 4) {
-    acc1x0 = v128.load(startPtr, 32);
-    acc1x1 = v128.load(startPtr, 48);
-  }
-  if (offsetof<Rows>() > 8) {
-    acc2x0 = v128.load(startPtr, 64);
-    acc2x1 = v128.load(startPtr, 80);
-  }
-  if (offsetof<Rows>() > 12) {
-    acc3x0 = v128.load(startPtr, 96);
-    acc3x1 = v128.load(startPtr, 112);
-  }
-  if (offsetof<Rows>() > 16) {
-    acc4x0 = v128.load(startPtr, 128);
-    acc4x1 = v128.load(startPtr, 144);
-  }
-  if (offsetof<Rows>() > 20) {
-    acc5x0 = v128.load(startPtr, 160);
-    acc5x1 = v128.load(startPtr, 176);
+  if (offsetof<Nth>() === 0) {
+    acc0x0 = v128.load(startPtr);
+    acc0x1 = v128.load(startPtr, 16);
+    if (offsetof<Rows>() > 4) {
+      acc1x0 = v128.load(startPtr, 32);
+      acc1x1 = v128.load(startPtr, 48);
+    }
+    if (offsetof<Rows>() > 8) {
+      acc2x0 = v128.load(startPtr, 64);
+      acc2x1 = v128.load(startPtr, 80);
+    }
+    if (offsetof<Rows>() > 12) {
+      acc3x0 = v128.load(startPtr, 96);
+      acc3x1 = v128.load(startPtr, 112);
+    }
+    if (offsetof<Rows>() > 16) {
+      acc4x0 = v128.load(startPtr, 128);
+      acc4x1 = v128.load(startPtr, 144);
+    }
+    if (offsetof<Rows>() > 20) {
+      acc5x0 = v128.load(startPtr, 160);
+      acc5x1 = v128.load(startPtr, 176);
+    }
+  } else {
+    // Its results follow those of the tiles before it.
+    tilePtr += TILE_STRIDE * (offsetof<Rows>() >> 2) * ((offsetof<Nth>() >> 2) - 1);
   }
 
   const endPtr = aPtr + <usize>depth * sizeof<T>();
   let b0 = v128.load(bPtr);
   let b1 = v128.load(bPtr, 16);
   let a = v128.load_splat<T>(aPtr);
-  acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
-  acc0x1 = multiplyAdd<T>(a, b1, acc0x1);
+  acc0x0 = multiplyFirst<T, Nth>(a, b0, acc0x0);
+  acc0x1 = multiplyFirst<T, Nth>(a, b1, acc0x1);
   if (offsetof<Rows>() > 4) {
     a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
-    acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
-    acc1x1 = multiplyAdd<T>(a, b1, acc1x1);
+    acc1x0 = multiplyFirst<T, Nth>(a, b0, acc1x0);
+    acc1x1 = multiplyFirst<T, Nth>(a, b1, acc1x1);
   }
   if (offsetof<Rows>() > 8) {
     a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
-    acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
-    acc2x1 = multiplyAdd<T>(a, b1, acc2x1);
+    acc2x0 = multiplyFirst<T, Nth>(a, b0, acc2x0);
+    acc2x1 = multiplyFirst<T, Nth>(a, b1, acc2x1);
   }
   if (offsetof<Rows>() > 12) {
     a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
-    acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
-    acc3x1 = multiplyAdd<T>(a, b1, acc3x1);
+    acc3x0 = multiplyFirst<T, Nth>(a, b0, acc3x0);
+    acc3x1 = multiplyFirst<T, Nth>(a, b1, acc3x1);
   }
   if (offsetof<Rows>() > 16) {
     a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
-    acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
-    acc4x1 = multiplyAdd<T>(a, b1, acc4x1);
+    acc4x0 = multiplyFirst<T, Nth>(a, b0, acc4x0);
+    acc4x1 = multiplyFirst<T, Nth>(a, b1, acc4x1);
   }
   if (offsetof<Rows>() > 20) {
     a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
-    acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
-    acc5x1 = multiplyAdd<T>(a, b1, acc5x1);
+    acc5x0 = multiplyFirst<T, Nth>(a, b0, acc5x0);
+    acc5x1 = multiplyFirst<T, Nth>(a, b1, acc5x1);
   }
   aPtr += sizeof<T>();
   bPtr += 32;
@@ -370,22 +395,22 @@ function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: us
 function microWideOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   switch (m) {
     case 1:
-      microWide<T, Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<T, Rows1, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 2:
-      microWide<T, Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<T, Rows2, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 3:
-      microWide<T, Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<T, Rows3, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 4:
-      microWide<T, Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<T, Rows4, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 5:
-      microWide<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<T, Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     default:
-      if (TILE_ROWS === 6) microWide<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
+      if (TILE_ROWS === 6) microWide<T, Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
   }
 }
 
@@ -452,8 +477,8 @@ export const zeroTilePtr: usize = memory.data(6 * 32, 16);
 
 /** A full tile, which is nearly all of them. */
 function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
-  if (TILE_ROWS === 6) microWide<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
-  else microWide<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
+  if (TILE_ROWS === 6) microWide<T, Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+  else microWide<T, Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
 /** A tile of m <= TILE_ROWS rows over at most DEPTH_CHUNK. `columns`: the panel's, tileColumns or (in float32) 4. */
@@ -571,4 +596,45 @@ export function gemmMicroStreamed(
 /** A full wide tile over at most DEPTH_CHUNK, without a detour. */
 export function gemmMicroFull(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
   microFull<f32>(aPtr, bPtr, depth, zeroTilePtr, tilePtr);
+}
+
+/** Four wide tiles of `Rows` rows in float32, as gemmMicroFour says. */
+function microFour<Rows>(
+  aPtr: usize,
+  aStep: usize,
+  aPairStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  microWide<f32, Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
+  microWide<f32, Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
+  microWide<f32, Rows, Third>(aPtr + aPairStep, bPtr + 2 * bStep, depth, 0, tilePtr);
+  microWide<f32, Rows, Fourth>(aPtr + aPairStep + aStep, bPtr + 3 * bStep, depth, 0, tilePtr);
+}
+
+/** Heights of tiles of which there is a kernel for four. */
+export function hasFour(m: i32): bool {
+  return m === TILE_ROWS || m === 4;
+}
+
+/**
+ * Four wide tiles of m rows (see hasFour) over at most DEPTH_CHUNK, that is one function call instead of four: at a depth of
+ * 16 or 32 a sixth less time, at 64 a twentieth. Their sums start from nothing, their results follow each other. In A the
+ * second is `aStep` bytes behind the first and the fourth behind the third, which is `aPairStep` behind the first.
+ */
+export function gemmMicroFour(
+  m: i32,
+  aPtr: usize,
+  aStep: usize,
+  aPairStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  if (m === 4) microFour<Rows4>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
+  else if (TILE_ROWS === 6) microFour<Rows6>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
+  else microFour<Rows5>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
 }

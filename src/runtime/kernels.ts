@@ -23,6 +23,8 @@ export interface Kernels {
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroFloat: Kernel;
+  /** (m, a, aStep, aPairStep, b, bStep, depth, tile) */
+  gemmMicroFour: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroStreams: Kernel;
   /** (m, columns, a, b, depth, tile) */
