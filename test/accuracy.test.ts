@@ -14,7 +14,7 @@ const OUT_CHANNELS = 32;
 const CASES = [
   { kernel: 3, stride: 1, algorithms: ['gemm', 'winograd4x3', 'winograd2x3'] },
   { kernel: 3, stride: 2, algorithms: ['gemm', 'winograd4x3s2'] },
-  { kernel: 5, stride: 1, algorithms: ['gemm', 'winograd4x5'] },
+  { kernel: 5, stride: 1, algorithms: ['gemm', 'winograd2x4x5', 'winograd4x5'] },
 ] as const;
 
 for (const build of await supportedBuilds()) {

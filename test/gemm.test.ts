@@ -100,7 +100,7 @@ for (const build of await supportedBuilds()) {
           [0, 0, 8 * depth],
         ] as const) {
           const floats = (count: number): number => count * 4;
-          kernels.gemmMicroFour(m, a.ptr, floats(step), floats(pairStep), b.ptr, floats(bStep), depth, tiles.ptr);
+          kernels.gemmMicroFew(m, a.ptr, floats(step), floats(pairStep), b.ptr, floats(bStep), depth, tiles.ptr);
           for (let n = 0; n < 4; n++) {
             const aPtr = a.ptr + floats((n >> 1) * pairStep + (n & 1) * step);
             kernels.gemmMicroFloat(m, 8, aPtr, b.ptr + floats(n * bStep), depth, tiles.ptr + 4 * m * 32);

@@ -46,6 +46,9 @@ export class ConvDescriptor {
   weightsSegment: i32;
   /** Whether they are read in several streams: 1 or 0. */
   streamed: i32;
+  /** Output rows and columns of a Winograd tile. */
+  tileHeight: i32;
+  tileWidth: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
 

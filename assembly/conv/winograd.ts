@@ -39,6 +39,7 @@
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
+  BETWEEN_ROW,
   Block,
   chunkStrideOf,
   GROUP_CHANNELS,
@@ -55,10 +56,10 @@ import {
   quadOf,
   rowOf,
   SHORT,
-  tileHeight,
+  tableEntry,
 } from './winogradBlock';
 import { multiply } from './winogradProduct';
-import { finish4of8, finish4of9, placeRow, transformRow } from './winogradRows';
+import { finish4of8, finish4of9, Pixels, placeRow, transform8, transformRow, Vectors } from './winogradRows';
 import {
   finish2of4,
   finish4of6,
@@ -70,11 +71,13 @@ import {
   inputTransform6,
   inputTransformHalf,
   inverseTransform2of4,
+  inverseTransform2of6,
   inverseTransform4of6,
   inverseTransformHalf,
   Mixed,
   stridedTransform6,
   Whole,
+  Wide,
 } from './winogradTransforms';
 
 /**
@@ -92,13 +95,12 @@ export function winogradConv2d(
   lastTile: i32,
   firstChannel: i32,
   lastChannel: i32,
-  outTile: i32,
   blockTiles: i32,
 ): void {
   const d = changetype<ConvDescriptor>(descriptorPtr);
   for (let first = firstTile; first < lastTile; first += blockTiles) {
     const tiles = min(blockTiles, lastTile - first);
-    winogradBlock(d, inPtr, outPtr, residualPtr, scratchPtr, first, tiles, firstChannel, lastChannel, outTile);
+    winogradBlock(d, inPtr, outPtr, residualPtr, scratchPtr, first, tiles, firstChannel, lastChannel);
   }
 }
 
@@ -112,9 +114,8 @@ function winogradBlock(
   tiles: i32,
   firstChannel: i32,
   lastChannel: i32,
-  outTile: i32,
 ): void {
-  const b = layOut(d, scratchPtr, firstTile, tiles, outTile);
+  const b = layOut(d, scratchPtr, firstTile, tiles);
   for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
   for (let t = 0; t < tiles; ++t) transformTile(d, b, t);
   let first = firstChannel;
@@ -123,7 +124,7 @@ function winogradBlock(
     const inGroup = first - group * GROUP_CHANNELS;
     const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
-    multiply(d, b, b.uPoints * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
+    multiply(d, b, b.uHigh * b.uWide * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
       for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
     }
@@ -142,8 +143,8 @@ function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32
   const image = ofKind / (across * down);
   const inImage = ofKind - image * across * down;
   const tileRow = inImage / across;
-  const y = tileHeight(b) * ((kind & SHORT) === 0 ? tileRow : b.down);
-  const x = b.outTile * ((kind & NARROW) === 0 ? inImage - tileRow * across : b.across);
+  const y = b.tileHeight * ((kind & SHORT) === 0 ? tileRow : b.down);
+  const x = b.tileWidth * ((kind & NARROW) === 0 ? inImage - tileRow * across : b.across);
   if (inRows(b)) placeRow(d, b, t, inPtr + <usize>image * d.inImageStride, image, y, x);
   else placeTile(d, b, t, kind, inPtr + <usize>image * d.inImageStride, image, y, x);
 }
@@ -156,46 +157,40 @@ function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32
 function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
-  store<i32>(placePtr, min(b.outTile, d.outHeight - y), 4);
-  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
+  store<i32>(placePtr, min(b.tileHeight, d.outHeight - y), 4);
+  store<i32>(placePtr, min(b.tileWidth, d.outWidth - x), 8);
   store<i32>(placePtr, kind, 12);
-  const last = b.n - 1;
-  const firstRow = tableEntry(d.rowsPtr, y, 0, d.kernelHeight, d.outHeight);
-  const lastRow = tableEntry(d.rowsPtr, y, last, d.kernelHeight, d.outHeight);
-  const firstColumn = tableEntry(d.columnsPtr, x, 0, d.kernelWidth, d.outWidth);
-  const lastColumn = tableEntry(d.columnsPtr, x, last, d.kernelWidth, d.outWidth);
+  const lastDown = b.high - 1;
+  const lastAcross = b.wide - 1;
+  const firstRow = tableEntry(b, d.rowsPtr, y, 0, d.kernelHeight, d.outHeight);
+  const lastRow = tableEntry(b, d.rowsPtr, y, lastDown, d.kernelHeight, d.outHeight);
+  const firstColumn = tableEntry(b, d.columnsPtr, x, 0, d.kernelWidth, d.outWidth);
+  const lastColumn = tableEntry(b, d.columnsPtr, x, lastAcross, d.kernelWidth, d.outWidth);
   const isInside =
-    b.n === 6 &&
+    b.high === 6 &&
     isWhole(b) &&
     (firstRow | firstColumn) >= 0 &&
-    lastRow - firstRow === last * d.inRowStride &&
-    lastColumn - firstColumn === last * (b.lanes << 2);
+    lastRow - firstRow === lastDown * d.inRowStride &&
+    lastColumn - firstColumn === lastAcross * (b.lanes << 2);
   store<usize>(placePtr, isInside ? imagePtr + <usize>(firstRow + firstColumn) : 0, 16);
   if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
 }
 
 /** Addresses of the pixels that a tile sees. The first row holds the columns' distances until its turn, which is last. */
 function tabulateSeen(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
-  const firstPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
-  for (let j = 0; j < b.n; ++j) {
-    store<i32>(firstPtr + ((<usize>j) << 2), tableEntry(d.columnsPtr, x, j, d.kernelWidth, d.outWidth));
+  const firstPtr = b.seenPtr + ((<usize>(t * b.high * b.wide)) << 2);
+  for (let j = 0; j < b.wide; ++j) {
+    store<i32>(firstPtr + ((<usize>j) << 2), tableEntry(b, d.columnsPtr, x, j, d.kernelWidth, d.outWidth));
   }
-  for (let i = b.n - 1; i >= 0; --i) {
-    const row = tableEntry(d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
-    const rowPtr = firstPtr + ((<usize>(i * b.n)) << 2);
-    for (let j = 0; j < b.n; ++j) {
+  for (let i = b.high - 1; i >= 0; --i) {
+    const row = tableEntry(b, d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
+    const rowPtr = firstPtr + ((<usize>(i * b.wide)) << 2);
+    for (let j = 0; j < b.wide; ++j) {
       const column = load<i32>(firstPtr + ((<usize>j) << 2));
       const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
       store<usize>(rowPtr + ((<usize>j) << 2), seen);
     }
   }
-}
-
-/** The table's distance for input position `offset` of the tile whose first output is `first`; -1 beyond the last output. */
-function tableEntry(tablePtr: usize, first: i32, offset: i32, kernel: i32, outSize: i32): i32 {
-  const out = first + max(0, offset - kernel + 1);
-  if (out >= outSize) return -1;
-  return load<i32>(tablePtr + ((<usize>(out * kernel + min(offset, kernel - 1))) << 2));
 }
 
 /** B' d B of all channels of tile `t`, to its rows of the A panels. */
@@ -207,7 +202,7 @@ function transformTile(d: ConvDescriptor, b: Block, t: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   const kind = load<i32>(placePtr, 12);
   const insidePtr = load<usize>(placePtr, 16);
-  const seenPtr = b.seenPtr + ((<usize>(t * b.n * b.n)) << 2);
+  const seenPtr = b.seenPtr + ((<usize>(t * b.high * b.wide)) << 2);
   const members = membersOf(b, 0);
   if (isWhole(b)) {
     const toPtr = rowOf(b, members, t);
@@ -232,11 +227,17 @@ function transformWhole(
     const channelBytes = (<usize>channel) << 2;
     const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
     const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + inChunk;
-    if (b.n === 4) {
+    if (b.high === 4) {
       gatherTransform4(seenPtr, channelBytes, b.betweenPtr);
       inputTransform4(b.betweenPtr, toPtr, step);
+    } else if (b.wide === 8) {
+      if (fromPtr !== 0) stridedTransform6<Wide>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
+      else gatherTransform6<Wide>(seenPtr, channelBytes, 8, b.betweenPtr);
+      for (let i: usize = 0; i < 6; ++i) {
+        transform8<Vectors>(b.betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 8 * step, step);
+      }
     } else {
-      if (fromPtr !== 0) stridedTransform6(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
+      if (fromPtr !== 0) stridedTransform6<Whole>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
       else gatherTransform6<Whole>(seenPtr, channelBytes, 6, b.betweenPtr);
       inputTransform6<Whole>(b.betweenPtr, 6, toPtr, toPtr, step);
     }
@@ -269,7 +270,7 @@ function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
  * of the inner columns; `outerPtr`: the same of the outer ones.
  */
 function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, outerPtr: usize, step: usize): void {
-  const fromPtr = b.betweenPtr + first * 96;
+  const fromPtr = b.betweenPtr + first * BETWEEN_ROW;
   const distance = first * 6 * step;
   if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
   else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
@@ -302,11 +303,22 @@ function invertTile(
     const biasPtr = d.biasPtr + ((<usize>channel) << 2);
     const keep = laneMask(d.outChannels - channel);
     const pixelStride = d.outPixelStride;
-    if (b.n === 9) {
+    if (b.wide === 9) {
       finish4of9(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (b.n === 8) {
-      finish4of8(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (b.n === 4) {
+    } else if (inRows(b)) {
+      finish4of8<Pixels>(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else if (b.wide === 8) {
+      inverseTransform2of6(fromPtr, step, b.betweenPtr);
+      let rowPtr = b.betweenPtr;
+      let rowToPtr = toPtr;
+      let rowAddendPtr = addendPtr;
+      for (let i = 0; i < rows; ++i) {
+        finish4of8<Vectors>(rowPtr, 16, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
+        rowPtr += BETWEEN_ROW;
+        rowToPtr += rowStride;
+        if (addendPtr !== 0) rowAddendPtr += rowStride;
+      }
+    } else if (b.wide === 4) {
       inverseTransform2of4(fromPtr, step, b.betweenPtr);
       finish2of4(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
     } else {

@@ -9,8 +9,9 @@ import { ConvDescriptor } from './descriptor';
 
 /** Bytes of a row of P: eight floats. */
 export const PRODUCT_STRIDE: usize = 32;
-/** Room for a tile between the two passes of a transform. */
-export const BETWEEN_BYTES: usize = 36 * 16;
+/** Bytes of a row of what lies between the two passes of a transform: nine vectors, the most there are. */
+export const BETWEEN_ROW: usize = 9 * 16;
+const BETWEEN_BYTES: usize = 9 * BETWEEN_ROW;
 /** Panels of eight output channels that are multiplied before their inverse transform. */
 const GROUP_PANELS: i32 = 8;
 export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
@@ -23,18 +24,22 @@ export const SHORT: i32 = 2;
 /** A block of tiles, and where its parts lie in working memory. */
 export class Block {
   tiles: i32;
-  outTile: i32;
-  n: i32;
-  /** Products of a tile: n * n, or n where tiles are rows. */
-  points: i32;
-  /** Points that have a U of their own; those behind have that of the last one. */
-  uPoints: i32;
-  /** Input pixels from one output's window to the next, along rows. */
+  tileHeight: i32;
+  tileWidth: i32;
+  /** Values down and along a transformed tile; 1 down where tiles are rows. */
+  high: i32;
+  wide: i32;
+  /** Those that have a U of their own: positions behind have that of the last one. */
+  uHigh: i32;
+  uWide: i32;
+  /** Input pixels from one output's window to the next. */
   shift: i32;
   /** Of the input. */
   lanes: i32;
   /** Of the products: the lanes, of all kernel rows where tiles are rows. */
   depth: i32;
+  /** 2 to the power of this panels of A lie side by side. */
+  besideBits: i32;
   kernels: i32;
   streamed: bool;
   /** Whole tiles along the axes of an image, and whether a half one follows. */
@@ -42,11 +47,11 @@ export class Block {
   across: i32;
   hasShort: i32;
   hasNarrow: i32;
-  /** Between the two passes of a transform, [n][n] vectors. */
+  /** Rows of vectors between the two passes of a transform. */
   betweenPtr: usize;
   /** What is known of each tile, [tiles][PLACE_WORDS]. */
   placePtr: usize;
-  /** Addresses of the pixels that each tile at an edge sees, [tiles][n * n]; where tiles are rows, of the one at work, [n]. */
+  /** Addresses of the pixels that each tile at an edge sees, [tiles][high][wide]; where tiles are rows, of the one at work. */
   seenPtr: usize;
   productPtr: usize;
   panelPtr: usize;
@@ -77,23 +82,26 @@ export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, stream
   return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, depth, streamed));
 }
 
-export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32, outTile: i32): Block {
+export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32): Block {
   const b = changetype<Block>(scratchPtr);
   b.tiles = tiles;
-  b.outTile = outTile;
+  b.tileHeight = d.tileHeight;
+  b.tileWidth = d.tileWidth;
   b.shift = d.columnShift;
-  b.n = (outTile - 1) * b.shift + d.kernelWidth;
-  b.points = inRows(b) ? b.n : b.n * b.n;
-  b.uPoints = b.n === 9 ? 6 : b.points;
+  b.high = inRows(b) ? 1 : (d.tileHeight - 1) * b.shift + d.kernelHeight;
+  b.wide = (d.tileWidth - 1) * b.shift + d.kernelWidth;
+  b.uHigh = distinct(b.high);
+  b.uWide = distinct(b.wide);
   b.lanes = (d.inChannels + 3) & ~3;
   b.depth = inRows(b) ? b.lanes * d.kernelHeight : b.lanes;
+  b.besideBits = sideBySideBits(b.depth);
   b.kernels = d.kernels;
   b.streamed = d.streamed !== 0;
-  b.down = inRows(b) ? d.outHeight : wholeTiles(d.outHeight, b);
-  b.across = wholeTiles(d.outWidth, b);
-  b.hasShort = b.down * tileHeight(b) < d.outHeight ? 1 : 0;
-  b.hasNarrow = b.across * outTile < d.outWidth ? 1 : 0;
-  const points = b.points;
+  b.down = wholeTiles(d.outHeight, b.tileHeight, b);
+  b.across = wholeTiles(d.outWidth, b.tileWidth, b);
+  b.hasShort = b.down * b.tileHeight < d.outHeight ? 1 : 0;
+  b.hasNarrow = b.across * b.tileWidth < d.outWidth ? 1 : 0;
+  const points = b.high * b.wide;
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
   b.productPtr = b.betweenPtr + BETWEEN_BYTES;
   b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
@@ -122,18 +130,32 @@ function setMembers(b: Block, without: i32, first: i32, end: i32): void {
 
 /** Whether tiles are one pixel high, transformed along rows only. */
 export function inRows(b: Block): bool {
-  return b.n > 6;
+  return b.tileHeight === 1;
 }
 
-/** Output rows of a whole tile. */
-export function tileHeight(b: Block): i32 {
-  return inRows(b) ? 1 : b.outTile;
+/** Whether the tiles are those of F(4x4, 3x3), the only ones that come in halves. */
+export function canHalve(b: Block): bool {
+  return b.high === 6 && b.wide === 6;
 }
 
 /** Whole tiles along an axis; what is left, if anything, is one half tile. */
-function wholeTiles(size: i32, b: Block): i32 {
-  const left = size % b.outTile;
-  return b.n === 6 && left <= 2 ? size / 4 : (size + b.outTile - 1) / b.outTile;
+function wholeTiles(size: i32, tile: i32, b: Block): i32 {
+  return canHalve(b) && size % tile <= 2 ? size / tile : (size + tile - 1) / tile;
+}
+
+/** Of the values along an axis with stride 2, the last four share their weights. */
+export function distinct(n: i32): i32 {
+  return n === 9 ? 6 : n;
+}
+
+/** The table's distance for input position `offset` of the tile whose first output is `first`; -1 beyond the last output. */
+export function tableEntry(b: Block, tablePtr: usize, first: i32, offset: i32, kernel: i32, outSize: i32): i32 {
+  let beyond = max(0, offset - kernel + 1);
+  // No division where none is needed, since edges ask for entries by the dozen (16->16 @32: 3 %).
+  if (b.shift > 1) beyond = (beyond + b.shift - 1) / b.shift;
+  const out = first + beyond;
+  if (out >= outSize) return -1;
+  return load<i32>(tablePtr + ((<usize>(out * kernel + offset - beyond * b.shift)) << 2));
 }
 
 /** Number of the first tile of a kind. The kinds follow each other as NARROW, 0, SHORT, SHORT | NARROW. */
@@ -150,9 +172,9 @@ export function isWhole(b: Block): bool {
   return outer.first === 0 && outer.end === b.tiles;
 }
 
-/** Panels so shallow that several fit into a chunk lie side by side in it, a power of two of them. */
-export function panelsSideBySide(depth: i32): i32 {
-  return 1 << (31 - clz(max(1, DEPTH_CHUNK / depth)));
+/** Panels so shallow that several fit into a chunk lie side by side in it, a power of two of them: which one. */
+function sideBySideBits(depth: i32): i32 {
+  return 31 - clz(max(1, DEPTH_CHUNK / depth));
 }
 
 /**
@@ -162,8 +184,8 @@ export function panelsSideBySide(depth: i32): i32 {
 export function pointStride(tiles: i32, depth: i32, streamed: bool): usize {
   const height = streamed ? STREAM_ROWS : TILE_ROWS;
   const panels = (tiles + height - 1) / height;
-  const sideBySide = panelsSideBySide(depth);
-  const groups = (panels + sideBySide - 1) / sideBySide;
+  const bits = sideBySideBits(depth);
+  const groups = (panels + (1 << bits) - 1) >> bits;
   return ((<usize>(groups * height * chunksOf(depth) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
 }
 
@@ -178,9 +200,8 @@ export function rowOf(b: Block, members: Members, t: i32): usize {
   const row = t - members.first;
   const panel = row / members.height;
   const inPanel = row - panel * members.height;
-  const sideBySide = panelsSideBySide(b.depth);
-  const group = panel / sideBySide;
-  const inGroup = panel - group * sideBySide;
+  const group = panel >> b.besideBits;
+  const inGroup = panel - (group << b.besideBits);
   const rows = group * chunksOf(b.depth) * members.height + inPanel;
   return b.panelPtr + ((<usize>(rows * DEPTH_CHUNK + inGroup * b.depth)) << 2);
 }

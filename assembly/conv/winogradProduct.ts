@@ -1,24 +1,32 @@
 /** The products of a block of Winograd tiles, P = U V point by point. See winograd.ts. */
 import { chunksOf } from '../gemm/gemm';
-import { gemmMicro, gemmMicroChunk, gemmMicroFour, gemmMicroStreamed, hasFour, zeroTilePtr } from '../gemm/micro';
+import {
+  gemmMicro,
+  gemmMicroChunk,
+  gemmMicroFew,
+  gemmMicroStreamed,
+  hasFew,
+  MOST_FEW,
+  zeroTilePtr,
+} from '../gemm/micro';
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   Block,
+  canHalve,
   chunkStrideOf,
   Members,
   membersOf,
   NARROW,
   PRODUCT_STRIDE,
-  panelsSideBySide,
   pointStride,
   productPointStride,
   SHORT,
 } from './winogradBlock';
 
 /** Whether a position among the points, of a row or a column, is one that half tiles do not have. */
-function isOuter(n: i32, position: i32): bool {
-  return n === 6 && (position === 3 || position === 4);
+function isOuter(b: Block, position: i32): bool {
+  return canHalve(b) && (position === 3 || position === 4);
 }
 
 /**
@@ -35,14 +43,16 @@ export function multiply(
 ): void {
   const step = pointStride(b.tiles, b.depth, b.streamed);
   let pointPtr = b.panelPtr;
-  let before = columnsBefore + first;
   let productPtr = b.productPtr;
-  for (let point = 0; point < b.points; ++point) {
-    const without = (isOuter(b.n, point / b.n) ? SHORT : 0) | (isOuter(b.n, point % b.n) ? NARROW : 0);
-    multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
-    pointPtr += step;
-    if (point + 1 < b.uPoints) before += groupLanes;
-    productPtr += productPointStride(b.tiles);
+  for (let i = 0; i < b.high; ++i) {
+    for (let j = 0; j < b.wide; ++j) {
+      const without = (isOuter(b, i) ? SHORT : 0) | (isOuter(b, j) ? NARROW : 0);
+      const u = min(i, b.uHigh - 1) * b.uWide + min(j, b.uWide - 1);
+      const before = columnsBefore + first + u * groupLanes;
+      multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
+      pointPtr += step;
+      productPtr += productPointStride(b.tiles);
+    }
   }
 }
 
@@ -62,15 +72,10 @@ function multiplyPoint(
 ): void {
   productPtr += <usize>members.first * PRODUCT_STRIDE;
   const isShallow = b.depth <= DEPTH_CHUNK;
-  const rows = members.end - members.first;
   let column = 0;
-  if (isShallow && b.kernels === 1 && rows === b.tiles && hasFour(rows)) {
-    const panelBytes = (<usize>b.depth) << 5;
-    for (; column + 32 <= min(channels, lanes); column += 32) {
-      const weightsPtr = d.weightsPtr + ((<usize>((before + column) * b.depth)) << 2);
-      gemmMicroFour(rows, pointPtr, 0, 0, weightsPtr, panelBytes, b.depth, productPtr);
-      productPtr += <usize>(4 * rows) * PRODUCT_STRIDE;
-    }
+  if (isShallow && b.kernels === 1 && members.end - members.first === b.tiles) {
+    column = multiplyFewTiles(d, b, members.height, pointPtr, before, min(channels, lanes) & ~7, productPtr);
+    productPtr += <usize>(column >> 3) * <usize>b.tiles * PRODUCT_STRIDE;
   }
   for (; column < channels; column += 8) {
     const width = min(8, lanes - column);
@@ -79,6 +84,36 @@ function multiplyPoint(
     else multiplyDeep(d, b, members, pointPtr, columnsBefore, width, productPtr);
     productPtr += <usize>b.tiles * PRODUCT_STRIDE;
   }
+}
+
+/**
+ * The products of one point with all tiles, where these are one panel of A or two equal ones, and so several panels of
+ * columns go into one call. Returns how many of the columns were multiplied, which is all of them or none.
+ */
+function multiplyFewTiles(
+  d: ConvDescriptor,
+  b: Block,
+  height: i32,
+  pointPtr: usize,
+  before: i32,
+  columns: i32,
+  productPtr: usize,
+): i32 {
+  const panels = b.tiles / height;
+  if (panels > 2 || panels * height !== b.tiles || !hasFew(height)) return 0;
+  const depth = b.depth;
+  const panelBytes = (<usize>depth) << 5;
+  const isPair = panels === 2;
+  const aStep: usize = isPair ? secondPanel(b, height) : 0;
+  const bStep: usize = isPair ? 0 : panelBytes;
+  const bPairStep = isPair ? panelBytes : 2 * panelBytes;
+  let weightsPtr = d.weightsPtr + ((<usize>(before * depth)) << 2);
+  for (let left = (columns >> 3) * panels; left > 0; left -= MOST_FEW) {
+    gemmMicroFew(height, left, pointPtr, aStep, 0, weightsPtr, bStep, bPairStep, depth, productPtr);
+    weightsPtr += <usize>(MOST_FEW / panels) * panelBytes;
+    productPtr += <usize>(MOST_FEW * height) * PRODUCT_STRIDE;
+  }
+  return columns;
 }
 
 /** A panel of `width` columns with all tiles, where a chunk holds all lanes and perhaps those of several panels of tiles. */
@@ -93,34 +128,40 @@ function multiplyShallow(
 ): void {
   const depth = b.depth;
   const height = members.height;
-  const sideBySide = panelsSideBySide(depth);
+  const besideMask = (1 << b.besideBits) - 1;
   const besideStride = (<usize>depth) << 2;
   const groupStride = chunkStrideOf(members);
-  const aStep = sideBySide > 1 ? besideStride : groupStride;
-  const aPairStep = sideBySide === 2 ? groupStride : 2 * aStep;
+  const aStep = secondPanel(b, height);
+  const aPairStep = besideMask === 1 ? groupStride : 2 * aStep;
   const kernelBytes = (<usize>(depth * width)) << 2;
   const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
-  const inFours = width === 8 && b.kernels === 1 && hasFour(height);
+  let whole = width === 8 && b.kernels === 1 && hasFew(height) ? (members.end - members.first) / height : 0;
   let panel = 0;
   for (let t = members.first; t < members.end; ) {
-    const inGroup = panel & (sideBySide - 1);
-    const panelPtr = pointPtr + <usize>(panel / sideBySide) * groupStride + <usize>inGroup * besideStride;
-    const rows = min(height, members.end - t);
-    if (inFours && t + 4 * height <= members.end) {
-      gemmMicroFour(height, panelPtr, aStep, aPairStep, weightsPtr, 0, depth, tilePtr);
-      panel += 4;
-      t += 4 * height;
-      tilePtr += <usize>(4 * height) * PRODUCT_STRIDE;
-      continue;
+    const beside = <usize>(panel & besideMask) * besideStride;
+    const panelPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride + beside;
+    let rows = min(height, members.end - t);
+    if (whole > 0) {
+      gemmMicroFew(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
+      const panels = min(whole, MOST_FEW);
+      rows = panels * height;
+      panel += panels;
+      whole -= panels;
+    } else {
+      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
+      for (let k = 1; k < b.kernels; ++k) {
+        gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
+      }
+      panel += 1;
     }
-    gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
-    for (let k = 1; k < b.kernels; ++k) {
-      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
-    }
-    panel += 1;
     t += rows;
     tilePtr += <usize>rows * PRODUCT_STRIDE;
   }
+}
+
+/** Bytes from the first to the second panel of A of a shallow product. */
+function secondPanel(b: Block, height: i32): usize {
+  return (<usize>(b.besideBits > 0 ? b.depth : height * DEPTH_CHUNK)) << 2;
 }
 
 /** The same where lanes fill more than a chunk. */

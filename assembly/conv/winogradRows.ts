@@ -11,7 +11,7 @@
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
-import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, rowOf } from './winogradBlock';
+import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, rowOf, tableEntry } from './winogradBlock';
 import { finishPixel } from './winogradTransforms';
 
 /** A tile's entry: first output pixel, 1 row and so many columns in the image, output row, the image's address. */
@@ -19,7 +19,7 @@ export function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, i
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
   store<i32>(placePtr, 1, 4);
-  store<i32>(placePtr, min(b.outTile, d.outWidth - x), 8);
+  store<i32>(placePtr, min(b.tileWidth, d.outWidth - x), 8);
   store<i32>(placePtr, y, 12);
   store<usize>(placePtr, imagePtr, 16);
 }
@@ -46,18 +46,16 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
   }
   for (let i = first; i < d.kernelHeight; ++i) {
     const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + i)) << 2));
-    for (let j = 0; j < b.n; ++j) {
-      const out = j < d.kernelWidth ? 0 : (j - d.kernelWidth + b.shift) / b.shift;
-      const place = (x + out) * d.kernelWidth + j - out * b.shift;
-      const column = x + out < d.outWidth ? load<i32>(d.columnsPtr + ((<usize>place) << 2)) : -1;
+    for (let j = 0; j < b.wide; ++j) {
+      const column = tableEntry(b, d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
       const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
       store<usize>(b.seenPtr + ((<usize>j) << 2), seen);
     }
     let place = i * lanes;
     let toPtr = placeInRow(rowPtr, place, chunkGap);
     for (let channel = 0; channel < lanes; channel += 4) {
-      if (b.n === 8) gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
-      else gatherTransform9(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      if (b.wide === 8) transform8<Pixels>(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      else transform9<Pixels>(b.seenPtr, (<usize>channel) << 2, toPtr, step);
       place += 4;
       toPtr += 16 + (isChunk(place) ? chunkGap : 0);
     }
@@ -87,7 +85,7 @@ function copyAbove(
   for (let place = 4; place <= depth; place += 4) {
     let fromPtr = abovePtr;
     let toPtr = rowPtr;
-    for (let point = 0; point < b.points; ++point) {
+    for (let point = 0; point < b.wide; ++point) {
       v128.store(toPtr, v128.load(fromPtr));
       fromPtr += step;
       toPtr += step;
@@ -97,19 +95,31 @@ function copyAbove(
   }
 }
 
+/** Where a transform finds its values: at addresses in a table or a distance apart, or side by side. */
+export class Pixels {}
+export class Vectors {
+  isSideBySide: i32;
+}
+
+/** Value `i`: of the pixel whose address is in the table at `fromPtr`, `channelBytes` from there, or the i-th vector. */
+function value<From>(fromPtr: usize, i: usize, channelBytes: usize): v128 {
+  if (offsetof<From>() > 0) return v128.load(fromPtr + (i << 4));
+  return v128.load(load<usize>(fromPtr + (i << 2)) + channelBytes);
+}
+
 /**
- * v = B' d on the points 0, +-1, +-1/2, +-2, infinity, row 0 with its sign changed, along one row. `seenPtr`: addresses of
- * its eight pixels; results are `toStep` apart.
+ * v = B' d on the points 0, +-1, +-1/2, +-2, infinity, row 0 with its sign changed, along one row of eight values; results
+ * are `toStep` apart.
  */
-function gatherTransform8(seenPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
-  const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
-  const d1 = v128.load(load<usize>(seenPtr, 4) + channelBytes);
-  const d2 = v128.load(load<usize>(seenPtr, 8) + channelBytes);
-  const d3 = v128.load(load<usize>(seenPtr, 12) + channelBytes);
-  const d4 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
-  const d5 = v128.load(load<usize>(seenPtr, 20) + channelBytes);
-  const d6 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
-  const d7 = v128.load(load<usize>(seenPtr, 28) + channelBytes);
+export function transform8<From>(fromPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
+  const d0 = value<From>(fromPtr, 0, channelBytes);
+  const d1 = value<From>(fromPtr, 1, channelBytes);
+  const d2 = value<From>(fromPtr, 2, channelBytes);
+  const d3 = value<From>(fromPtr, 3, channelBytes);
+  const d4 = value<From>(fromPtr, 4, channelBytes);
+  const d5 = value<From>(fromPtr, 5, channelBytes);
+  const d6 = value<From>(fromPtr, 6, channelBytes);
+  const d7 = value<From>(fromPtr, 7, channelBytes);
   const both = f32x4.splat(5.25);
   v128.store(toPtr, f32x4.add(f32x4.sub(d0, d6), f32x4.mul(both, f32x4.sub(d4, d2))));
   const middle = f32x4.splat(4.25);
@@ -142,15 +152,15 @@ function gatherTransform8(seenPtr: usize, channelBytes: usize, toPtr: usize, toS
 }
 
 /**
- * Along one row of a convolution with stride 2, `seenPtr` being the addresses of its nine pixels: the even ones on the
- * points 0, 1, -1, 2, infinity, the odd ones as they are. Results are `toStep` apart.
+ * The same along one row of nine of a convolution with stride 2: the even ones on the points 0, 1, -1, 2, infinity, the odd
+ * ones as they are.
  */
-function gatherTransform9(seenPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
-  const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
-  const d1 = v128.load(load<usize>(seenPtr, 8) + channelBytes);
-  const d2 = v128.load(load<usize>(seenPtr, 16) + channelBytes);
-  const d3 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
-  const d4 = v128.load(load<usize>(seenPtr, 32) + channelBytes);
+export function transform9<From>(fromPtr: usize, channelBytes: usize, toPtr: usize, toStep: usize): void {
+  const d0 = value<From>(fromPtr, 0, channelBytes);
+  const d1 = value<From>(fromPtr, 2, channelBytes);
+  const d2 = value<From>(fromPtr, 4, channelBytes);
+  const d3 = value<From>(fromPtr, 6, channelBytes);
+  const d4 = value<From>(fromPtr, 8, channelBytes);
   const two = f32x4.splat(2);
   const low = f32x4.sub(d3, d1);
   v128.store(toPtr, f32x4.add(f32x4.sub(f32x4.mul(two, f32x4.sub(d0, d2)), d1), d3));
@@ -163,19 +173,19 @@ function gatherTransform9(seenPtr: usize, channelBytes: usize, toPtr: usize, toS
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(f32x4.sub(d4, d2), f32x4.mul(two, low)));
   toPtr += toStep;
-  v128.store(toPtr, v128.load(load<usize>(seenPtr, 4) + channelBytes));
+  v128.store(toPtr, value<From>(fromPtr, 1, channelBytes));
   toPtr += toStep;
-  v128.store(toPtr, v128.load(load<usize>(seenPtr, 12) + channelBytes));
+  v128.store(toPtr, value<From>(fromPtr, 3, channelBytes));
   toPtr += toStep;
-  v128.store(toPtr, v128.load(load<usize>(seenPtr, 20) + channelBytes));
+  v128.store(toPtr, value<From>(fromPtr, 5, channelBytes));
   toPtr += toStep;
-  v128.store(toPtr, v128.load(load<usize>(seenPtr, 28) + channelBytes));
+  v128.store(toPtr, value<From>(fromPtr, 7, channelBytes));
 }
 
-/** y = A' m of F(4, 5) along a row of products that are `step` apart, and out with `columns` of them. */
-export function finish4of8(
+/** y = A' m of F(4, 5) along a row of products, `productStep` apart unless Vectors, and out with `columns` of them. */
+export function finish4of8<From>(
   fromPtr: usize,
-  step: usize,
+  productStep: usize,
   columns: i32,
   toPtr: usize,
   pixelStride: usize,
@@ -184,6 +194,7 @@ export function finish4of8(
   low: f32,
   keep: v128,
 ): void {
+  const step: usize = offsetof<From>() > 0 ? 16 : productStep;
   const m0 = v128.load(fromPtr);
   const m1 = v128.load(fromPtr + step);
   const m2 = v128.load(fromPtr + step * 2);
@@ -207,7 +218,7 @@ export function finish4of8(
   finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
 }
 
-/** The same where products are of gatherTransform9: y = A' m of F(4, 2), and the odd pixels' products added. */
+/** The same where products are of transform9: y = A' m of F(4, 2), and the odd pixels' products added. */
 export function finish4of9(
   fromPtr: usize,
   step: usize,

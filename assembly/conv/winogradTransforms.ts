@@ -5,6 +5,7 @@
  */
 
 import { clampLow } from '../simd';
+import { BETWEEN_ROW } from './winogradBlock';
 
 /*
  * What a function is compiled for: blocks of whole tiles only, or those with half tiles too. In the first case counts of
@@ -15,10 +16,15 @@ export class Whole {}
 export class Mixed {
   count: i32;
 }
+/** Tiles of eight columns. */
+export class Wide extends Mixed {
+  isWide: i32;
+}
 
-/** Six if that is known, else `count`. */
+/** Six or eight where that is known, else `count`. */
 function countFor<For>(count: i32): i32 {
-  return offsetof<For>() === 0 ? 6 : count;
+  if (offsetof<For>() === 0) return 6;
+  return offsetof<For>() > 4 ? 8 : count;
 }
 
 const S: f32 = <f32>Math.SQRT1_2;
@@ -26,7 +32,7 @@ const T: f32 = <f32>Math.SQRT2;
 
 /**
  * v = B' d down `columns` columns of a tile, with s = sqrt(1/2), t = sqrt(2): 2 s = t and t / 2 = s.
- * `seenPtr`: addresses of the tile's 36 pixels; to [6][6] vectors.
+ * `seenPtr`: addresses of the tile's pixels; to six rows of as many vectors, BETWEEN_ROW apart.
  */
 export function gatherTransform6<For>(seenPtr: usize, channelBytes: usize, columns: i32, toPtr: usize): void {
   const s = f32x4.splat(S);
@@ -36,34 +42,34 @@ export function gatherTransform6<For>(seenPtr: usize, channelBytes: usize, colum
   const twoAndHalf = f32x4.splat(2.5);
   for (let i = 0; i < countFor<For>(columns); ++i) {
     const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
-    const d1 = v128.load(load<usize>(seenPtr, 24) + channelBytes);
-    const d2 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
-    const d3 = v128.load(load<usize>(seenPtr, 72) + channelBytes);
-    const d4 = v128.load(load<usize>(seenPtr, 96) + channelBytes);
-    const d5 = v128.load(load<usize>(seenPtr, 120) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 32 : 24) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 64 : 48) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 96 : 72) + channelBytes);
+    const d4 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 128 : 96) + channelBytes);
+    const d5 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 160 : 120) + channelBytes);
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
     const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
     const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
-    v128.store(toPtr, f32x4.add(even1, odd1), 96);
-    v128.store(toPtr, f32x4.sub(even1, odd1), 192);
+    v128.store(toPtr, f32x4.add(even1, odd1), BETWEEN_ROW);
+    v128.store(toPtr, f32x4.sub(even1, odd1), BETWEEN_ROW * 2);
     const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
     const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
-    v128.store(toPtr, f32x4.add(even2, odd2), 288);
-    v128.store(toPtr, f32x4.sub(even2, odd2), 384);
-    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), 480);
+    v128.store(toPtr, f32x4.add(even2, odd2), BETWEEN_ROW * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), BETWEEN_ROW * 4);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), BETWEEN_ROW * 5);
     seenPtr += 4;
     toPtr += 16;
   }
 }
 
-/** The same down all six columns of a tile whose pixels lie in the image as in the tile, the first at `fromPtr`. */
-export function stridedTransform6(fromPtr: usize, rowStride: usize, pixelStride: usize, toPtr: usize): void {
+/** The same down all columns of a tile whose pixels lie in the image as in the tile, the first at `fromPtr`. */
+export function stridedTransform6<For>(fromPtr: usize, rowStride: usize, pixelStride: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
-  for (let i = 0; i < 6; ++i) {
+  for (let i = 0; i < countFor<For>(6); ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr + rowStride);
     const d2 = v128.load(fromPtr + rowStride * 2);
@@ -73,13 +79,13 @@ export function stridedTransform6(fromPtr: usize, rowStride: usize, pixelStride:
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
     const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
     const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
-    v128.store(toPtr, f32x4.add(even1, odd1), 96);
-    v128.store(toPtr, f32x4.sub(even1, odd1), 192);
+    v128.store(toPtr, f32x4.add(even1, odd1), BETWEEN_ROW);
+    v128.store(toPtr, f32x4.sub(even1, odd1), BETWEEN_ROW * 2);
     const even2 = f32x4.sub(d4, f32x4.mul(half, d2));
     const odd2 = f32x4.mul(t, f32x4.sub(d3, f32x4.mul(half, d1)));
-    v128.store(toPtr, f32x4.add(even2, odd2), 288);
-    v128.store(toPtr, f32x4.sub(even2, odd2), 384);
-    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), 480);
+    v128.store(toPtr, f32x4.add(even2, odd2), BETWEEN_ROW * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), BETWEEN_ROW * 4);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5), BETWEEN_ROW * 5);
     fromPtr += pixelStride;
     toPtr += 16;
   }
@@ -102,9 +108,9 @@ export function gatherTransformHalf(seenPtr: usize, channelBytes: usize, columns
     const even1 = f32x4.mul(even, d2);
     const odd1 = f32x4.mul(odd, d1);
     v128.store(toPtr, f32x4.sub(d0, f32x4.mul(two, d2)));
-    v128.store(toPtr, f32x4.sub(even1, odd1), 96);
-    v128.store(toPtr, f32x4.add(even1, odd1), 192);
-    v128.store(toPtr, f32x4.sub(d3, f32x4.mul(half, d1)), 480);
+    v128.store(toPtr, f32x4.sub(even1, odd1), BETWEEN_ROW);
+    v128.store(toPtr, f32x4.add(even1, odd1), BETWEEN_ROW * 2);
+    v128.store(toPtr, f32x4.sub(d3, f32x4.mul(half, d1)), BETWEEN_ROW * 5);
     seenPtr += 4;
     toPtr += 16;
   }
@@ -138,7 +144,7 @@ export function inputTransform6<For>(fromPtr: usize, rows: i32, toPtr: usize, ou
     v128.store(outerPtr, f32x4.add(even2, odd2));
     v128.store(outerPtr + toStep, f32x4.sub(even2, odd2));
     v128.store(toPtr + toStep * 5, f32x4.add(f32x4.sub(d1, f32x4.mul(twoAndHalf, d3)), d5));
-    fromPtr += 96;
+    fromPtr += BETWEEN_ROW;
     toPtr += toStep * 6;
     outerPtr += toStep * 6;
   }
@@ -161,7 +167,7 @@ export function inputTransformHalf(fromPtr: usize, rows: i32, toPtr: usize, toSt
     v128.store(toPtr + toStep, f32x4.sub(even1, odd1));
     v128.store(toPtr + toStep * 2, f32x4.add(even1, odd1));
     v128.store(toPtr + toStep * 5, f32x4.sub(d3, f32x4.mul(half, d1)));
-    fromPtr += 96;
+    fromPtr += BETWEEN_ROW;
     toPtr += toStep * 6;
   }
 }
@@ -174,9 +180,9 @@ export function gatherTransform4(seenPtr: usize, channelBytes: usize, toPtr: usi
     const d2 = v128.load(load<usize>(seenPtr, 32) + channelBytes);
     const d3 = v128.load(load<usize>(seenPtr, 48) + channelBytes);
     v128.store(toPtr, f32x4.sub(d0, d2));
-    v128.store(toPtr, f32x4.add(d1, d2), 64);
-    v128.store(toPtr, f32x4.sub(d2, d1), 128);
-    v128.store(toPtr, f32x4.sub(d3, d1), 192);
+    v128.store(toPtr, f32x4.add(d1, d2), BETWEEN_ROW);
+    v128.store(toPtr, f32x4.sub(d2, d1), BETWEEN_ROW * 2);
+    v128.store(toPtr, f32x4.sub(d3, d1), BETWEEN_ROW * 3);
     seenPtr += 4;
     toPtr += 16;
   }
@@ -193,7 +199,7 @@ export function inputTransform4(fromPtr: usize, toPtr: usize, toStep: usize): vo
     v128.store(toPtr + toStep, f32x4.add(d1, d2));
     v128.store(toPtr + toStep * 2, f32x4.sub(d2, d1));
     v128.store(toPtr + toStep * 3, f32x4.sub(d3, d1));
-    fromPtr += 64;
+    fromPtr += BETWEEN_ROW;
     toPtr += toStep * 4;
   }
 }
@@ -222,9 +228,9 @@ export function inverseTransform4of6(productPtr: usize, step: usize, toPtr: usiz
     const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
     const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
     v128.store(toPtr, y0);
-    v128.store(toPtr, y1, 96);
-    v128.store(toPtr, y2, 192);
-    v128.store(toPtr, y3, 288);
+    v128.store(toPtr, y1, BETWEEN_ROW);
+    v128.store(toPtr, y2, BETWEEN_ROW * 2);
+    v128.store(toPtr, y3, BETWEEN_ROW * 3);
     fromPtr += step;
     toPtr += 16;
   }
@@ -241,7 +247,28 @@ export function inverseTransformHalf(productPtr: usize, step: usize, toPtr: usiz
     const m2 = v128.load(fromPtr + rowStep * 2);
     const m5 = v128.load(fromPtr + rowStep * 5);
     v128.store(toPtr, f32x4.add(m0, f32x4.add(m1, m2)));
-    v128.store(toPtr, f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), m5), 96);
+    v128.store(toPtr, f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), m5), BETWEEN_ROW);
+    fromPtr += step;
+    toPtr += 16;
+  }
+}
+
+/** y = A' m of F(2, 5) down the 8 columns of products, which are [6][8] with `step` bytes between two; to [2][8] vectors. */
+export function inverseTransform2of6(productPtr: usize, step: usize, toPtr: usize): void {
+  const s = f32x4.splat(S);
+  const t = f32x4.splat(T);
+  let fromPtr = productPtr;
+  const rowStep = step * 8;
+  for (let i = 0; i < 8; ++i) {
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + rowStep);
+    const m2 = v128.load(fromPtr + rowStep * 2);
+    const m3 = v128.load(fromPtr + rowStep * 3);
+    const m4 = v128.load(fromPtr + rowStep * 4);
+    const m5 = v128.load(fromPtr + rowStep * 5);
+    const odd = f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), f32x4.mul(t, f32x4.sub(m3, m4)));
+    v128.store(toPtr, f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4)));
+    v128.store(toPtr, f32x4.add(odd, m5), BETWEEN_ROW);
     fromPtr += step;
     toPtr += 16;
   }
@@ -259,7 +286,7 @@ export function inverseTransform2of4(productPtr: usize, step: usize, toPtr: usiz
     const y0 = f32x4.add(f32x4.add(m0, m1), m2);
     const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
     v128.store(toPtr, y0);
-    v128.store(toPtr, y1, 64);
+    v128.store(toPtr, y1, BETWEEN_ROW);
     fromPtr += step;
     toPtr += 16;
   }
@@ -320,7 +347,7 @@ export function finish4of6(
       const distance = pixelStride * 3;
       finishPixel(toPtr + distance, y3, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
     }
-    fromPtr += 96;
+    fromPtr += BETWEEN_ROW;
     toPtr += rowStride;
     if (addendPtr !== 0) addendPtr += rowStride;
   }
@@ -352,7 +379,7 @@ export function finishHalf(
       const y1 = f32x4.add(f32x4.mul(s, f32x4.sub(m1, m2)), m5);
       finishPixel(toPtr + pixelStride, y1, bias, addendPtr === 0 ? 0 : addendPtr + pixelStride, lows, keep);
     }
-    fromPtr += 96;
+    fromPtr += BETWEEN_ROW;
     toPtr += rowStride;
     if (addendPtr !== 0) addendPtr += rowStride;
   }
@@ -385,7 +412,7 @@ export function finish2of4(
       const distance = pixelStride;
       finishPixel(toPtr + distance, y1, bias, addendPtr === 0 ? 0 : addendPtr + distance, lows, keep);
     }
-    fromPtr += 64;
+    fromPtr += BETWEEN_ROW;
     toPtr += rowStride;
     if (addendPtr !== 0) addendPtr += rowStride;
   }

@@ -9,7 +9,7 @@
  * channels of a whole panel are gathered before they are stored, n * n cache lines, each once: these lines are a power
  * of two apart and would drive each other out of the cache between their halves.
  */
-import { GROUP_CHANNELS } from './winogradBlock';
+import { distinct, GROUP_CHANNELS } from './winogradBlock';
 
 /** sqrt(1/2) and sqrt(2), the finite points with 0 where n = 6. */
 const S: f64 = Math.SQRT1_2;
@@ -17,10 +17,10 @@ const T: f64 = Math.SQRT2;
 
 /** Bytes of a row of G g: r vectors, at most 5. */
 const ROW_BYTES: usize = 5 * 16;
-/** Where in working memory G g and U lie, [n][r] and [n][n] vectors, behind the kernels, [r][r] vectors. */
+/** Where in working memory G g and U lie, [high][r] and [high][wide] vectors, behind the kernels, [r][r] vectors. */
 const HALF_OFFSET: usize = 5 * ROW_BYTES;
 const U_OFFSET: usize = HALF_OFFSET + 6 * ROW_BYTES;
-/** U of two input channels and a panel, [n * n][2][columns]; the columns of a point and both channels are a cache line. */
+/** U of two input channels and a panel, [points][2][columns]; the columns of a point and both channels are a cache line. */
 const LINES_OFFSET: usize = 2048;
 const LINE_BYTES: usize = 64;
 
@@ -39,14 +39,14 @@ export function packWinogradWeights(
   inChannels: i32,
   kernels: i32,
   r: i32,
-  n: i32,
+  high: i32,
+  wide: i32,
   segment: i32,
   workPtr: usize,
 ): void {
   const lanes = (inChannels + 3) & ~3;
-  const inRows = n > 6;
-  const depth = inRows ? lanes * r : lanes;
-  const points = n === 9 ? 6 : inRows ? n : n * n;
+  const depth = high === 1 ? lanes * r : lanes;
+  const points = distinct(high) * distinct(wide);
   const outLanes = (outChannels + 3) & ~3;
   const allLanes = points * outLanes * kernels;
   const channelBytes = (<usize>(kernels * inChannels * r * r)) << 2;
@@ -64,7 +64,21 @@ export function packWinogradWeights(
         const skipped = (p - inSegment) * allLanes + before * rows + inSegment * width;
         const kernelRow = p / lanes;
         const c = p - kernelRow * lanes;
-        transformLines(kernelPtr, channelBytes, scalePtr, j, channels, c, inChannels, width, r, n, kernelRow, workPtr);
+        transformLines(
+          kernelPtr,
+          channelBytes,
+          scalePtr,
+          j,
+          channels,
+          c,
+          inChannels,
+          width,
+          r,
+          high,
+          wide,
+          kernelRow,
+          workPtr,
+        );
         const toPtr = packedPtr + ((<usize>skipped) << 2);
         storeLines(workPtr + LINES_OFFSET, points, width, toPtr, (<usize>(groupLanes * kernels * rows)) << 2);
       }
@@ -86,7 +100,8 @@ function transformLines(
   inChannels: i32,
   width: i32,
   r: i32,
-  n: i32,
+  high: i32,
+  wide: i32,
   kernelRow: i32,
   workPtr: usize,
 ): void {
@@ -102,11 +117,11 @@ function transformLines(
       const firstPtr = inputPtr + <usize>(min(o, channels - 1) - j) * channelBytes;
       const secondPtr = inputPtr + <usize>(min(o + 1, channels - 1) - j) * channelBytes;
       const toPtr = linesPtr + ((<usize>((i - c) * width + column)) << 2);
-      if (n > 6) {
+      if (high === 1) {
         const rowBytes = (<usize>(kernelRow * r)) << 2;
-        transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, n, workPtr, toPtr);
+        transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, wide, workPtr, toPtr);
       } else {
-        transformPair(firstPtr, secondPtr, scales, r, n, workPtr, toPtr);
+        transformPair(firstPtr, secondPtr, scales, r, high, wide, workPtr, toPtr);
       }
     }
   }
@@ -138,7 +153,8 @@ function transformPair(
   secondPtr: usize,
   scales: v128,
   r: i32,
-  n: i32,
+  high: i32,
+  wide: i32,
   workPtr: usize,
   toPtr: usize,
 ): void {
@@ -147,12 +163,12 @@ function transformPair(
     scalePair(firstPtr + skipped, secondPtr + skipped, scales, r, workPtr + i * ROW_BYTES);
   }
   for (let k: usize = 0; k < <usize>r; ++k) {
-    evaluate(workPtr + (k << 4), ROW_BYTES, r, n, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
+    evaluate(workPtr + (k << 4), ROW_BYTES, r, high, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
   }
-  for (let p: usize = 0; p < <usize>n; ++p) {
-    evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, n, workPtr + U_OFFSET + p * <usize>(n << 4), 16);
+  for (let p: usize = 0; p < <usize>high; ++p) {
+    evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, wide, workPtr + U_OFFSET + p * <usize>(wide << 4), 16);
   }
-  storePairs(workPtr + U_OFFSET, n * n, toPtr);
+  storePairs(workPtr + U_OFFSET, high * wide, toPtr);
 }
 
 /** The same of a row of each kernel. */

@@ -46,7 +46,7 @@ class Rows6 extends Rows5 {
   r5: i32;
 }
 
-/** Which one of four tiles, whose results follow each other from `tilePtr` on; they start from nothing. Or none of four. */
+/** Which one of a few tiles, whose results follow each other from `tilePtr` on; they start from nothing. Or a single one. */
 class Single {}
 class First extends Single {
   n0: i32;
@@ -598,43 +598,86 @@ export function gemmMicroFull(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usi
   microFull<f32>(aPtr, bPtr, depth, zeroTilePtr, tilePtr);
 }
 
-/** Four wide tiles of `Rows` rows in float32, as gemmMicroFour says. */
-function microFour<Rows>(
+/** Wide tiles of `Rows` rows in float32, as gemmMicroFew says. */
+function microFew<Rows>(
+  count: i32,
   aPtr: usize,
   aStep: usize,
   aPairStep: usize,
   bPtr: usize,
   bStep: usize,
+  bPairStep: usize,
   depth: i32,
   tilePtr: usize,
 ): void {
   microWide<f32, Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
+  if (count < 2) return;
   microWide<f32, Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
-  microWide<f32, Rows, Third>(aPtr + aPairStep, bPtr + 2 * bStep, depth, 0, tilePtr);
-  microWide<f32, Rows, Fourth>(aPtr + aPairStep + aStep, bPtr + 3 * bStep, depth, 0, tilePtr);
+  if (count < 3) return;
+  aPtr += aPairStep;
+  bPtr += bPairStep;
+  microWide<f32, Rows, Third>(aPtr, bPtr, depth, 0, tilePtr);
+  if (count < 4) return;
+  microWide<f32, Rows, Fourth>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
 }
 
-/** Heights of tiles of which there is a kernel for four. */
-export function hasFour(m: i32): bool {
+/** Tiles that gemmMicroFew does at once. */
+export const MOST_FEW: i32 = 4;
+
+/** Heights of tiles of which it has a kernel. */
+export function hasFew(m: i32): bool {
   return m === TILE_ROWS || m === 4;
 }
 
 /**
- * Four wide tiles of m rows (see hasFour) over at most DEPTH_CHUNK, that is one function call instead of four: at a depth of
- * 16 or 32 a sixth less time, at 64 a twentieth. Their sums start from nothing, their results follow each other. In A the
- * second is `aStep` bytes behind the first and the fourth behind the third, which is `aPairStep` behind the first.
+ * One to four wide tiles of m rows (see hasFew) over at most DEPTH_CHUNK in one call: for four at a depth of 16 or 32 a sixth
+ * less time than in four calls, at 64 a twentieth. Their sums start from nothing, their results follow each other. The
+ * second tile is `aStep` and `bStep` bytes behind the first, as the fourth is behind the third, which is `aPairStep` and
+ * `bPairStep` behind the first.
  */
-export function gemmMicroFour(
+export function gemmMicroFew(
   m: i32,
+  count: i32,
   aPtr: usize,
   aStep: usize,
   aPairStep: usize,
   bPtr: usize,
   bStep: usize,
+  bPairStep: usize,
   depth: i32,
   tilePtr: usize,
 ): void {
-  if (m === 4) microFour<Rows4>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
-  else if (TILE_ROWS === 6) microFour<Rows6>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
-  else microFour<Rows5>(aPtr, aStep, aPairStep, bPtr, bStep, depth, tilePtr);
+  if (m === 4) microFewFours(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  else microFewFull(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+}
+
+/** Tiles of four rows. Exported from the module, as the next, so that the optimiser leaves it a function of its own. */
+export function microFewFours(
+  count: i32,
+  aPtr: usize,
+  aStep: usize,
+  aPairStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  bPairStep: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  microFew<Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+}
+
+/** Tiles of TILE_ROWS rows. */
+export function microFewFull(
+  count: i32,
+  aPtr: usize,
+  aStep: usize,
+  aPairStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  bPairStep: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  if (TILE_ROWS === 6) microFew<Rows6>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  else microFew<Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }

@@ -4,12 +4,12 @@ import type { Runtime } from '../runtime/runtime.js';
 
 /**
  * `gemm`: im2col and GEMM, in float64 for shallow products (`gemmDouble`); `depthwise`: channel by channel;
- * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd4x5`: F(4, 5) along rows;
+ * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd2x4x5`: F(2x4, 5x5); `winograd4x5`: F(4, 5) along rows;
  * `winograd4x3s2`: F(4, 2) along rows for every other column of a convolution with stride 2, the rest directly.
  */
 export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
 export type DirectAlgorithm = 'gemm' | 'gemmDouble' | 'depthwise';
-export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd4x5' | 'winograd4x3s2';
+export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x4x5' | 'winograd4x5' | 'winograd4x3s2';
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */
@@ -17,8 +17,9 @@ export interface WinogradScheme {
   /** Rows and columns of the kernel. */
   readonly r: number;
   readonly stride: number;
-  /** Values along a transformed axis. */
-  readonly n: number;
+  /** Values down and along a transformed tile; 1 down where it is transformed along rows only. */
+  readonly high: number;
+  readonly wide: number;
   /** Products of a tile for a pair of channels and, where it is not transformed along columns, a kernel row. */
   readonly points: number;
   /** Values that a kernel, or a row of it, becomes. */
@@ -31,16 +32,18 @@ export interface WinogradScheme {
 export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
   winograd4x3: scheme([4, 4], 3, 1),
   winograd2x3: scheme([2, 2], 3, 1),
+  winograd2x4x5: scheme([2, 4], 5, 1),
   winograd4x5: scheme([1, 4], 5, 1),
   // The four odd columns of a row share one of its weights.
   winograd4x3s2: scheme([1, 4], 3, 2, 6),
 };
 
 function scheme(tile: readonly [number, number], r: number, stride: number, weights?: number): WinogradScheme {
-  const n = (tile[1] - 1) * stride + r;
   const inRows = tile[0] === 1;
-  const points = inRows ? n : n * n;
-  return { tile, r, stride, n, points, weights: weights ?? points, rows: inRows ? r : 1 };
+  const high = inRows ? 1 : (tile[0] - 1) * stride + r;
+  const wide = (tile[1] - 1) * stride + r;
+  const points = high * wide;
+  return { tile, r, stride, high, wide, points, weights: weights ?? points, rows: inRows ? r : 1 };
 }
 
 export const ALGORITHMS: readonly Algorithm[] = [

@@ -104,7 +104,6 @@ function directConvolution(
     channels,
     canSplitChannels,
     flops: 2 * batch * outHeight * outWidth * node.weight.size,
-    outTile: 0,
     blockTiles: 0,
   };
   return runCut(runtime, job, ports(node, context));
@@ -145,7 +144,6 @@ function winograd(
       channels,
       canSplitChannels: true,
       flops: 2 * tiles * scheme.points * depth * channels * kernelCount(node),
-      outTile: scheme.tile[1],
       blockTiles: winogradBlockTiles(runtime, scheme.points, tiles, depth, isStreamed(node, context, algorithm)),
     },
     ports(node, context),
@@ -173,7 +171,6 @@ interface Cut {
   readonly channels: number;
   readonly canSplitChannels: boolean;
   readonly flops: number;
-  readonly outTile: number;
   readonly blockTiles: number;
 }
 
@@ -183,7 +180,7 @@ interface Cut {
  * channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
-  const { descriptorPtr, units, channels, outTile, blockTiles } = cut;
+  const { descriptorPtr, units, channels, blockTiles } = cut;
   const { threads } = runtime;
   const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
   const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
@@ -194,7 +191,7 @@ function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Ste
   const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
   const { kernel } = cut;
   const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
-  const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, outTile, blockTiles };
+  const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, blockTiles };
   return (at) => {
     [job.inPtr, job.residualPtr, job.outPtr] = find(at);
     runtime.run(job);
@@ -273,6 +270,7 @@ function writeDescriptor(
     packed.lanes,
     packed.segment,
     isStreamed(node, context, algorithm) ? 1 : 0,
+    ...(winogradScheme(algorithm)?.tile ?? [1, 1]),
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
   runtime.heap.words(descriptor, fields.length).set(fields);

@@ -203,7 +203,7 @@ function packer(
   const { inPerGroup, taps } = shape;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
-    const how = [channels, inPerGroup, shape.kernels, scheme.r, scheme.n, segment, scratchPtr];
+    const how = [channels, inPerGroup, shape.kernels, scheme.r, scheme.high, scheme.wide, segment, scratchPtr];
     return (...piece) => kernels.packWinogradWeights(...piece, ...how);
   }
   if (algorithm === 'depthwise')

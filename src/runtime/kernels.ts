@@ -15,16 +15,16 @@ export interface Kernels {
   conv2dDouble: Kernel;
   /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
-  /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, outTile, blockTiles) */
+  /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, blockTiles) */
   winogradConv2d: Kernel;
   /** (points, tiles, depth, streamed) */
   winogradScratchBytes(points: number, tiles: number, depth: number, streamed: number): number;
-  /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, n, segment, work) */
+  /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, high, wide, segment, work) */
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroFloat: Kernel;
-  /** (m, a, aStep, aPairStep, b, bStep, depth, tile) */
-  gemmMicroFour: Kernel;
+  /** (m, count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
+  gemmMicroFew: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroStreams: Kernel;
   /** (m, columns, a, b, depth, tile) */

@@ -36,7 +36,6 @@ export interface Job {
   readonly unitStep: number;
   readonly channels: number;
   readonly channelStep: number;
-  readonly outTile: number;
   readonly blockTiles: number;
 }
 
@@ -68,7 +67,7 @@ function runRange(
   firstChannel: number,
   lastChannel: number,
 ): void {
-  const { descriptorPtr, inPtr, outPtr, residualPtr, outTile, blockTiles } = job;
+  const { descriptorPtr, inPtr, outPtr, residualPtr, blockTiles } = job;
   kernels[job.kernel](
     descriptorPtr,
     inPtr,
@@ -79,7 +78,6 @@ function runRange(
     lastUnit,
     firstChannel,
     lastChannel,
-    outTile,
     blockTiles,
   );
 }
@@ -96,10 +94,9 @@ export class Control {
   post(job: Job): void {
     const words = this.#words;
     const { kernel, descriptorPtr, inPtr, outPtr, residualPtr, units, unitStep, channels, channelStep } = job;
-    const { outTile, blockTiles } = job;
     const number = PARALLEL_KERNELS.indexOf(kernel);
     const addresses = [number, descriptorPtr, inPtr, outPtr, residualPtr];
-    words.set([...addresses, units, unitStep, channels, channelStep, outTile, blockTiles], JOB);
+    words.set([...addresses, units, unitStep, channels, channelStep, job.blockTiles], JOB);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, FAILED, 0);
     Atomics.store(words, TICKET, ((words[TICKET]! >>> CHUNK_BITS) + 1) << CHUNK_BITS);
@@ -119,8 +116,7 @@ export class Control {
       unitStep: word(6),
       channels: word(7),
       channelStep: word(8),
-      outTile: word(9),
-      blockTiles: word(10),
+      blockTiles: word(9),
     };
   }
 
