@@ -5,7 +5,7 @@ import { disposeLayer, prepareLayer, repeat } from './layer.mjs';
 import { median } from './measure.mjs';
 import { nameOf, shapes, workOf } from './shapes.mjs';
 
-const ALGORITHMS = ['gemm', 'winograd4x3', 'winograd2x3', 'winograd4x5', 'winograd4x3s2'];
+const ALGORITHMS = ['gemm', 'winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'];
 const ROUNDS = 9;
 const MILLISECONDS = 12;
 

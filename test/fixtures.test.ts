@@ -61,6 +61,7 @@ const ALGORITHMS = [
   'depthwise',
   'winograd4x3',
   'winograd2x3',
+  'winograd2x3x5',
   'winograd4x5',
   'winograd4x3s2',
 ] as const;

@@ -82,7 +82,7 @@ for (const build of await supportedBuilds()) {
     runtime.dispose();
   });
 
-  test(`${build}: four tiles at once have the bits of each`, async () => {
+  test(`${build}: a few tiles at once have the bits of each`, async () => {
     const runtime = await createRuntime({ simd: build });
     const { kernels, heap } = runtime as Runtime & Inside;
     const random = seededRandom(19);
@@ -94,17 +94,34 @@ for (const build of await supportedBuilds()) {
     const results = (at: number, m: number): string => heap.floats(tiles.ptr + at * m * 32, m * 8).join();
     for (const m of new Set([4, Number(kernels.TILE_ROWS.value)])) {
       for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
-        for (const [step, pairStep, bStep] of [
-          [depth, 2 * depth, 0],
-          [depth, m * chunk, 0],
-          [0, 0, 8 * depth],
-        ] as const) {
-          const floats = (count: number): number => count * 4;
-          kernels.gemmMicroFew(m, a.ptr, floats(step), floats(pairStep), b.ptr, floats(bStep), depth, tiles.ptr);
-          for (let n = 0; n < 4; n++) {
-            const aPtr = a.ptr + floats((n >> 1) * pairStep + (n & 1) * step);
-            kernels.gemmMicroFloat(m, 8, aPtr, b.ptr + floats(n * bStep), depth, tiles.ptr + 4 * m * 32);
-            assert.is(results(n, m), results(4, m), `m ${m}, depth ${depth}, tile ${n} of steps ${step}, ${pairStep}`);
+        // Panels of A side by side, one behind the other, one with panels of B, and two with two.
+        const steps = [
+          [depth, 2 * depth, 0, 0],
+          [depth, m * chunk, 0, 0],
+          [0, 0, 8 * depth, 16 * depth],
+          [depth, 0, 0, 8 * depth],
+        ] as const;
+        for (const inFloats of steps) {
+          const [step, pairStep, bStep, bPairStep] = inFloats.map((count) => count * 4) as [
+            number,
+            number,
+            number,
+            number,
+          ];
+          for (let count = 1; count <= 4; count++) {
+            heap.floats(tiles.ptr, 5 * m * 8).fill(7);
+            kernels.gemmMicroFew(m, count, a.ptr, step, pairStep, b.ptr, bStep, bPairStep, depth, tiles.ptr);
+            for (let n = 0; n < 4; n++) {
+              const [pair, odd] = [n >> 1, n & 1];
+              const [aPtr, bPtr] = [a.ptr + pair * pairStep + odd * step, b.ptr + pair * bPairStep + odd * bStep];
+              if (n < count) kernels.gemmMicroFloat(m, 8, aPtr, bPtr, depth, tiles.ptr + 4 * m * 32);
+              else heap.floats(tiles.ptr + 4 * m * 32, m * 8).fill(7);
+              assert.is(
+                results(n, m),
+                results(4, m),
+                `m ${m}, depth ${depth}, tile ${n} of ${count}, steps ${inFloats}`,
+              );
+            }
           }
         }
       }

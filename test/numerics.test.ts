@@ -98,8 +98,12 @@ const CONVOLUTIONS = [
 ];
 const SPECIALS: readonly (readonly number[])[] = [[NAN], [INF], [-INF], [INF, -INF, NAN]];
 
-const WINOGRAD = ['winograd4x3', 'winograd2x3', 'winograd4x5', 'winograd4x3s2'] as const;
+const WINOGRAD = ['winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'] as const;
 type Winograd = (typeof WINOGRAD)[number];
+
+function kernelOf(algorithm: Winograd): number {
+  return algorithm.endsWith('x5') ? 5 : 3;
+}
 
 function strideOf(algorithm: Winograd | undefined): number {
   return algorithm === 'winograd4x3s2' ? 2 : 1;
@@ -325,7 +329,7 @@ for (const simd of await supportedBuilds()) {
   }
   run('NaN and infinity through Conv2d 1x1', (runtime) => checkConv2d(runtime, 1, 'zeros'));
   for (const algorithm of WINOGRAD) {
-    const kernel = algorithm === 'winograd4x5' ? 5 : 3;
+    const kernel = kernelOf(algorithm);
     run(`NaN and infinity through ${algorithm}`, (runtime) => checkConv2d(runtime, kernel, 'zeros', algorithm));
     run(`values near the largest through ${algorithm}`, (runtime) => checkLargest(runtime, kernel, algorithm));
   }
@@ -341,7 +345,7 @@ for (const simd of await supportedBuilds()) {
 for (const algorithm of WINOGRAD) {
   test(`${algorithm}: infinite weights give what a direct sum gives`, async () => {
     await withRuntime('baseline', (runtime) => {
-      const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
+      const kernelSize = kernelOf(algorithm);
       const stride = strideOf(algorithm);
       const options = { inChannels: 16, outChannels: 3, kernelSize, stride, padding: 1 };
       const weight = new Float32Array(3 * 16 * kernelSize ** 2).fill(0.25);

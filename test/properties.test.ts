@@ -63,7 +63,7 @@ interface ConvCase {
   width: number;
   flag: boolean;
   /** Kernels to force. */
-  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd4x5' | 'winograd4x3s2';
+  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd2x3x5' | 'winograd4x5' | 'winograd4x3s2';
 }
 
 const pairOf = (low: number, high: number) =>
@@ -149,6 +149,7 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
     algorithm: fc.constantFrom(
       'winograd4x3' as const,
       'winograd2x3' as const,
+      'winograd2x3x5' as const,
       'winograd4x5' as const,
       'winograd4x3s2' as const,
     ),
@@ -160,7 +161,7 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
     flag: fc.boolean(),
   })
   .map(({ branch, ...rest }) => {
-    const k = rest.algorithm === 'winograd4x5' ? 5 : 3;
+    const k = rest.algorithm.endsWith('x5') ? 5 : 3;
     const s = rest.algorithm === 'winograd4x3s2' ? 2 : 1;
     // 'same' is for stride 1.
     const padding = s === 2 && rest.padding === 'same' ? 1 : rest.padding;

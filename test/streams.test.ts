@@ -15,7 +15,8 @@ const CASES = [
   { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
   { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
   { algorithm: 'winograd4x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
-  { algorithm: 'winograd4x3s2', inChannels: 200, outChannels: 150, kernel: 3, groups: 1 },
+  { algorithm: 'winograd2x3x5', inChannels: 270, outChannels: 60, kernel: 5, groups: 1 },
+  { algorithm: 'winograd4x3s2', inChannels: 260, outChannels: 70, kernel: 3, groups: 1 },
 ] as const;
 /** Batch, height and width: one pixel, few, and more than are read in streams. */
 const IMAGES = [
@@ -112,9 +113,9 @@ for (const build of await supportedBuilds()) {
     const behind = toTensor(randomNd(random, [1 << 15])).to(runtime);
     const before = behind.data;
     let computed = 0;
-    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd4x5', 'winograd4x3s2'] as const) {
+    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'] as const) {
       for (const inChannels of [640, 768, 800, 896, 1024, 1920, 2048, 2432]) {
-        const kernelSize = algorithm === 'winograd4x5' ? 5 : 3;
+        const kernelSize = algorithm.endsWith('x5') ? 5 : 3;
         const stride = algorithm === 'winograd4x3s2' ? 2 : 1;
         const options = { inChannels, outChannels: 4, kernelSize, stride, padding: kernelSize >> 1, algorithm };
         const layer = new Conv2d(runtime, options);

@@ -31,6 +31,7 @@ for (const build of await supportedBuilds()) {
       { inChannels: 256, outChannels: 255, size: 7, kernelSize: 3, algorithm: 'winograd4x3' },
       { inChannels: 64, outChannels: 64, size: 31, kernelSize: 3, algorithm: 'winograd2x3' },
       { inChannels: 32, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winograd4x5' },
+      { inChannels: 34, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winograd2x3x5' },
       { inChannels: 48, outChannels: 56, size: 51, kernelSize: 3, stride: 2, algorithm: 'winograd4x3s2' },
       { inChannels: 512, outChannels: 203, size: 3, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 64, outChannels: 64, size: 40, kernelSize: 3, groups: 2, algorithm: 'gemm' },
@@ -113,7 +114,6 @@ test('a worker that died while computing is an error, not a hang', async () => {
     unitStep: 1,
     channels: 8,
     channelStep: 8,
-    outTile: 0,
     blockTiles: 0,
   };
   // While the main thread computes its first chunk, somebody takes the second and is never heard of again.

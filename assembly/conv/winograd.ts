@@ -3,16 +3,18 @@
  *
  *   Y = A' [ sum over channels of (G g G') * (B' d B) ] A
  *
- * with n x n tiles d of input, m x m tiles Y of output, n = m + r - 1, for stride 1:
+ * with tiles d of input, n values high and wide, and tiles Y of output, m pixels, n = m + r - 1 for stride 1:
  *
- *   F(4x4, 3x3)  n = 6  points 0, +-sqrt(1/2), +-sqrt(2), infinity
- *   F(2x2, 3x3)  n = 4  points 0, +-1, infinity
+ *   F(4x4, 3x3)  6 x 6 values  points 0, +-sqrt(1/2), +-sqrt(2), infinity
+ *   F(2x2, 3x3)  4 x 4         points 0, +-1, infinity
+ *   F(2x3, 5x5)  6 x 7         down those of F(4, 3), along +-5/16, +-7/8, +-7/4, infinity (winogradLong.ts)
+ *   stride 2     9 x 9         4 x 4 outputs of 3x3: F(4, 2) and every other row and column as it is
  *
- * Two more schemes work along rows only (winogradRows.ts); what follows holds for them with n for n * n and kernel rows as
- * further lanes.
+ * One more scheme, F(4, 5), works along rows only (winogradRows.ts): a tile is one value high, and kernel rows are further
+ * lanes.
  *
- * The points were chosen for accuracy: over 256 channels these are as exact as a direct sum, 0, +-1, +-2 err three times
- * as much. For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last
+ * The points were chosen for accuracy: over 256 channels those of F(4x4, 3x3) are as exact as a direct sum, 0, +-1, +-2 err
+ * three times as much. (F(6x6, 3x3) and F(4x4, 5x5) err five to ten times as much with any points, F(2x4, 5x5) three times.) For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last
  * row those of the product over all; G[a][k] = a^k / product over b of (a - b); A'[i][a] = a^i.
  *
  * Where 4 x 4 tiles do not divide the image, the last row and column of tiles are two high or wide if that is enough.
@@ -29,9 +31,9 @@
  *
  * A block of tiles at a time, so that all of it stays in L2:
  *
- *   transform   V  [n * n][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK], the A panels
+ *   transform   V  [points][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK], the A panels
  *                  of the micro-kernels
- *   multiply    P  [n * n][panels][tiles][8]    for a group of output channels; U being the B panels
+ *   multiply    P  [points][panels][tiles][8]    for a group of output channels; U being the B panels
  *   inverse     output, with bias, residual and lower bound
  *
  * Point by point, V and U of one group fit into L1 together.
@@ -58,8 +60,18 @@ import {
   SHORT,
   tableEntry,
 } from './winogradBlock';
+import {
+  Column,
+  finish3of7,
+  finish4of8,
+  finish4of9,
+  inverseTransform4of9,
+  transform7,
+  transform9,
+  Vectors,
+} from './winogradLong';
 import { multiply } from './winogradProduct';
-import { finish4of8, finish4of9, Pixels, placeRow, transform8, transformRow, Vectors } from './winogradRows';
+import { placeRow, transformRow } from './winogradRows';
 import {
   finish2of4,
   finish4of6,
@@ -82,7 +94,7 @@ import {
 
 /**
  * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
- * m = `outTile`, r = d.kernelHeight = d.kernelWidth, groups = 1. `blockTiles` tiles are worked on at a time. The rest as
+ * a square kernel and groups = 1. `blockTiles` tiles are worked on at a time. The rest as
  * for conv2d.
  */
 export function winogradConv2d(
@@ -230,11 +242,18 @@ function transformWhole(
     if (b.high === 4) {
       gatherTransform4(seenPtr, channelBytes, b.betweenPtr);
       inputTransform4(b.betweenPtr, toPtr, step);
-    } else if (b.wide === 8) {
+    } else if (b.wide === 9) {
+      for (let j: usize = 0; j < 9; ++j) {
+        transform9<Column>(seenPtr + (j << 2), channelBytes, b.betweenPtr + (j << 4), BETWEEN_ROW);
+      }
+      for (let i: usize = 0; i < 9; ++i) {
+        transform9<Vectors>(b.betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 9 * step, step);
+      }
+    } else if (b.wide === 7) {
       if (fromPtr !== 0) stridedTransform6<Wide>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
-      else gatherTransform6<Wide>(seenPtr, channelBytes, 8, b.betweenPtr);
+      else gatherTransform6<Wide>(seenPtr, channelBytes, 7, b.betweenPtr);
       for (let i: usize = 0; i < 6; ++i) {
-        transform8<Vectors>(b.betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 8 * step, step);
+        transform7(b.betweenPtr + i * BETWEEN_ROW, toPtr + i * 7 * step, step);
       }
     } else {
       if (fromPtr !== 0) stridedTransform6<Whole>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
@@ -303,17 +322,20 @@ function invertTile(
     const biasPtr = d.biasPtr + ((<usize>channel) << 2);
     const keep = laneMask(d.outChannels - channel);
     const pixelStride = d.outPixelStride;
-    if (b.wide === 9) {
-      finish4of9(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (inRows(b)) {
-      finish4of8<Pixels>(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (b.wide === 8) {
-      inverseTransform2of6(fromPtr, step, b.betweenPtr);
+    if (inRows(b)) {
+      finish4of8(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
+    } else if (b.wide > 6) {
+      if (b.wide === 7) inverseTransform2of6(fromPtr, step, b.betweenPtr);
+      else inverseTransform4of9(fromPtr, step, b.betweenPtr);
       let rowPtr = b.betweenPtr;
       let rowToPtr = toPtr;
       let rowAddendPtr = addendPtr;
       for (let i = 0; i < rows; ++i) {
-        finish4of8<Vectors>(rowPtr, 16, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
+        if (b.wide === 7) {
+          finish3of7(rowPtr, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
+        } else {
+          finish4of9(rowPtr, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
+        }
         rowPtr += BETWEEN_ROW;
         rowToPtr += rowStride;
         if (addendPtr !== 0) rowAddendPtr += rowStride;

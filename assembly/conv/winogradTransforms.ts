@@ -16,15 +16,15 @@ export class Whole {}
 export class Mixed {
   count: i32;
 }
-/** Tiles of eight columns. */
+/** Tiles of seven columns. */
 export class Wide extends Mixed {
   isWide: i32;
 }
 
-/** Six or eight where that is known, else `count`. */
+/** Six or seven where that is known, else `count`. */
 function countFor<For>(count: i32): i32 {
   if (offsetof<For>() === 0) return 6;
-  return offsetof<For>() > 4 ? 8 : count;
+  return offsetof<For>() > 4 ? 7 : count;
 }
 
 const S: f32 = <f32>Math.SQRT1_2;
@@ -42,11 +42,11 @@ export function gatherTransform6<For>(seenPtr: usize, channelBytes: usize, colum
   const twoAndHalf = f32x4.splat(2.5);
   for (let i = 0; i < countFor<For>(columns); ++i) {
     const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
-    const d1 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 32 : 24) + channelBytes);
-    const d2 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 64 : 48) + channelBytes);
-    const d3 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 96 : 72) + channelBytes);
-    const d4 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 128 : 96) + channelBytes);
-    const d5 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 160 : 120) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 28 : 24) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 56 : 48) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 84 : 72) + channelBytes);
+    const d4 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 112 : 96) + channelBytes);
+    const d5 = v128.load(load<usize>(seenPtr, offsetof<For>() > 4 ? 140 : 120) + channelBytes);
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(twoAndHalf, d2)), d4));
     const even1 = f32x4.sub(d4, f32x4.mul(two, d2));
     const odd1 = f32x4.mul(s, f32x4.sub(d3, f32x4.mul(two, d1)));
@@ -253,13 +253,13 @@ export function inverseTransformHalf(productPtr: usize, step: usize, toPtr: usiz
   }
 }
 
-/** y = A' m of F(2, 5) down the 8 columns of products, which are [6][8] with `step` bytes between two; to [2][8] vectors. */
+/** y = A' m of F(2, 5) down the 7 columns of products, which are [6][7] with `step` bytes between two; to [2][7] vectors. */
 export function inverseTransform2of6(productPtr: usize, step: usize, toPtr: usize): void {
   const s = f32x4.splat(S);
   const t = f32x4.splat(T);
   let fromPtr = productPtr;
-  const rowStep = step * 8;
-  for (let i = 0; i < 8; ++i) {
+  const rowStep = step * 7;
+  for (let i = 0; i < 7; ++i) {
     const m0 = v128.load(fromPtr);
     const m1 = v128.load(fromPtr + rowStep);
     const m2 = v128.load(fromPtr + rowStep * 2);

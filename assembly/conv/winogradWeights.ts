@@ -14,6 +14,12 @@ import { distinct, GROUP_CHANNELS } from './winogradBlock';
 /** sqrt(1/2) and sqrt(2), the finite points with 0 where n = 6. */
 const S: f64 = Math.SQRT1_2;
 const T: f64 = Math.SQRT2;
+/** The finite points where n = 7 and, of every other value, n = 9. */
+const P: f64 = 0.3125;
+const Q: f64 = 0.875;
+const R: f64 = 1.75;
+const A: f64 = 0.5;
+const B: f64 = 1.25;
 
 /** Bytes of a row of G g: r vectors, at most 5. */
 const ROW_BYTES: usize = 5 * 16;
@@ -165,10 +171,12 @@ function transformPair(
   for (let k: usize = 0; k < <usize>r; ++k) {
     evaluate(workPtr + (k << 4), ROW_BYTES, r, high, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
   }
-  for (let p: usize = 0; p < <usize>high; ++p) {
-    evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, wide, workPtr + U_OFFSET + p * <usize>(wide << 4), 16);
+  const rows = distinct(high);
+  const columns = distinct(wide);
+  for (let p: usize = 0; p < <usize>rows; ++p) {
+    evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, wide, workPtr + U_OFFSET + p * <usize>(columns << 4), 16);
   }
-  storePairs(workPtr + U_OFFSET, high * wide, toPtr);
+  storePairs(workPtr + U_OFFSET, rows * columns, toPtr);
 }
 
 /** The same of a row of each kernel. */
@@ -182,27 +190,19 @@ function transformRowPair(
   toPtr: usize,
 ): void {
   scalePair(firstPtr, secondPtr, scales, r, workPtr);
-  if (n === 8) {
-    evaluate(workPtr, 16, r, 8, workPtr + U_OFFSET, 16);
-    storePairs(workPtr + U_OFFSET, 8, toPtr);
-  } else {
-    evaluateStrided(workPtr, workPtr + U_OFFSET);
-    storePairs(workPtr + U_OFFSET, 6, toPtr);
-  }
+  evaluate(workPtr, 16, r, n, workPtr + U_OFFSET, 16);
+  storePairs(workPtr + U_OFFSET, distinct(n), toPtr);
 }
 
-/** G of F(4, 2) on 0, 1, -1, 2, infinity times the first and last of three values, then the middle one. */
-function evaluateStrided(fromPtr: usize, toPtr: usize): void {
+/** G of F(4, 2) on +-1/2, +-5/4, infinity times the first and last of three values, then the middle one. */
+function evaluateStrided(fromPtr: usize, fromStride: usize, toPtr: usize, toStride: usize): void {
   const g0 = v128.load(fromPtr);
-  const g2 = v128.load(fromPtr, 32);
-  const half = f64x2.splat(0.5);
-  const sixth = f64x2.splat(1.0 / 6);
-  v128.store(toPtr, f64x2.mul(half, g0));
-  v128.store(toPtr, f64x2.mul(f64x2.splat(-0.5), f64x2.add(g0, g2)), 16);
-  v128.store(toPtr, f64x2.mul(sixth, f64x2.sub(g2, g0)), 32);
-  v128.store(toPtr, f64x2.mul(sixth, f64x2.add(g0, f64x2.add(g2, g2))), 48);
-  v128.store(toPtr, g2, 64);
-  v128.store(toPtr, v128.load(fromPtr, 16), 80);
+  const g1 = v128.load(fromPtr + 2 * fromStride);
+  const none = f64x2.splat(0);
+  evaluatePair(g0, g1, none, none, none, A, 2 * A * (A * A - B * B), toPtr, toStride);
+  evaluatePair(g0, g1, none, none, none, B, 2 * B * (B * B - A * A), toPtr + 2 * toStride, toStride);
+  v128.store(toPtr + 4 * toStride, g1);
+  v128.store(toPtr + 5 * toStride, v128.load(fromPtr + fromStride));
 }
 
 /** `r` values of two kernels, as vectors of both. */
@@ -226,6 +226,10 @@ function storePairs(fromPtr: usize, count: i32, toPtr: usize): void {
  * of the point's distances to the others (row 0 of n = 4 and n = 8 with its sign changed, as their B' has it).
  */
 function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usize, toStride: usize): void {
+  if (n === 9) {
+    evaluateStrided(fromPtr, fromStride, toPtr, toStride);
+    return;
+  }
   const g0 = v128.load(fromPtr);
   const g1 = v128.load(fromPtr + fromStride);
   const g2 = v128.load(fromPtr + 2 * fromStride);
@@ -234,6 +238,13 @@ function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usiz
   if (r === 5) {
     g3 = v128.load(fromPtr + 3 * fromStride);
     g4 = v128.load(fromPtr + 4 * fromStride);
+  }
+  if (n === 7) {
+    evaluatePair(g0, g1, g2, g3, g4, P, 2 * P * (P * P - Q * Q) * (P * P - R * R), toPtr, toStride);
+    evaluatePair(g0, g1, g2, g3, g4, Q, 2 * Q * (Q * Q - P * P) * (Q * Q - R * R), toPtr + 2 * toStride, toStride);
+    evaluatePair(g0, g1, g2, g3, g4, R, 2 * R * (R * R - P * P) * (R * R - Q * Q), toPtr + 4 * toStride, toStride);
+    v128.store(toPtr + 6 * toStride, g4);
+    return;
   }
   v128.store(toPtr, g0);
   if (n === 4) {

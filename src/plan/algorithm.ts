@@ -4,12 +4,13 @@ import type { Runtime } from '../runtime/runtime.js';
 
 /**
  * `gemm`: im2col and GEMM, in float64 for shallow products (`gemmDouble`); `depthwise`: channel by channel;
- * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd2x4x5`: F(2x4, 5x5); `winograd4x5`: F(4, 5) along rows;
- * `winograd4x3s2`: F(4, 2) along rows for every other column of a convolution with stride 2, the rest directly.
+ * `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd2x3x5`: F(2x3, 5x5);
+ * `winograd4x5`: F(4, 5) along rows; `winograd4x3s2`: 4 x 4 outputs of a 3x3 convolution with stride 2, F(4, 2) for every
+ * other row and column, the rest directly.
  */
 export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
 export type DirectAlgorithm = 'gemm' | 'gemmDouble' | 'depthwise';
-export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x4x5' | 'winograd4x5' | 'winograd4x3s2';
+export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x3x5' | 'winograd4x5' | 'winograd4x3s2';
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */
@@ -28,22 +29,31 @@ export interface WinogradScheme {
   readonly rows: number;
 }
 
-/** assembly/conv/winograd.ts and winogradRows.ts have the mathematics. */
+/** assembly/conv/winograd.ts has the mathematics. */
 export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
   winograd4x3: scheme([4, 4], 3, 1),
   winograd2x3: scheme([2, 2], 3, 1),
-  winograd2x4x5: scheme([2, 4], 5, 1),
+  winograd2x3x5: scheme([2, 3], 5, 1),
   winograd4x5: scheme([1, 4], 5, 1),
-  // The four odd columns of a row share one of its weights.
-  winograd4x3s2: scheme([1, 4], 3, 2, 6),
+  winograd4x3s2: scheme([4, 4], 3, 2),
 };
 
-function scheme(tile: readonly [number, number], r: number, stride: number, weights?: number): WinogradScheme {
+function scheme(tile: readonly [number, number], r: number, stride: number): WinogradScheme {
   const inRows = tile[0] === 1;
   const high = inRows ? 1 : (tile[0] - 1) * stride + r;
   const wide = (tile[1] - 1) * stride + r;
-  const points = high * wide;
-  return { tile, r, stride, high, wide, points, weights: weights ?? points, rows: inRows ? r : 1 };
+  // With stride 2 the four odd rows share their weights, and so do the four odd columns.
+  const distinct = (n: number): number => (stride === 2 && n > 1 ? n - 3 : n);
+  return {
+    tile,
+    r,
+    stride,
+    high,
+    wide,
+    points: high * wide,
+    weights: distinct(high) * distinct(wide),
+    rows: inRows ? r : 1,
+  };
 }
 
 export const ALGORITHMS: readonly Algorithm[] = [
@@ -56,6 +66,8 @@ export const ALGORITHMS: readonly Algorithm[] = [
 export function winogradScheme(algorithm: Algorithm): WinogradScheme | undefined {
   return (WINOGRAD as Partial<Record<Algorithm, WinogradScheme>>)[algorithm];
 }
+
+const LEAST_TILES = 4;
 
 /** The algorithms that can compute a node. The first transforms no weights. */
 export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }: Runtime): Algorithm[] {
@@ -74,8 +86,8 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
     ([, { r, stride, points, rows }]) =>
       window.kernel.every((size) => size === r) &&
       window.stride.every((step) => step === stride) &&
-      // A tile that is not streamed takes more room than one that is.
-      kernels.winogradScratchBytes(points, 1, lanes * rows, 0) <= kernels.scratchBytes(),
+      // Fewer tiles at a time than these would read the weights too often.
+      kernels.winogradScratchBytes(points, LEAST_TILES, lanes * rows, 0) <= kernels.scratchBytes(),
   );
   return [gemm, ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];
 }

@@ -12,6 +12,7 @@ import { Executable } from './executable.js';
 /** Small convolutions that go through every kernel of weight, 0.1 ms each or so. */
 const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: number; groups: number }[] = [
   { algorithm: 'winograd4x3', size: 3, channels: 32, groups: 1 },
+  { algorithm: 'winograd2x3x5', size: 5, channels: 16, groups: 1 },
   { algorithm: 'winograd4x5', size: 5, channels: 16, groups: 1 },
   { algorithm: 'winograd4x3s2', size: 3, channels: 16, groups: 1 },
   { algorithm: 'winograd2x3', size: 3, channels: 16, groups: 1 },
