@@ -46,6 +46,8 @@ function runNode(node: Node, inputs: readonly Nd[], magnitudes: boolean): Nd {
       return first;
     case 'avgPool2d':
       return avgPool(node, first);
+    case 'globalAvgPool2d':
+      return oracle.globalAvgPool2d(first);
     case 'flatten':
       return oracle.flatten(first);
     case 'concat':

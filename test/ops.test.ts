@@ -496,7 +496,8 @@ for (const simd of await supportedBuilds()) {
     const classes = (features: number): Node => {
       return { ...linear, weight: toTensor(randomNd(random, [3, features])), inputs: ['f'], output: 'y' };
     };
-    assert.is(await stepsOf([first, pool, flat('p'), classes(8)], image), 'conv2d globalAvgPool2d linear');
+    // Pooling goes first: src/passes/poolFirst.ts.
+    assert.is(await stepsOf([first, pool, flat('p'), classes(8)], image), 'globalAvgPool2d conv2d linear');
     assert.is(await stepsOf([first, flat('a'), classes(72)], image), 'conv2d convert linear');
     const chain: Node[] = [
       first,

@@ -67,7 +67,7 @@ const absorbAdd: Rule = (producer, consumer) => {
 };
 
 /** Whether nothing is done yet to what the node itself computes. */
-function isOpen(node: Conv2dNode | BatchNormNode | LinearNode): boolean {
+export function isOpen(node: Conv2dNode | BatchNormNode | LinearNode): boolean {
   const hasMore = node.op === 'conv2d' && node.parallel !== undefined;
   return node.inputs.length === 1 && node.relu !== true && !hasMore;
 }

@@ -5,6 +5,7 @@
 import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';
 import { fuse } from '../passes/fuse.js';
+import { poolFirst } from '../passes/poolFirst.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, convert, format, type Layout, type Tensor } from '../tensor.js';
@@ -29,7 +30,7 @@ export class Executable {
 
   constructor(runtime: Runtime, graph: Graph) {
     this.#runtime = runtime;
-    this.#graph = graph;
+    this.#graph = poolFirst(graph);
   }
 
   get inputCount(): number {

@@ -1,0 +1,31 @@
+/**
+ * A mean and a 1x1 convolution commute: pooling goes first, so that the convolution has fewer pixels (a quarter of them in
+ * the transitions of a DenseNet). Only where the weights of every mean have the sum 1, so that a bias stays what it is.
+ */
+import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/graph.js';
+import { isOpen } from './fuse.js';
+import { producers } from './pass.js';
+
+export function poolFirst(graph: Graph): Graph {
+  const uses = countUses(graph);
+  const before = producers(graph.nodes);
+  const moved = new Map<Node, Node>();
+  for (const pool of graph.nodes) {
+    const conv = before.get(pool.inputs[0]!);
+    if (conv?.op !== 'conv2d' || uses.get(conv.output) !== 1 || !isPointwise(conv) || !isMean(pool)) continue;
+    moved.set(conv, { ...pool, inputs: conv.inputs, output: conv.output });
+    moved.set(pool, { ...conv, inputs: pool.inputs, output: pool.output });
+  }
+  return moved.size === 0 ? graph : { ...graph, nodes: graph.nodes.map((node) => moved.get(node) ?? node) };
+}
+
+/** Whether it is linear, pixel by pixel. */
+function isPointwise(node: Conv2dNode): boolean {
+  const { kernel, stride, pads } = node.window;
+  return isOpen(node) && [...kernel, ...stride].every((size) => size === 1) && pads.every((pad) => pad === 0);
+}
+
+function isMean(node: Node): boolean {
+  if (node.op !== 'avgPool2d') return node.op === 'globalAvgPool2d';
+  return !node.ceilMode && node.window.pads.every((pad) => pad === 0);
+}
