@@ -2,7 +2,7 @@
 export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d } from './conv/winograd';
-export { winogradScratchBytes } from './conv/winogradBlock';
+export { winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
 export { packWinogradWeights } from './conv/winogradWeights';
 export { gemmMicroDouble, gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
 export { gemmMicroFew, microFewFours, microFewFull, microFloat } from './gemm/micro';

@@ -32,7 +32,7 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
   const x = load<i32>(placePtr) % d.outWidth;
   const members = membersOf(b, 0);
   const rowPtr = rowOf(b, members, t);
-  const lanes = b.lanes;
+  const lanes = b.deepLanes;
   const step = pointStride(b.tiles, b.depth, b.streamed);
   const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
   const hasAbove = t >= b.across && y > 0;
@@ -50,7 +50,7 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
     }
     let place = i * lanes;
     let toPtr = placeInRow(rowPtr, place, chunkGap);
-    for (let channel = 0; channel < lanes; channel += 4) {
+    for (let channel = 0; channel < b.lanes; channel += 4) {
       gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
       place += 4;
       toPtr += 16 + (isChunk(place) ? chunkGap : 0);

@@ -9,7 +9,7 @@
  * channels of a whole panel are gathered before they are stored, n * n cache lines, each once: these lines are a power
  * of two apart and would drive each other out of the cache between their halves.
  */
-import { distinct, GROUP_CHANNELS } from './winogradBlock';
+import { distinct, GROUP_CHANNELS, winogradDepth } from './winogradBlock';
 
 /** sqrt(1/2) and sqrt(2), the finite points with 0 where n = 6. */
 const S: f64 = Math.SQRT1_2;
@@ -50,8 +50,9 @@ export function packWinogradWeights(
   segment: i32,
   workPtr: usize,
 ): void {
-  const lanes = (inChannels + 3) & ~3;
-  const depth = high === 1 ? lanes * r : lanes;
+  const rows = high === 1 ? r : 1;
+  const depth = winogradDepth(inChannels, rows);
+  const lanes = depth / rows;
   const points = distinct(high) * distinct(wide);
   const outLanes = (outChannels + 3) & ~3;
   const allLanes = points * outLanes * kernels;
@@ -66,35 +67,36 @@ export function packWinogradWeights(
       const before = (points * group * GROUP_CHANNELS + inGroup) * kernels + k * width;
       for (let p = 0; p < depth; p += 2) {
         const inSegment = p % segment;
-        const rows = min(segment, depth - p + inSegment);
-        const skipped = (p - inSegment) * allLanes + before * rows + inSegment * width;
-        const kernelRow = p / lanes;
-        const c = p - kernelRow * lanes;
+        const segmentDepth = min(segment, depth - p + inSegment);
+        const skipped = (p - inSegment) * allLanes + before * segmentDepth + inSegment * width;
+        const pair = min(2, depth - p);
         transformLines(
           kernelPtr,
           channelBytes,
           scalePtr,
           j,
           channels,
-          c,
+          p,
+          pair,
+          lanes,
           inChannels,
           width,
           r,
           high,
           wide,
-          kernelRow,
           workPtr,
         );
         const toPtr = packedPtr + ((<usize>skipped) << 2);
-        storeLines(workPtr + LINES_OFFSET, points, width, toPtr, (<usize>(groupLanes * kernels * rows)) << 2);
+        const pointBytes = (<usize>(groupLanes * kernels * segmentDepth)) << 2;
+        storeLines(workPtr + LINES_OFFSET, points, (pair * width) >> 2, toPtr, pointBytes);
       }
     }
   }
 }
 
 /**
- * U of input channels `c` and `c` + 1, zero where there are none, for `width` output channels from the j-th on; where tiles
- * are rows, of one kernel row.
+ * U of `count` places of the depth, one or two, from `place` on, zero where there is no input channel, for `width` output
+ * channels from the j-th on. Places are kernel rows, where tiles are rows, of `lanes` lanes.
  */
 function transformLines(
   kernelPtr: usize,
@@ -102,19 +104,22 @@ function transformLines(
   scalePtr: usize,
   j: i32,
   channels: i32,
-  c: i32,
+  place: i32,
+  count: i32,
+  lanes: i32,
   inChannels: i32,
   width: i32,
   r: i32,
   high: i32,
   wide: i32,
-  kernelRow: i32,
   workPtr: usize,
 ): void {
   const linesPtr = workPtr + LINES_OFFSET;
-  for (let i = c; i < c + 2; ++i) {
-    const inputPtr = kernelPtr + ((<usize>(min(i, inChannels - 1) * r * r)) << 2);
-    const isThere = i < inChannels;
+  for (let i = 0; i < count; ++i) {
+    const kernelRow = (place + i) / lanes;
+    const c = place + i - kernelRow * lanes;
+    const inputPtr = kernelPtr + ((<usize>(min(c, inChannels - 1) * r * r)) << 2);
+    const isThere = c < inChannels;
     for (let column = 0; column < width; column += 2) {
       const o = j + column;
       const scales = isThere
@@ -122,7 +127,7 @@ function transformLines(
         : f64x2.splat(0);
       const firstPtr = inputPtr + <usize>(min(o, channels - 1) - j) * channelBytes;
       const secondPtr = inputPtr + <usize>(min(o + 1, channels - 1) - j) * channelBytes;
-      const toPtr = linesPtr + ((<usize>((i - c) * width + column)) << 2);
+      const toPtr = linesPtr + ((<usize>(i * width + column)) << 2);
       if (high === 1) {
         const rowBytes = (<usize>(kernelRow * r)) << 2;
         transformRowPair(firstPtr + rowBytes, secondPtr + rowBytes, scales, r, wide, workPtr, toPtr);
@@ -133,12 +138,12 @@ function transformLines(
   }
 }
 
-/** Copies two rows of a panel at each point; the points are `pointBytes` apart. */
-function storeLines(linesPtr: usize, points: i32, width: i32, toPtr: usize, pointBytes: usize): void {
+/** Copies one or two rows of a panel, one, two or four vectors, at each point; the points are `pointBytes` apart. */
+function storeLines(linesPtr: usize, points: i32, vectors: i32, toPtr: usize, pointBytes: usize): void {
   for (let p = 0; p < points; ++p) {
     v128.store(toPtr, v128.load(linesPtr));
-    v128.store(toPtr, v128.load(linesPtr, 16), 16);
-    if (width === 8) {
+    if (vectors > 1) v128.store(toPtr, v128.load(linesPtr, 16), 16);
+    if (vectors > 2) {
       v128.store(toPtr, v128.load(linesPtr, 32), 32);
       v128.store(toPtr, v128.load(linesPtr, 48), 48);
     }

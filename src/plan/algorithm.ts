@@ -81,13 +81,13 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
     return outChannels === groups && inPerGroup === 1 && fits ? ['depthwise', gemm] : [gemm];
   }
   const isDense = window.dilation.every((step) => step === 1);
-  const lanes = (inPerGroup + 3) & ~3;
   const schemes = Object.entries(WINOGRAD).filter(
     ([, { r, stride, points, rows }]) =>
       window.kernel.every((size) => size === r) &&
       window.stride.every((step) => step === stride) &&
       // Fewer tiles at a time than these would read the weights too often.
-      kernels.winogradScratchBytes(points, LEAST_TILES, lanes * rows, 0) <= kernels.scratchBytes(),
+      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), 0) <=
+        kernels.scratchBytes(),
   );
   return [gemm, ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];
 }

@@ -132,8 +132,8 @@ function winograd(
   if (runtime.kernels.allBelow(weightsPtr, (biasPtr - weightsPtr) / 4, LARGEST_TRANSFORMED) === 0) {
     return makeDirect();
   }
-  const { bytes, lanes } = input(node, context);
-  const depth = lanes * scheme.rows;
+  const { bytes } = input(node, context);
+  const depth = runtime.kernels.winogradDepth(node.weight.dims[1]!, scheme.rows);
   const tiles = winogradTiles(scheme, batch, outHeight, outWidth);
   const transformed = runCut(
     runtime,

@@ -73,14 +73,13 @@ function allocatePacked(
 }
 
 /**
- * A convolution and others within its window, for Winograd: packed as one whose input channels are those of all of them,
- * the lanes of each rounded up. Scales are applied and biases added in float64.
+ * A convolution and others within its window, for Winograd: packed as one whose input channels are those of all of them.
+ * Scales are applied and biases added in float64.
  */
 function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm): PackedWeights {
   const parts = [node, ...(node.parallel ?? [])];
   const [outChannels, inChannels, height, width] = node.weight.dims as [number, number, number, number];
-  const lanes = roundUp(inChannels, 4);
-  const depth = parts.length * lanes;
+  const depth = parts.length * inChannels;
   const kernels = new Float32Array(outChannels * depth * height * width);
   const bias = new Float64Array(outChannels);
   return withStaging(runtime, (stage) => {
@@ -89,9 +88,9 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
       const scale = folded && stage.doubles(folded.scalePtr, outChannels);
       const shift = folded ? normedBias(stage, folded, part.bias, outChannels) : part.bias?.data;
       for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
-      setKernels(kernels, node, part, scale, at * lanes, depth);
+      setKernels(kernels, node, part, scale, at * inChannels, depth);
     });
-    const shape = { outChannels, kernels: parts.length, inPerGroup: lanes, taps: height * width, groups: 1 };
+    const shape = { outChannels, kernels: parts.length, inPerGroup: inChannels, taps: height * width, groups: 1 };
     const biasCount = roundUp(outChannels, 4);
     const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
     const panels = panelShape(runtime, shape, algorithm);
@@ -146,7 +145,10 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
   const panels =
     scheme === undefined
       ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
-      : { depth: scheme.rows * roundUp(shape.inPerGroup, 4), lanes: scheme.weights * shape.kernels * outLanes };
+      : {
+          depth: kernels.winogradDepth(shape.inPerGroup, scheme.rows),
+          lanes: scheme.weights * shape.kernels * outLanes,
+        };
   const chunk = Number(kernels.DEPTH_CHUNK.value);
   const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
   return { ...panels, segment: isStreamed ? chunk : panels.depth };

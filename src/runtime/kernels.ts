@@ -17,6 +17,8 @@ export interface Kernels {
   depthwiseConv2d: Kernel;
   /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, blockTiles) */
   winogradConv2d: Kernel;
+  /** (inChannels, rows) */
+  winogradDepth(inChannels: number, rows: number): number;
   /** (points, tiles, depth, streamed) */
   winogradScratchBytes(points: number, tiles: number, depth: number, streamed: number): number;
   /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, high, wide, segment, work) */
