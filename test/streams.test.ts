@@ -11,6 +11,7 @@ import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, toTen
 const CASES = [
   { algorithm: 'gemm', inChannels: 300, outChannels: 260, kernel: 3, groups: 1 },
   { algorithm: 'gemm', inChannels: 600, outChannels: 520, kernel: 3, groups: 2 },
+  { algorithm: 'gemm', inChannels: 512, outChannels: 132, kernel: 3, groups: 1 },
   { algorithm: 'winograd4x3', inChannels: 256, outChannels: 68, kernel: 3, groups: 1 },
   { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
   { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
@@ -22,6 +23,7 @@ const CASES = [
 const IMAGES = [
   [1, 1, 1],
   [1, 2, 2],
+  [2, 2, 2],
   [1, 3, 5],
   [2, 5, 13],
 ] as const;
