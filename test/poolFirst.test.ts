@@ -54,10 +54,24 @@ test('it stays behind what is more than a linear function of a pixel, and where 
     transition({ window: { ...POINT, pads: [0, 1, 0, 1] } }),
     transition({}, { window: padded }),
     transition({}, { ceilMode: true }),
+    transition({}, { window: { ...HALF, stride: [1, 1] } }),
     transition({}, { op: 'maxPool2d' }),
     { ...transition(), outputs: ['y', 'c'] },
   ];
   for (const graph of graphs) assert.is(poolFirst(graph), graph);
+});
+
+test('an error speaks of the dims that the convolution would have had', async () => {
+  const runtime = await createRuntime({ simd: 'baseline' });
+  const session = await InferenceSession.create(transition(), { runtime, reparameterize: false });
+  const x = toTensor(randomNd(seededRandom(2), [1, 2, 6, 6]));
+  const error = await session.run({ x }).then(
+    () => undefined,
+    (reason: Error) => reason,
+  );
+  assert.instance(error, RangeError);
+  assert.match(error!.message, '[1, 2, 6, 6]');
+  runtime.dispose();
 });
 
 for (const build of await supportedBuilds()) {

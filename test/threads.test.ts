@@ -49,6 +49,34 @@ for (const build of await supportedBuilds()) {
   });
 }
 
+test('zeros have equal bits with 1, 2 and 3 threads', async () => {
+  const all = await runtimes('baseline');
+  // Every product of a tile is a negative zero, and so is the bias.
+  for (const [algorithm, u] of [
+    ['winograd2x3', [-1, 0, -1]],
+    ['winograd4x3', [-1, 0, 1]],
+  ] as const) {
+    const kernel = u.flatMap((a) => u.map((b) => -a * b));
+    const weight = Float32Array.from({ length: 64 * 64 * 9 }, (_, i) => kernel[i % 9]!);
+    const state = {
+      weight: new Tensor('float32', weight, [64, 64, 3, 3]),
+      bias: new Tensor('float32', new Float32Array(64).fill(-0), [64]),
+    };
+    for (const size of [16, 20, 30]) {
+      const input = new Tensor('float32', new Float32Array(64 * size * size), [1, 64, size, size]);
+      const outputs = all.map((runtime) => {
+        const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1, algorithm };
+        const layer = new Conv2d(runtime, options).loadStateDict(state);
+        const { data } = layer.forward(input);
+        layer.dispose();
+        return data;
+      });
+      for (const output of outputs) assert.ok(sameBits(output, outputs[0]!), `${algorithm}, ${size}`);
+    }
+  }
+  for (const runtime of all) runtime.dispose();
+});
+
 test('a whole network, both forms, has equal bits with 1, 2 and 3 threads', async () => {
   const all = await runtimes('baseline');
   const { tensors } = readFixture('../../models/lenet5bn-acb-fashion-mnist.safetensors');

@@ -14,8 +14,10 @@
  * lanes.
  *
  * The points were chosen for accuracy: over 256 channels those of F(4x4, 3x3) are as exact as a direct sum, 0, +-1, +-2 err
- * three times as much. (F(6x6, 3x3) and F(4x4, 5x5) err five to ten times as much with any points, F(2x4, 5x5) three times.) For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last
- * row those of the product over all; G[a][k] = a^k / product over b of (a - b); A'[i][a] = a^i.
+ * three times as much. (F(6x6, 3x3) and F(4x4, 5x5) err four to ten times as much with any points, F(2x4, 5x5) three.)
+ *
+ * For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last row those of
+ * the product over all; G[a][k] = a^k / product over b of (a - b); A'[i][a] = a^i.
  *
  * Where 4 x 4 tiles do not divide the image, the last row and column of tiles are two high or wide if that is enough.
  * F(2, 3) on the points 0, +-sqrt(1/2), infinity needs four of the six points of F(4, 3), and its G differs from those
@@ -94,8 +96,7 @@ import {
 
 /**
  * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
- * a square kernel and groups = 1. `blockTiles` tiles are worked on at a time. The rest as
- * for conv2d.
+ * a square kernel and groups = 1. `blockTiles` tiles are worked on at a time. The rest as for conv2d.
  */
 export function winogradConv2d(
   descriptorPtr: usize,
@@ -164,7 +165,7 @@ function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32
 /**
  * The tile's entry: its first output pixel, how many of its rows and columns are in the image, its kind, and the address
  * of the first pixel that it sees, or 0 where these are not an undisturbed part of the image and have a table. A table
- * moves by at most one pixel at a step, so that six of them span five pixels only if they are neighbours.
+ * moves by at most one pixel at a step, so that they span one pixel less than there are values only if they are neighbours.
  */
 function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);

@@ -32,7 +32,7 @@ export class Block {
   /** Those that have a U of their own: positions behind have that of the last one. */
   uHigh: i32;
   uWide: i32;
-  /** Input pixels from one output's window to the next. */
+  /** Input pixels from one output's window to the next, the same along both axes. */
   shift: i32;
   /** Of the input. */
   lanes: i32;

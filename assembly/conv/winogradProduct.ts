@@ -88,7 +88,7 @@ function multiplyPoint(
 
 /**
  * The products of one point with all tiles, where these are one panel of A or two equal ones, and so several panels of
- * columns go into one call. Returns how many of the columns were multiplied, which is all of them or none.
+ * columns go into one call. Returns how many of the columns, whole panels of 8, were multiplied: all of them or none.
  */
 function multiplyFewTiles(
   d: ConvDescriptor,

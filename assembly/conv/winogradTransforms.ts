@@ -333,7 +333,7 @@ export function finish4of6(
     const y1 = f32x4.add(odd1, odd2);
     const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
     const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
-    // As in finishColumns of winogradRows.ts, which with a further caller would not be inlined (16->16 @32: 5 % more time).
+    // As in finishColumns of winogradLong.ts, which with a further caller would not be inlined (16->16 @32: 5 % more time).
     finishPixel(toPtr, y0, bias, addendPtr, lows, keep);
     if (columns > 1) {
       const distance = pixelStride;

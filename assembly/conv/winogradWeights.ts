@@ -6,7 +6,7 @@
  *
  * Two output channels at a time, and the points a and -a from the same even and odd half of G g: a plain product by a
  * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call. Two input
- * channels of a whole panel are gathered before they are stored, n * n cache lines, each once: these lines are a power
+ * channels of a whole panel are gathered before they are stored, as many cache lines as there are weights, each once: these lines are a power
  * of two apart and would drive each other out of the cache between their halves.
  */
 import { distinct, GROUP_CHANNELS, winogradDepth } from './winogradBlock';
@@ -196,7 +196,7 @@ function transformRowPair(
 ): void {
   scalePair(firstPtr, secondPtr, scales, r, workPtr);
   evaluate(workPtr, 16, r, n, workPtr + U_OFFSET, 16);
-  storePairs(workPtr + U_OFFSET, distinct(n), toPtr);
+  storePairs(workPtr + U_OFFSET, n, toPtr);
 }
 
 /** G of F(4, 2) on +-1/2, +-5/4, infinity times the first and last of three values, then the middle one. */
@@ -228,7 +228,7 @@ function storePairs(fromPtr: usize, count: i32, toPtr: usize): void {
 
 /**
  * G times a vector of r values, that is the polynomial with these coefficients at each of n points, divided by the product
- * of the point's distances to the others (row 0 of n = 4 and n = 8 with its sign changed, as their B' has it).
+ * of the point's distances to the others (with changed sign, as their B' has them: row 0 of n = 4 and 8, those of -a of n = 7 and 9).
  */
 function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usize, toStride: usize): void {
   if (n === 9) {

@@ -61,7 +61,10 @@ class Fourth extends Third {
   n3: i32;
 }
 
-/** The first product of a sum, added to what it starts from if it starts from anything. */
+/**
+ * The first product of a sum, added to what it starts from if it starts from anything. Added to zeros it would be the same
+ * but for the sign of a zero, which no bias lets through (writeBias in src/plan/weights.ts), and take 5 % more time.
+ */
 function multiplyFirst<T, Nth>(a: v128, b: v128, start: v128): v128 {
   return offsetof<Nth>() === 0 ? multiplyAdd<T>(a, b, start) : v128.mul<T>(a, b);
 }

@@ -1,6 +1,7 @@
 /**
  * A mean and a 1x1 convolution commute: pooling goes first, so that the convolution has fewer pixels (a quarter of them in
  * the transitions of a DenseNet). Only where the weights of every mean have the sum 1, so that a bias stays what it is.
+ * Values so large that the sum of a window overflows become infinite, as they do when pooled on their own.
  */
 import { type Conv2dNode, countUses, type Graph, type Node } from '../graph/graph.js';
 import { isOpen } from './fuse.js';
@@ -25,7 +26,9 @@ function isPointwise(node: Conv2dNode): boolean {
   return isOpen(node) && [...kernel, ...stride].every((size) => size === 1) && pads.every((pad) => pad === 0);
 }
 
+/** Whether it is a mean, and of fewer pixels than it is given. */
 function isMean(node: Node): boolean {
   if (node.op !== 'avgPool2d') return node.op === 'globalAvgPool2d';
-  return !node.ceilMode && node.window.pads.every((pad) => pad === 0);
+  const { stride, pads } = node.window;
+  return !node.ceilMode && pads.every((pad) => pad === 0) && stride.some((step) => step > 1);
 }

@@ -43,7 +43,7 @@ function scheme(tile: readonly [number, number], r: number, stride: number): Win
   const high = inRows ? 1 : (tile[0] - 1) * stride + r;
   const wide = (tile[1] - 1) * stride + r;
   // With stride 2 the four odd rows share their weights, and so do the four odd columns.
-  const distinct = (n: number): number => (stride === 2 && n > 1 ? n - 3 : n);
+  const distinct = (n: number): number => (stride === 2 ? n - 3 : n);
   return {
     tile,
     r,

@@ -1,5 +1,5 @@
 /**
- * The one executor. Takes a Graph, fuses it, packs its parameters and places its constants once, and keeps a Plan for
+ * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, packs its parameters and places its constants once, and keeps a Plan for
  * each of the input shapes it met last.
  */
 import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
@@ -19,6 +19,8 @@ const MOST_PLANS = 8;
 
 export class Executable {
   readonly #runtime: Runtime;
+  /** As given, for errors. */
+  readonly #given: Graph;
   readonly #graph: Graph;
   /** By which of the additions have inputs of the same dims; there is hardly ever more than one. */
   readonly #fused = new Map<string, Graph>();
@@ -30,6 +32,7 @@ export class Executable {
 
   constructor(runtime: Runtime, graph: Graph) {
     this.#runtime = runtime;
+    this.#given = graph;
     this.#graph = poolFirst(graph);
   }
 
@@ -81,6 +84,7 @@ export class Executable {
   }
 
   #makePlan(inputDims: readonly (readonly number[])[]): Plan {
+    if (this.#given !== this.#graph) inferShapes(this.#given, inputDims);
     const shapes = inferShapes(this.#graph, inputDims);
     return new Plan(this.#runtime, this.#fuse(shapes), shapes, {
       packed: (node, algorithm) => this.#pack(node, algorithm),

@@ -8,7 +8,7 @@ import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 
-/** Output channels that Winograd's packed weights hold together, as in assembly/conv/winograd.ts; they are whole panels. */
+/** Output channels that Winograd's packed weights hold together, as in assembly/conv/winogradBlock.ts; they are whole panels. */
 const GROUP_CHANNELS = 64;
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
@@ -214,7 +214,10 @@ function packer(
   return (...piece) => pack(...piece, channels, inPerGroup, taps, segment);
 }
 
-/** Writes a bias group by group, each padded with zeros to the width that `target` has for it. */
+/**
+ * Writes a bias group by group, each padded with zeros to the width that `target` has for it. A negative zero becomes a
+ * positive one: added to it, no zero keeps its sign, which depends on how the work was cut.
+ */
 function writeBias(
   target: Float32Array | Float64Array,
   bias: Float32Array | Float64Array | undefined,
@@ -224,7 +227,8 @@ function writeBias(
   if (bias === undefined) return;
   const perGroup = bias.length / groups;
   for (let g = 0; g < groups; g++) {
-    target.set(bias.subarray(g * perGroup, (g + 1) * perGroup), (g * target.length) / groups);
+    const ofGroup = bias.subarray(g * perGroup, (g + 1) * perGroup).map((value) => value + 0);
+    target.set(ofGroup, (g * target.length) / groups);
   }
 }
 
