@@ -92,7 +92,7 @@ for (const build of await supportedBuilds()) {
     for (const memory of [a, b])
       heap.floats(memory.ptr, values).set(Array.from({ length: values }, () => random() - 0.5));
     const results = (at: number, m: number): string => heap.floats(tiles.ptr + at * m * 32, m * 8).join();
-    for (const m of new Set([4, Number(kernels.TILE_ROWS.value)])) {
+    for (const m of [4, 5]) {
       for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
         // Panels of A side by side, one behind the other, one with panels of B, and two with two.
         const steps = [

@@ -4,12 +4,13 @@ import {
   gemmMicro,
   gemmMicroChunk,
   gemmMicroFew,
+  gemmMicroFull,
   gemmMicroStreamed,
   hasFew,
   MOST_FEW,
   zeroTilePtr,
 } from '../gemm/micro';
-import { DEPTH_CHUNK } from '../tuning';
+import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   Block,
@@ -137,24 +138,33 @@ function multiplyShallow(
   const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
   let whole = width === 8 && b.kernels === 1 && hasFew(height) ? (members.end - members.first) / height : 0;
   let panel = 0;
-  for (let t = members.first; t < members.end; ) {
+  let t = members.first;
+  while (whole > 0) {
     const beside = <usize>(panel & besideMask) * besideStride;
     const panelPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride + beside;
-    let rows = min(height, members.end - t);
-    if (whole > 0) {
-      gemmMicroFew(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
-      const panels = min(whole, MOST_FEW);
-      rows = panels * height;
-      panel += panels;
-      whole -= panels;
-    } else {
-      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
-      for (let k = 1; k < b.kernels; ++k) {
-        gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
-      }
-      panel += 1;
+    gemmMicroFew(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
+    const panels = min(whole, MOST_FEW);
+    panel += panels;
+    whole -= panels;
+    t += panels * height;
+    tilePtr += <usize>(panels * height) * PRODUCT_STRIDE;
+  }
+  let beside = panel & besideMask;
+  let groupPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride;
+  let panelPtr = groupPtr + <usize>beside * besideStride;
+  for (; t < members.end; t += height) {
+    const rows = min(height, members.end - t);
+    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
+    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
+    for (let k = 1; k < b.kernels; ++k) {
+      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
     }
-    t += rows;
+    panelPtr += besideStride;
+    if (++beside > besideMask) {
+      beside = 0;
+      groupPtr += groupStride;
+      panelPtr = groupPtr;
+    }
     tilePtr += <usize>rows * PRODUCT_STRIDE;
   }
 }

@@ -627,9 +627,9 @@ function microFew<Rows>(
 /** Tiles that gemmMicroFew does at once. */
 export const MOST_FEW: i32 = 4;
 
-/** Heights of tiles of which it has a kernel. */
+/** Heights of tiles of which it has a kernel. Four tiles of six rows are more than the optimiser puts into one function. */
 export function hasFew(m: i32): bool {
-  return m === TILE_ROWS || m === 4;
+  return m === 4 || m === 5;
 }
 
 /**
@@ -651,7 +651,7 @@ export function gemmMicroFew(
   tilePtr: usize,
 ): void {
   if (m === 4) microFewFours(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
-  else microFewFull(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  else microFewFives(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }
 
 /** Tiles of four rows. Exported from the module, as the next, so that the optimiser leaves it a function of its own. */
@@ -669,8 +669,8 @@ export function microFewFours(
   microFew<Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }
 
-/** Tiles of TILE_ROWS rows. */
-export function microFewFull(
+/** Tiles of five rows. */
+export function microFewFives(
   count: i32,
   aPtr: usize,
   aStep: usize,
@@ -681,6 +681,5 @@ export function microFewFull(
   depth: i32,
   tilePtr: usize,
 ): void {
-  if (TILE_ROWS === 6) microFew<Rows6>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
-  else microFew<Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  microFew<Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }

@@ -25,6 +25,8 @@ export interface Kernels {
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroFloat: Kernel;
+  /** 0 or 1 */
+  hasFew(m: number): number;
   /** (m, count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
   gemmMicroFew: Kernel;
   /** (m, columns, a, b, depth, tile) */
