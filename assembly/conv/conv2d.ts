@@ -97,7 +97,7 @@ function convolve<T>(
 
 /**
  * One block of pixels of one group. Partial sums of a deep product are kept in the output. Where weights are streamed, the
- * first and last pixels whose taps are all in the padding take no part (512->512 @2: a fifth less time).
+ * first and last pixels whose taps are all in the padding take no part (512->512 @2: a quarter less time).
  */
 function convolveBlock<T>(
   d: ConvDescriptor,

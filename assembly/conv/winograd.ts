@@ -46,6 +46,7 @@ import {
   BETWEEN_ROW,
   Block,
   chunkStrideOf,
+  distinct,
   GROUP_CHANNELS,
   inRows,
   isWhole,
@@ -137,7 +138,7 @@ function winogradBlock(
     const inGroup = first - group * GROUP_CHANNELS;
     const channels = min(GROUP_CHANNELS - inGroup, lastChannel - first);
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
-    multiply(d, b, b.uHigh * b.uWide * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
+    multiply(d, b, distinct(b.high) * distinct(b.wide) * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
       for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
     }

@@ -191,7 +191,7 @@ export function finish4of8(
   finishColumns(y0, y1, y2, y3, columns, toPtr, pixelStride, addendPtr, v128.load(biasPtr), f32x4.splat(low), keep);
 }
 
-/** y = A' m of F(3, 5) along seven vectors, the products of transform7, and out with `columns` of them. */
+/** y = A' m of F(3, 5) along seven vectors, the products of transform7, and out with `columns` <= 3 of them. */
 export function finish3of7(
   fromPtr: usize,
   columns: i32,

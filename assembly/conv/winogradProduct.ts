@@ -16,6 +16,7 @@ import {
   Block,
   canHalve,
   chunkStrideOf,
+  distinct,
   Members,
   membersOf,
   NARROW,
@@ -43,12 +44,14 @@ export function multiply(
   channels: i32,
 ): void {
   const step = pointStride(b.tiles, b.depth, b.streamed);
+  const uHigh = distinct(b.high);
+  const uWide = distinct(b.wide);
   let pointPtr = b.panelPtr;
   let productPtr = b.productPtr;
   for (let i = 0; i < b.high; ++i) {
     for (let j = 0; j < b.wide; ++j) {
       const without = (isOuter(b, i) ? SHORT : 0) | (isOuter(b, j) ? NARROW : 0);
-      const u = min(i, b.uHigh - 1) * b.uWide + min(j, b.uWide - 1);
+      const u = min(i, uHigh - 1) * uWide + min(j, uWide - 1);
       const before = columnsBefore + first + u * groupLanes;
       multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
       pointPtr += step;

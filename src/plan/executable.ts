@@ -1,6 +1,6 @@
 /**
- * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, packs its parameters and places its constants once, and keeps a Plan for
- * each of the input shapes it met last.
+ * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, packs its parameters and places its constants
+ * once, and keeps a Plan for each of the input shapes it met last.
  */
 import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';

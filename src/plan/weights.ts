@@ -8,7 +8,7 @@ import type { Runtime } from '../runtime/runtime.js';
 import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 
-/** Output channels that Winograd's packed weights hold together, as in assembly/conv/winogradBlock.ts; they are whole panels. */
+/** Output channels that Winograd's packed weights hold together, whole panels, as in assembly/conv/winogradBlock.ts. */
 const GROUP_CHANNELS = 64;
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
