@@ -1,4 +1,4 @@
-import { Panels } from '../gemm/micro';
+import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH } from '../tuning';
 
 /**

@@ -1,15 +1,7 @@
 /** The products of a block of Winograd tiles, P = U V point by point. See winograd.ts. */
 import { chunksOf } from '../gemm/gemm';
-import {
-  gemmMicro,
-  gemmMicroChunk,
-  gemmMicroFew,
-  gemmMicroFull,
-  gemmMicroStreamed,
-  hasFew,
-  MOST_FEW,
-  zeroTilePtr,
-} from '../gemm/micro';
+import { gemmMicroChunk, gemmMicroFew, gemmMicroFull, hasFew, MOST_FEW, zeroTilePtr } from '../gemm/micro';
+import { gemmMicro, gemmMicroStreamed } from '../gemm/panels';
 import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {

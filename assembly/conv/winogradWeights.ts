@@ -1,5 +1,5 @@
 /**
- * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/micro.ts
+ * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/panels.ts
  * with the input lanes as depth (kernel row after kernel row where tiles are rows) and these columns:
  *
  *   [groups of GROUP_CHANNELS output channels][points][panels of 8, the last of 4 or 8][kernels]

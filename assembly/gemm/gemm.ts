@@ -2,15 +2,16 @@
  * The loops around the micro-kernels: one block of packed rows against all packed columns.
  *
  *   A  [panels of panelRows rows][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   of T, packed by conv/im2col.ts
- *   B  see Panels in gemm/micro.ts                                            of T, packed by gemm/pack.ts
+ *   B  see Panels in gemm/panels.ts                                           of T, packed by gemm/pack.ts
  *   C  [m][cStride bytes]                                                     f32
  *
  * A weight panel stays in L1 while the rows of the block stream past it from L2.
  */
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicro, gemmMicroStreamed, Panels, zeroTilePtr } from './micro';
+import { zeroTilePtr } from './micro';
 import { panelColumns, tileColumns } from './pack';
+import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
 
 /**
  * Height of the panels into which m rows are packed: as few as the tile allows, of about equal height, since a low last

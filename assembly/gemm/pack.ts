@@ -2,7 +2,7 @@
  * Packs convolution weights for the micro-kernels, as T (f32, or f64 for shallow products).
  *
  *   from  [channels][inChannels][taps]         PyTorch's order, taps = height * width
- *   to    Panels of gemm/micro.ts              of tileColumns columns; in f32 the last may have 4
+ *   to    Panels of gemm/panels.ts             of tileColumns columns; in f32 the last may have 4
  *
  * with depth = taps * inChannels, the tap outermost, as im2col walks a channels-last image. Columns past the last output
  * channel are zero.

@@ -6,8 +6,8 @@
  *     for each block of rows                                pack a, multiply, add to what is there of out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
-import { Panels } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
+import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
 /** Packed blocks and one tile, one after the other in scratch. A last panel of rows may be packed as if it were whole. */

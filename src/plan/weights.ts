@@ -16,7 +16,7 @@ const LEAST_STREAMED_BYTES = 2 ** 21;
 
 /**
  * A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. `depth`, `lanes` and
- * `segment` say how they lie, see Panels in assembly/gemm/micro.ts.
+ * `segment` say how they lie, see Panels in assembly/gemm/panels.ts.
  */
 export interface PackedWeights extends PanelShape {
   readonly allocation: Allocation;

@@ -1,0 +1,97 @@
+/** How B lies in panels and segments, and a tile of a product that may be deeper than a chunk. */
+import { DEPTH_CHUNK, STREAMS, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import { microFull, microNarrowOf, microStreamsOf, microWideOf } from './micro';
+
+/**
+ * How B lies: [segments of `segment` rows, the last may have fewer][panels of all `lanes` columns][depth of the
+ * segment][columns]. A segment is a chunk where B may be streamed, else all of the depth.
+ */
+export class Panels {
+  depth: i32;
+  lanes: i32;
+  segment: i32;
+}
+
+/**
+ * A tile of m <= TILE_ROWS rows over `depth` steps of k from `firstDepth` on, a multiple of DEPTH_CHUNK. The sum starts
+ * from the tile at `startPtr`. A is [chunks, `chunkStride` bytes apart][rows][DEPTH_CHUNK], B at `bPtr`; `before`: columns
+ * in the panels before that of the tile.
+ */
+export function gemmMicro<T>(
+  m: i32,
+  columns: i32,
+  aPtr: usize,
+  chunkStride: usize,
+  bPtr: usize,
+  b: Panels,
+  before: i32,
+  firstDepth: i32,
+  depth: i32,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  const isWide = <usize>columns * sizeof<T>() === TILE_STRIDE;
+  const segment = b.segment;
+  const end = firstDepth + depth;
+  let k = firstDepth;
+  while (k < end) {
+    const inSegment = k % segment;
+    const segmentDepth = min(segment, b.depth - k + inSegment);
+    const segmentEnd = min(end, k - inSegment + segmentDepth);
+    const skipped = (k - inSegment) * b.lanes + before * segmentDepth + inSegment * columns;
+    let panelPtr = bPtr + <usize>skipped * sizeof<T>();
+    for (; k < segmentEnd; k += DEPTH_CHUNK) {
+      const chunk = min(segmentEnd - k, DEPTH_CHUNK);
+      // As in gemmMicroChunk, which would be one more call for every chunk.
+      if (isWide) {
+        if (m === TILE_ROWS) microFull<T>(aPtr, panelPtr, chunk, startPtr, tilePtr);
+        else microWideOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+      } else if (sizeof<T>() === 4) {
+        microNarrowOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+      }
+      aPtr += chunkStride;
+      panelPtr += <usize>(DEPTH_CHUNK * columns) * sizeof<T>();
+      startPtr = tilePtr;
+    }
+    k = segmentEnd;
+  }
+}
+
+/**
+ * The same in float32 for m <= STREAM_ROWS, where a segment is a chunk: as long as there are enough of them, chunks of all
+ * streams at once.
+ */
+export function gemmMicroStreamed(
+  m: i32,
+  columns: i32,
+  aPtr: usize,
+  chunkStride: usize,
+  bPtr: usize,
+  b: Panels,
+  before: i32,
+  firstDepth: i32,
+  depth: i32,
+  startPtr: usize,
+  tilePtr: usize,
+): void {
+  const chunks = depth / DEPTH_CHUNK;
+  if (chunks > 1 && columns === 8) {
+    const streams = min(STREAMS, chunks);
+    const passes = chunks / streams;
+    const chunkBytes = (<usize>(DEPTH_CHUNK * b.lanes)) << 2;
+    const aStep = <usize>passes * chunkStride;
+    const bStep = <usize>passes * chunkBytes;
+    let panelPtr = bPtr + ((<usize>(firstDepth * b.lanes + before * DEPTH_CHUNK)) << 2);
+    let rowsPtr = aPtr;
+    for (let pass = 0; pass < passes; ++pass) {
+      microStreamsOf(m, streams, rowsPtr, aStep, panelPtr, bStep, startPtr, tilePtr);
+      startPtr = tilePtr;
+      rowsPtr += chunkStride;
+      panelPtr += chunkBytes;
+    }
+    aPtr += <usize>streams * aStep;
+    firstDepth += streams * passes * DEPTH_CHUNK;
+    depth -= streams * passes * DEPTH_CHUNK;
+  }
+  gemmMicro<f32>(m, columns, aPtr, chunkStride, bPtr, b, before, firstDepth, depth, startPtr, tilePtr);
+}
