@@ -5,7 +5,7 @@ export { winogradConv2d } from './conv/winograd';
 export { winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
 export { packWinogradWeights } from './conv/winogradWeights';
 export { gemmMicroDouble, gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
-export { gemmMicroFew, hasFew, microFewFives, microFewFours, microFloat } from './gemm/micro';
+export { gemmMicroFew, gemmMicroFewDouble, hasFew, microFewFives, microFewFours, microFloat } from './gemm/micro';
 export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
 export { allBelow, binary, unary } from './nn/elementwise';
 export { clear, toChannelsLast, toPlanar } from './nn/layout';

@@ -129,12 +129,36 @@ for (const build of await supportedBuilds()) {
     runtime.dispose();
   });
 
+  test(`${build}: a few tiles in float64 have the bits of each`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const { kernels, heap } = runtime as Runtime & Inside;
+    const random = seededRandom(23);
+    const [m, panel] = [5, 5 * Number(kernels.DEPTH_CHUNK.value)];
+    const [a, b, tiles] = [heap.allocate(4 * panel * 8), heap.allocate(128 * 4 * 8), heap.allocate(5 * m * 32)];
+    for (const [memory, count] of [[a, 4 * panel] as const, [b, 128 * 4] as const]) {
+      heap.doubles(memory.ptr, count).set(Array.from({ length: count }, () => random() - 0.5));
+    }
+    const results = (at: number): string => heap.doubles(tiles.ptr + at * m * 32, m * 4).join();
+    for (const depth of [1, 2, 27, 63, 64]) {
+      for (let count = 1; count <= 4; count++) {
+        heap.doubles(tiles.ptr, 5 * m * 4).fill(7);
+        kernels.gemmMicroFewDouble(count, a.ptr, panel * 8, 2 * panel * 8, b.ptr, 0, 0, depth, tiles.ptr);
+        for (let n = 0; n < 4; n++) {
+          heap.doubles(tiles.ptr + 4 * m * 32, m * 4).fill(7);
+          if (n < count) kernels.gemmMicroDouble(m, 4, a.ptr + n * panel * 8, b.ptr, depth, tiles.ptr + 4 * m * 32);
+          assert.is(results(n), results(4), `depth ${depth}, tile ${n} of ${count}`);
+        }
+      }
+    }
+    runtime.dispose();
+  });
+
   for (const inChannels of [3, 12]) {
     test(`${build}: every number of output channels and pixels around the tile, ${inChannels} input channels`, async () => {
       const runtime = await createRuntime({ simd: build });
       const random = seededRandom(13);
       for (let outChannels = 1; outChannels <= 17; outChannels++) {
-        for (const width of [1, 2, 3, 4, 5, 6, 7, 11, 13]) {
+        for (const width of [1, 2, 3, 4, 5, 6, 7, 11, 13, 20, 26, 61]) {
           const layer = new Conv2d(runtime, {
             inChannels,
             outChannels,

@@ -60,12 +60,12 @@ export class ConvDescriptor {
 /**
  * Working memory of a GEMM convolution, one for each thread:
  *
- *   | tile: 6 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
+ *   | a few tiles: 20 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
  */
 export const TILE_OFFSET: usize = 0;
-export const IMAGES_OFFSET: usize = 192;
-export const ROWS_OFFSET: usize = 216;
-export const COLUMNS_OFFSET: usize = 240;
-export const PANEL_OFFSET: usize = 320;
+export const IMAGES_OFFSET: usize = 640;
+export const ROWS_OFFSET: usize = 664;
+export const COLUMNS_OFFSET: usize = 688;
+export const PANEL_OFFSET: usize = 768;
 const DEEPEST: i32 = max(BLOCK_DEPTH, STREAM_DEPTH);
 export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(DEEPEST * 4, DEPTH_CHUNK * 8));

@@ -270,20 +270,18 @@ function copyToChunks<T>(fromPtr: usize, run: i32, rowPtr: usize, packed: i32, h
 
 /** Copies `run` floats as T. */
 function copyRun<T>(fromPtr: usize, run: i32, toPtr: usize): void {
-  if (sizeof<T>() === 4) {
-    for (; run >= 16; run -= 16) {
-      v128.store(toPtr, v128.load(fromPtr));
-      v128.store(toPtr, v128.load(fromPtr, 16), 16);
-      v128.store(toPtr, v128.load(fromPtr, 32), 32);
-      v128.store(toPtr, v128.load(fromPtr, 48), 48);
-      fromPtr += 64;
-      toPtr += 64;
-    }
-    for (; run >= 4; run -= 4) {
-      v128.store(toPtr, v128.load(fromPtr));
-      fromPtr += 16;
-      toPtr += 16;
-    }
+  for (; run >= 16; run -= 16) {
+    copyQuad<T>(fromPtr, toPtr);
+    copyQuad<T>(fromPtr + 16, toPtr + 4 * sizeof<T>());
+    copyQuad<T>(fromPtr + 32, toPtr + 8 * sizeof<T>());
+    copyQuad<T>(fromPtr + 48, toPtr + 12 * sizeof<T>());
+    fromPtr += 64;
+    toPtr += 16 * sizeof<T>();
+  }
+  for (; run >= 4; run -= 4) {
+    copyQuad<T>(fromPtr, toPtr);
+    fromPtr += 16;
+    toPtr += 4 * sizeof<T>();
   }
   for (; run > 0; --run) {
     store<T>(toPtr, <T>load<f32>(fromPtr));

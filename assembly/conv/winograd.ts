@@ -63,32 +63,17 @@ import {
   SHORT,
   tableEntry,
 } from './winogradBlock';
-import {
-  Column,
-  finish3of7,
-  finish4of8,
-  finish4of9,
-  inverseTransform4of9,
-  transform7,
-  transform9,
-  Vectors,
-} from './winogradLong';
+import { finishPart, invert2of4, invert2x3, invert4of6, invert4of8, invert4of9 } from './winogradInverse';
+import { Column, transform7, transform9, Vectors } from './winogradLong';
 import { multiply } from './winogradProduct';
 import { placeRow, transformRow } from './winogradRows';
 import {
-  finish2of4,
-  finish4of6,
-  finishHalf,
   gatherTransform4,
   gatherTransform6,
   gatherTransformHalf,
   inputTransform4,
   inputTransform6,
   inputTransformHalf,
-  inverseTransform2of4,
-  inverseTransform2of6,
-  inverseTransform4of6,
-  inverseTransformHalf,
   Mixed,
   stridedTransform6,
   Whole,
@@ -140,7 +125,7 @@ function winogradBlock(
     const groupLanes = min(GROUP_CHANNELS, ((d.outChannels + 3) & ~3) - group * GROUP_CHANNELS);
     multiply(d, b, distinct(b.high) * distinct(b.wide) * group * GROUP_CHANNELS, groupLanes, inGroup, channels);
     for (let panel = 0; panel * 8 < channels; ++panel) {
-      for (let t = 0; t < tiles; ++t) invertTile(d, b, outPtr, residualPtr, t, panel, first + panel * 8);
+      invert(d, b, outPtr, residualPtr, panel, first + panel * 8);
     }
     first += channels;
   }
@@ -297,64 +282,117 @@ function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, o
   else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
 }
 
-/** A' M A of one tile and one panel of output channels, and out with it. */
-function invertTile(
+/** A scheme that invertPanel is compiled for, told apart by the size of the class. */
+class OfRows {}
+class OfFour extends OfRows {
+  a: i32;
+}
+class OfSix extends OfFour {
+  b: i32;
+}
+class OfSeven extends OfSix {
+  c: i32;
+}
+class OfNine extends OfSeven {
+  d: i32;
+}
+
+function invert(d: ConvDescriptor, b: Block, outPtr: usize, residualPtr: usize, panel: i32, channel: i32): void {
+  if (inRows(b)) invertPanel<OfRows>(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 4) invertPanel<OfFour>(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 6) invertPanel<OfSix>(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 7) invertPanel<OfSeven>(d, b, outPtr, residualPtr, panel, channel);
+  else invertPanel<OfNine>(d, b, outPtr, residualPtr, panel, channel);
+}
+
+/** An addend where there is none. */
+const zerosPtr: usize = memory.data(16, 16);
+
+/** A' M A of all tiles and one panel of output channels, the first being `firstChannel`, and out with it. */
+function invertPanel<Scheme>(
   d: ConvDescriptor,
   b: Block,
   outPtr: usize,
   residualPtr: usize,
-  t: i32,
   panel: i32,
   firstChannel: i32,
 ): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  const firstPixel = load<i32>(placePtr);
-  const rows = load<i32>(placePtr, 4);
-  const columns = load<i32>(placePtr, 8);
-  const kind = load<i32>(placePtr, 12);
-  const step = productPointStride(b.tiles);
-  const productPtr = b.productPtr + <usize>(panel * b.tiles + t) * PRODUCT_STRIDE;
-  const rowStride = <usize>d.outWidth * d.outPixelStride;
+  const pixel = d.outPixelStride;
+  const row = <usize>d.outWidth * pixel;
+  const hasAddend = residualPtr !== 0;
+  const addendPixel: usize = hasAddend ? pixel : 0;
+  const addendRow: usize = hasAddend ? row : 0;
+  const lows = f32x4.splat(d.low);
   const lastChannel = min(firstChannel + 8, d.outChannels);
-  for (let channel = firstChannel; channel < lastChannel; channel += 4) {
-    const fromPtr = productPtr + ((<usize>(channel - firstChannel)) << 2);
-    const distance = <usize>firstPixel * d.outPixelStride + ((<usize>channel) << 2);
-    const toPtr = outPtr + distance;
-    const addendPtr: usize = residualPtr === 0 ? 0 : residualPtr + distance;
-    const biasPtr = d.biasPtr + ((<usize>channel) << 2);
-    const keep = laneMask(d.outChannels - channel);
-    const pixelStride = d.outPixelStride;
-    if (inRows(b)) {
-      finish4of8(fromPtr, step, columns, toPtr, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else if (b.wide > 6) {
-      if (b.wide === 7) inverseTransform2of6(fromPtr, step, b.betweenPtr);
-      else inverseTransform4of9(fromPtr, step, b.betweenPtr);
-      let rowPtr = b.betweenPtr;
-      let rowToPtr = toPtr;
-      let rowAddendPtr = addendPtr;
-      for (let i = 0; i < rows; ++i) {
-        if (b.wide === 7) {
-          finish3of7(rowPtr, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
-        } else {
-          finish4of9(rowPtr, columns, rowToPtr, pixelStride, rowAddendPtr, biasPtr, d.low, keep);
-        }
-        rowPtr += BETWEEN_ROW;
-        rowToPtr += rowStride;
-        if (addendPtr !== 0) rowAddendPtr += rowStride;
+  const step = productPointStride(b.tiles);
+  let productPtr = b.productPtr + <usize>(panel * b.tiles) * PRODUCT_STRIDE;
+  let placePtr = b.placePtr;
+  for (let t = 0; t < b.tiles; ++t) {
+    const distance = <usize>load<i32>(placePtr) * pixel;
+    const rows = load<i32>(placePtr, 4);
+    const columns = load<i32>(placePtr, 8);
+    const kind = offsetof<Scheme>() === offsetof<OfSix>() ? load<i32>(placePtr, 12) : 0;
+    const allColumns = columns === ((kind & NARROW) === 0 ? b.tileWidth : 2);
+    let fromPtr = productPtr;
+    for (let channel = firstChannel; channel < lastChannel; channel += 4) {
+      const place = distance + ((<usize>channel) << 2);
+      const addendPtr = hasAddend ? residualPtr + place : zerosPtr;
+      const bias = v128.load(d.biasPtr + ((<usize>channel) << 2));
+      // A tile that reaches beyond the image or the last channel stays here at first, nothing added, nothing bounded.
+      const isWhole = allColumns && channel + 4 <= d.outChannels;
+      invertTile<Scheme>(
+        b,
+        kind,
+        fromPtr,
+        step,
+        rows,
+        isWhole ? outPtr + place : b.betweenPtr,
+        isWhole ? row : BETWEEN_ROW,
+        isWhole ? pixel : 16,
+        isWhole ? addendPtr : zerosPtr,
+        isWhole ? addendRow : 0,
+        isWhole ? addendPixel : 0,
+        isWhole ? bias : f32x4.splat(0),
+        isWhole ? lows : f32x4.splat(-Infinity),
+      );
+      if (!isWhole) {
+        const keep = laneMask(d.outChannels - channel);
+        const toPtr = outPtr + place;
+        finishPart(b.betweenPtr, rows, columns, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows, keep);
       }
-    } else if (b.wide === 4) {
-      inverseTransform2of4(fromPtr, step, b.betweenPtr);
-      finish2of4(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
-    } else {
-      // A narrow tile has no products in columns 3 and 4, and nothing reads what comes of them.
-      if ((kind & SHORT) === 0) inverseTransform4of6(fromPtr, step, b.betweenPtr);
-      else inverseTransformHalf(fromPtr, step, b.betweenPtr);
-      if ((kind & NARROW) === 0) {
-        finish4of6(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
-      } else {
-        finishHalf(b.betweenPtr, rows, columns, toPtr, rowStride, pixelStride, addendPtr, biasPtr, d.low, keep);
-      }
+      fromPtr += 16;
     }
+    productPtr += PRODUCT_STRIDE;
+    placePtr += PLACE_WORDS * 4;
+  }
+}
+
+function invertTile<Scheme>(
+  b: Block,
+  kind: i32,
+  fromPtr: usize,
+  step: usize,
+  rows: i32,
+  toPtr: usize,
+  row: usize,
+  pixel: usize,
+  addendPtr: usize,
+  addendRow: usize,
+  addendPixel: usize,
+  bias: v128,
+  lows: v128,
+): void {
+  const between = b.betweenPtr;
+  if (offsetof<Scheme>() === offsetof<OfRows>()) {
+    invert4of8(fromPtr, step, toPtr, pixel, addendPtr, addendPixel, bias, lows);
+  } else if (offsetof<Scheme>() === offsetof<OfFour>()) {
+    invert2of4(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
+  } else if (offsetof<Scheme>() === offsetof<OfSix>()) {
+    invert4of6(fromPtr, step, between, kind, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
+  } else if (offsetof<Scheme>() === offsetof<OfSeven>()) {
+    invert2x3(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
+  } else {
+    invert4of9(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
   }
 }
 

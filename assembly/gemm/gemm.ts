@@ -9,7 +9,7 @@
  */
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { zeroTilePtr } from './micro';
+import { gemmMicroFew, gemmMicroFewDouble, hasFew, MOST_FEW, zeroTilePtr } from './micro';
 import { panelColumns, tileColumns } from './pack';
 import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
 
@@ -28,6 +28,11 @@ export function chunksOf(depth: i32): i32 {
   return (depth + DEPTH_CHUNK - 1) / DEPTH_CHUNK;
 }
 
+/** Whether tiles of that height and depth are done a few at a time: first layers, 1x1 convolutions of few channels. */
+function hasFewOf<T>(height: i32, depth: i32): bool {
+  return depth <= DEPTH_CHUNK && (sizeof<T>() === 8 ? height === 5 : hasFew(height));
+}
+
 /** A bias or addend where there is none. */
 const zeroRowPtr: usize = memory.data(8 * 4, 16);
 
@@ -37,7 +42,7 @@ const zeroRowPtr: usize = memory.data(8 * 4, 16);
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
  * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
- * one tile.
+ * MOST_FEW tiles.
  */
 export function gemmBlock<T>(
   m: i32,
@@ -68,8 +73,11 @@ export function gemmBlock<T>(
     let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
     let packedPtr = aPtr;
     let rowPtr = cPtr + ((<usize>j) << 2);
-    for (let i = 0; i < m; i += height) {
-      const rows = min(m - i, height);
+    const inFew = !streamed && depth === b.depth && width === tileColumns<T>() && hasFewOf<T>(height, depth);
+    let rows = 0;
+    for (let i = 0; i < m; i += rows) {
+      let panels = 1;
+      rows = min(m - i, height);
       if (sizeof<T>() === 4 && streamed) {
         gemmMicroStreamed(
           rows,
@@ -84,6 +92,15 @@ export function gemmBlock<T>(
           zeroTilePtr,
           tilePtr,
         );
+      } else if (inFew && rows === height) {
+        panels = min((m - i) / height, MOST_FEW);
+        rows = panels * height;
+        const weightsPtr = bPtr + <usize>((before + j) * depth) * sizeof<T>();
+        if (sizeof<T>() === 8) {
+          gemmMicroFewDouble(panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
+        } else {
+          gemmMicroFew(height, panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
+        }
       } else {
         gemmMicro<T>(rows, width, packedPtr, chunkStride, bPtr, b, before + j, firstDepth, depth, zeroTilePtr, tilePtr);
       }
@@ -92,9 +109,9 @@ export function gemmBlock<T>(
       } else {
         finishEdge<T>(rows, columns, padTo - j, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       }
-      packedPtr += panelStride;
-      rowPtr += <usize>height * cStride;
-      fromPtr += <usize>height * addendStride;
+      packedPtr += <usize>panels * panelStride;
+      rowPtr += <usize>rows * cStride;
+      fromPtr += <usize>rows * addendStride;
     }
   }
 }

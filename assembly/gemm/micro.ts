@@ -507,8 +507,8 @@ export function gemmMicroFull(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usi
   microFull<f32>(aPtr, bPtr, depth, zeroTilePtr, tilePtr);
 }
 
-/** Wide tiles of `Rows` rows in float32, as gemmMicroFew says. */
-function microFew<Rows>(
+/** Wide tiles of `Rows` rows, as gemmMicroFew says. */
+function microFew<T, Rows>(
   count: i32,
   aPtr: usize,
   aStep: usize,
@@ -519,15 +519,15 @@ function microFew<Rows>(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microWide<f32, Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
+  microWide<T, Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
   if (count < 2) return;
-  microWide<f32, Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
+  microWide<T, Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
   if (count < 3) return;
   aPtr += aPairStep;
   bPtr += bPairStep;
-  microWide<f32, Rows, Third>(aPtr, bPtr, depth, 0, tilePtr);
+  microWide<T, Rows, Third>(aPtr, bPtr, depth, 0, tilePtr);
   if (count < 4) return;
-  microWide<f32, Rows, Fourth>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
+  microWide<T, Rows, Fourth>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
 }
 
 /** Tiles that gemmMicroFew does at once. */
@@ -572,7 +572,7 @@ export function microFewFours(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microFew<Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  microFew<f32, Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }
 
 /** Tiles of five rows. */
@@ -587,5 +587,20 @@ export function microFewFives(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microFew<Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  microFew<f32, Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+}
+
+/** The same in float64, for five rows only. */
+export function gemmMicroFewDouble(
+  count: i32,
+  aPtr: usize,
+  aStep: usize,
+  aPairStep: usize,
+  bPtr: usize,
+  bStep: usize,
+  bPairStep: usize,
+  depth: i32,
+  tilePtr: usize,
+): void {
+  microFew<f64, Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }

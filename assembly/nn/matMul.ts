@@ -6,13 +6,14 @@
  *     for each block of rows                                pack a, multiply, add to what is there of out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
+import { MOST_FEW } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
 import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
-/** Packed blocks and one tile, one after the other in scratch. A last panel of rows may be packed as if it were whole. */
+/** Packed blocks and a few tiles, one after the other in scratch. A last panel of rows may be packed as if it were whole. */
 const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS) * (BLOCK_DEPTH + DEPTH_CHUNK))) << 2;
-const TILE_BYTES: usize = <usize>TILE_ROWS * TILE_STRIDE;
+const TILE_BYTES: usize = <usize>(MOST_FEW * TILE_ROWS) * TILE_STRIDE;
 const PANELS_BYTES: usize = 16;
 
 export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i32, n: i32, scratchPtr: usize): void {

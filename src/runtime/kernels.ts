@@ -29,6 +29,8 @@ export interface Kernels {
   hasFew(m: number): number;
   /** (m, count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
   gemmMicroFew: Kernel;
+  /** (count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
+  gemmMicroFewDouble: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroStreams: Kernel;
   /** (m, columns, a, b, depth, tile) */
