@@ -8,7 +8,6 @@
  *
  * The matrices are derived in winograd.ts. Pairs of points without 0 err least where there is an odd number of values.
  */
-import { BETWEEN_ROW } from './winogradBlock';
 import { A, B, P, Q, R } from './winogradPoints';
 
 /** Where a transform finds its values: side by side, or at addresses in a column of a table of nine columns. */
