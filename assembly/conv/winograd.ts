@@ -40,45 +40,22 @@
  *
  * Point by point, V and U of one group fit into L1 together.
  */
-import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
   BETWEEN_ROW,
   Block,
-  chunkStrideOf,
   distinct,
   GROUP_CHANNELS,
   inRows,
-  isWhole,
-  kindStart,
   layOut,
-  membersOf,
   NARROW,
   PLACE_WORDS,
   PRODUCT_STRIDE,
-  pointStride,
   productPointStride,
-  quadOf,
-  rowOf,
-  SHORT,
-  tableEntry,
 } from './winogradBlock';
 import { finishPart, invert2of4, invert2x3, invert4of6, invert4of8, invert4of9 } from './winogradInverse';
-import { Column, transform7, transform9, Vectors } from './winogradLong';
 import { multiply } from './winogradProduct';
-import { placeRow, transformRow } from './winogradRows';
-import {
-  gatherTransform4,
-  gatherTransform6,
-  gatherTransformHalf,
-  inputTransform4,
-  inputTransform6,
-  inputTransformHalf,
-  Mixed,
-  stridedTransform6,
-  Whole,
-  Wide,
-} from './winogradTransforms';
+import { transformRun } from './winogradRuns';
 
 /**
  * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
@@ -115,8 +92,8 @@ function winogradBlock(
   lastChannel: i32,
 ): void {
   const b = layOut(d, scratchPtr, firstTile, tiles);
-  for (let t = 0; t < tiles; ++t) locateTile(d, b, inPtr, firstTile + t, t);
-  for (let t = 0; t < tiles; ++t) transformTile(d, b, t);
+  let t = 0;
+  while (t < tiles) t += transformRun(d, b, inPtr, firstTile + t, t);
   let first = firstChannel;
   while (first < lastChannel) {
     const group = first / GROUP_CHANNELS;
@@ -129,157 +106,6 @@ function winogradBlock(
     }
     first += channels;
   }
-}
-
-/** Finds tile `t` of the block: which pixels it is, and what it sees. */
-function locateTile(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): void {
-  let kind = NARROW;
-  if (t >= membersOf(b, SHORT).end) kind = t >= membersOf(b, NARROW).end ? SHORT | NARROW : SHORT;
-  else if (t >= membersOf(b, NARROW).first) kind = 0;
-  const across = (kind & NARROW) === 0 ? b.across : 1;
-  const down = (kind & SHORT) === 0 ? b.down : 1;
-  const ofKind = tile - kindStart(d, b, kind);
-  const image = ofKind / (across * down);
-  const inImage = ofKind - image * across * down;
-  const tileRow = inImage / across;
-  const y = b.tileHeight * ((kind & SHORT) === 0 ? tileRow : b.down);
-  const x = b.tileWidth * ((kind & NARROW) === 0 ? inImage - tileRow * across : b.across);
-  if (inRows(b)) placeRow(d, b, t, inPtr + <usize>image * d.inImageStride, image, y, x);
-  else placeTile(d, b, t, kind, inPtr + <usize>image * d.inImageStride, image, y, x);
-}
-
-/**
- * The tile's entry: its first output pixel, how many of its rows and columns are in the image, its kind, and the address
- * of the first pixel that it sees, or 0 where these are not an undisturbed part of the image and have a table. A table
- * moves by at most one pixel at a step, so that they span one pixel less than there are values only if they are neighbours.
- */
-function placeTile(d: ConvDescriptor, b: Block, t: i32, kind: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
-  store<i32>(placePtr, min(b.tileHeight, d.outHeight - y), 4);
-  store<i32>(placePtr, min(b.tileWidth, d.outWidth - x), 8);
-  store<i32>(placePtr, kind, 12);
-  const lastDown = b.high - 1;
-  const lastAcross = b.wide - 1;
-  const firstRow = tableEntry(b, d.rowsPtr, y, 0, d.kernelHeight, d.outHeight);
-  const lastRow = tableEntry(b, d.rowsPtr, y, lastDown, d.kernelHeight, d.outHeight);
-  const firstColumn = tableEntry(b, d.columnsPtr, x, 0, d.kernelWidth, d.outWidth);
-  const lastColumn = tableEntry(b, d.columnsPtr, x, lastAcross, d.kernelWidth, d.outWidth);
-  const isInside =
-    b.high === 6 &&
-    isWhole(b) &&
-    (firstRow | firstColumn) >= 0 &&
-    lastRow - firstRow === lastDown * d.inRowStride &&
-    lastColumn - firstColumn === lastAcross * (b.lanes << 2);
-  store<usize>(placePtr, isInside ? imagePtr + <usize>(firstRow + firstColumn) : 0, 16);
-  if (!isInside) tabulateSeen(d, b, t, imagePtr, y, x);
-}
-
-/** Addresses of the pixels that a tile sees. The first row holds the columns' distances until its turn, which is last. */
-function tabulateSeen(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
-  const firstPtr = b.seenPtr + ((<usize>(t * b.high * b.wide)) << 2);
-  for (let j = 0; j < b.wide; ++j) {
-    store<i32>(firstPtr + ((<usize>j) << 2), tableEntry(b, d.columnsPtr, x, j, d.kernelWidth, d.outWidth));
-  }
-  for (let i = b.high - 1; i >= 0; --i) {
-    const row = tableEntry(b, d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
-    const rowPtr = firstPtr + ((<usize>(i * b.wide)) << 2);
-    for (let j = 0; j < b.wide; ++j) {
-      const column = load<i32>(firstPtr + ((<usize>j) << 2));
-      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
-      store<usize>(rowPtr + ((<usize>j) << 2), seen);
-    }
-  }
-}
-
-/** B' d B of all channels of tile `t`, to its rows of the A panels. */
-function transformTile(d: ConvDescriptor, b: Block, t: i32): void {
-  if (inRows(b)) {
-    transformRow(d, b, t);
-    return;
-  }
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  const kind = load<i32>(placePtr, 12);
-  const insidePtr = load<usize>(placePtr, 16);
-  const seenPtr = b.seenPtr + ((<usize>(t * b.high * b.wide)) << 2);
-  const members = membersOf(b, 0);
-  if (isWhole(b)) {
-    const toPtr = rowOf(b, members, t);
-    transformWhole(d, b, insidePtr, seenPtr, toPtr, chunkStrideOf(members));
-  } else {
-    transformMixed(b, kind, seenPtr, t);
-  }
-}
-
-/** A tile of a block where all points have all tiles; `fromPtr` is 0 or the first pixel of one without a table. */
-function transformWhole(
-  d: ConvDescriptor,
-  b: Block,
-  fromPtr: usize,
-  seenPtr: usize,
-  rowPtr: usize,
-  chunkStride: usize,
-): void {
-  const step = pointStride(b.tiles, b.lanes, b.streamed);
-  const pixelStride = (<usize>b.lanes) << 2;
-  for (let channel = 0; channel < b.lanes; channel += 4) {
-    const channelBytes = (<usize>channel) << 2;
-    const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
-    const toPtr = rowPtr + <usize>(channel / DEPTH_CHUNK) * chunkStride + inChunk;
-    if (b.high === 4) {
-      gatherTransform4(seenPtr, channelBytes, b.betweenPtr);
-      inputTransform4(b.betweenPtr, toPtr, step);
-    } else if (b.wide === 9) {
-      for (let j: usize = 0; j < 9; ++j) {
-        transform9<Column>(seenPtr + (j << 2), channelBytes, b.betweenPtr + (j << 4), BETWEEN_ROW);
-      }
-      for (let i: usize = 0; i < 9; ++i) {
-        transform9<Vectors>(b.betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 9 * step, step);
-      }
-    } else if (b.wide === 7) {
-      if (fromPtr !== 0) stridedTransform6<Wide>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
-      else gatherTransform6<Wide>(seenPtr, channelBytes, 7, b.betweenPtr);
-      for (let i: usize = 0; i < 6; ++i) {
-        transform7(b.betweenPtr + i * BETWEEN_ROW, toPtr + i * 7 * step, step);
-      }
-    } else {
-      if (fromPtr !== 0) stridedTransform6<Whole>(fromPtr + channelBytes, d.inRowStride, pixelStride, b.betweenPtr);
-      else gatherTransform6<Whole>(seenPtr, channelBytes, 6, b.betweenPtr);
-      inputTransform6<Whole>(b.betweenPtr, 6, toPtr, toPtr, step);
-    }
-  }
-}
-
-/** A tile of a block with half tiles: each class of points has its own panels. */
-function transformMixed(b: Block, kind: i32, seenPtr: usize, t: i32): void {
-  const step = pointStride(b.tiles, b.lanes, b.streamed);
-  const columns = (kind & NARROW) === 0 ? 6 : 4;
-  const inner = membersOf(b, 0);
-  const short = membersOf(b, SHORT);
-  const narrow = membersOf(b, NARROW);
-  const outer = membersOf(b, SHORT | NARROW);
-  for (let channel = 0; channel < b.lanes; channel += 4) {
-    const toPtr = quadOf(b, inner, t, channel);
-    const toNarrowPtr = quadOf(b, narrow, t, channel);
-    if ((kind & SHORT) === 0) gatherTransform6<Mixed>(seenPtr, (<usize>channel) << 2, columns, b.betweenPtr);
-    else gatherTransformHalf(seenPtr, (<usize>channel) << 2, columns, b.betweenPtr);
-    alongRows(b, kind, 0, 3, toPtr, toNarrowPtr, step);
-    if ((kind & SHORT) === 0) {
-      alongRows(b, kind, 3, 2, quadOf(b, short, t, channel), quadOf(b, outer, t, channel), step);
-    }
-    alongRows(b, kind, 5, 1, toPtr, toNarrowPtr, step);
-  }
-}
-
-/**
- * The second pass over `rows` rows from row `first` on. `toPtr`: where results go at the first point, where that is one
- * of the inner columns; `outerPtr`: the same of the outer ones.
- */
-function alongRows(b: Block, kind: i32, first: usize, rows: i32, toPtr: usize, outerPtr: usize, step: usize): void {
-  const fromPtr = b.betweenPtr + first * BETWEEN_ROW;
-  const distance = first * 6 * step;
-  if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
-  else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
 }
 
 /** A scheme that invertPanel is compiled for, told apart by the size of the class. */

@@ -1,7 +1,7 @@
 /**
  * A block of Winograd tiles: which tiles it has, and where its parts lie in working memory. See winograd.ts.
  *
- *   | Block, Members | between the passes | P: products | V: A panels | what edge tiles see | the tiles' places |
+ *   | Block, Members | between the passes | what a run of tiles sees | P: products | V: A panels | the tiles' places |
  */
 import { chunksOf, panelRows } from '../gemm/gemm';
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
@@ -9,13 +9,18 @@ import { ConvDescriptor } from './descriptor';
 
 /** Bytes of a row of P: eight floats. */
 export const PRODUCT_STRIDE: usize = 32;
-/** Bytes of a row of what lies between the two passes of a transform: nine vectors, the most there are. */
-export const BETWEEN_ROW: usize = 9 * 16;
-const BETWEEN_BYTES: usize = 9 * BETWEEN_ROW;
+/** Most columns and rows of input that a run of tiles sees: four neighbours of F(4x4, 3x3), two of stride 2. */
+export const RUN_COLUMNS: i32 = 18;
+const RUN_ROWS: i32 = 9;
+/** Bytes of a row of what lies between the two passes of a transform. */
+export const BETWEEN_ROW: usize = <usize>RUN_COLUMNS * 16;
+const BETWEEN_BYTES: usize = <usize>RUN_ROWS * BETWEEN_ROW;
+/** Distances of the columns, then addresses row by row. */
+const SEEN_BYTES: usize = (<usize>((1 + RUN_ROWS) * RUN_COLUMNS)) << 2;
 /** Panels of eight output channels that are multiplied before their inverse transform. */
 const GROUP_PANELS: i32 = 8;
 export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
-/** Words of a tile's entry in the table: see `placeTile`. */
+/** Words of a tile's entry in the table: see `place` in winogradRuns.ts. */
 export const PLACE_WORDS: i32 = 5;
 /** Kinds of tiles, as bits: half as wide, half as high. */
 export const NARROW: i32 = 1;
@@ -50,7 +55,7 @@ export class Block {
   betweenPtr: usize;
   /** What is known of each tile, [tiles][PLACE_WORDS]. */
   placePtr: usize;
-  /** Addresses of the pixels that each tile at an edge sees, [tiles][high][wide]; where tiles are rows, of the one at work. */
+  /** What the run at work sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels. */
   seenPtr: usize;
   productPtr: usize;
   panelPtr: usize;
@@ -75,8 +80,8 @@ export function membersOf(b: Block, without: i32): Members {
 
 /** Bytes of working memory for a block of `tiles` tiles, `points` products of that depth for each pair of channels. */
 export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, streamed: bool): i32 {
-  const fixed = BLOCK_BYTES + BETWEEN_BYTES + 32;
-  const tables = (<usize>(tiles * (points + PLACE_WORDS))) << 2;
+  const fixed = BLOCK_BYTES + BETWEEN_BYTES + SEEN_BYTES + 32;
+  const tables = (<usize>(tiles * PLACE_WORDS)) << 2;
   const products = <usize>points * productPointStride(tiles);
   return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, depth, streamed));
 }
@@ -102,10 +107,10 @@ export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, til
   b.hasNarrow = b.across * b.tileWidth < d.outWidth ? 1 : 0;
   const points = b.high * b.wide;
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
-  b.productPtr = b.betweenPtr + BETWEEN_BYTES;
+  b.seenPtr = b.betweenPtr + BETWEEN_BYTES;
+  b.productPtr = b.seenPtr + SEEN_BYTES;
   b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
-  b.seenPtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
-  b.placePtr = b.seenPtr + ((<usize>(points * tiles)) << 2);
+  b.placePtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
   const wideEnd = inBlock(kindStart(d, b, SHORT | NARROW), firstTile, tiles);
@@ -221,10 +226,4 @@ export function rowOf(b: Block, members: Members, t: i32): usize {
 /** Bytes from one chunk of a row to the next. */
 export function chunkStrideOf(members: Members): usize {
   return (<usize>(members.height * DEPTH_CHUNK)) << 2;
-}
-
-/** Where four channels of a tile go at the first point. */
-export function quadOf(b: Block, members: Members, t: i32, channel: i32): usize {
-  const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
-  return rowOf(b, members, t) + <usize>(channel / DEPTH_CHUNK) * chunkStrideOf(members) + inChunk;
 }

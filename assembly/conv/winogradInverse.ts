@@ -91,12 +91,12 @@ function row4of6<Nth>(
 ): void {
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
-  const m0 = v128.load(fromPtr, offsetof<Nth>() * 9);
-  const m1 = v128.load(fromPtr, offsetof<Nth>() * 9 + 16);
-  const m2 = v128.load(fromPtr, offsetof<Nth>() * 9 + 32);
-  const m3 = v128.load(fromPtr, offsetof<Nth>() * 9 + 48);
-  const m4 = v128.load(fromPtr, offsetof<Nth>() * 9 + 64);
-  const m5 = v128.load(fromPtr, offsetof<Nth>() * 9 + 80);
+  const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
+  const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
+  const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
+  const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
+  const m4 = v128.load(fromPtr, offsetof<Nth>() * 18 + 64);
+  const m5 = v128.load(fromPtr, offsetof<Nth>() * 18 + 80);
   const even1 = f32x4.add(m1, m2);
   const even2 = f32x4.add(m3, m4);
   const odd1 = f32x4.mul(f32x4.splat(S), f32x4.sub(m1, m2));
@@ -197,10 +197,10 @@ function row2of4<Nth>(
   bias: v128,
   lows: v128,
 ): void {
-  const m0 = v128.load(fromPtr, offsetof<Nth>() * 9);
-  const m1 = v128.load(fromPtr, offsetof<Nth>() * 9 + 16);
-  const m2 = v128.load(fromPtr, offsetof<Nth>() * 9 + 32);
-  const m3 = v128.load(fromPtr, offsetof<Nth>() * 9 + 48);
+  const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
+  const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
+  const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
+  const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
   finishPixel(toPtr, f32x4.add(f32x4.add(m0, m1), m2), bias, addendPtr, lows);
   finishPixel(toPtr + pixel, f32x4.add(f32x4.sub(m1, m2), m3), bias, addendPtr + addendPixel, lows);
 }
@@ -257,13 +257,13 @@ function row3of7<Nth>(
   bias: v128,
   lows: v128,
 ): void {
-  const m0 = v128.load(fromPtr, offsetof<Nth>() * 9);
-  const m1 = v128.load(fromPtr, offsetof<Nth>() * 9 + 16);
-  const m2 = v128.load(fromPtr, offsetof<Nth>() * 9 + 32);
-  const m3 = v128.load(fromPtr, offsetof<Nth>() * 9 + 48);
-  const m4 = v128.load(fromPtr, offsetof<Nth>() * 9 + 64);
-  const m5 = v128.load(fromPtr, offsetof<Nth>() * 9 + 80);
-  const m6 = v128.load(fromPtr, offsetof<Nth>() * 9 + 96);
+  const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
+  const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
+  const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
+  const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
+  const m4 = v128.load(fromPtr, offsetof<Nth>() * 18 + 64);
+  const m5 = v128.load(fromPtr, offsetof<Nth>() * 18 + 80);
+  const m6 = v128.load(fromPtr, offsetof<Nth>() * 18 + 96);
   const even1 = f32x4.add(m0, m1);
   const even2 = f32x4.add(m2, m3);
   const even3 = f32x4.add(m4, m5);
@@ -346,21 +346,21 @@ function row4of9<Nth>(
 ): void {
   const inner = f32x4.splat(A * A);
   const outer = f32x4.splat(B * B);
-  const m0 = v128.load(fromPtr, offsetof<Nth>() * 9);
-  const m1 = v128.load(fromPtr, offsetof<Nth>() * 9 + 16);
-  const m2 = v128.load(fromPtr, offsetof<Nth>() * 9 + 32);
-  const m3 = v128.load(fromPtr, offsetof<Nth>() * 9 + 48);
+  const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
+  const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
+  const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
+  const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
   const even1 = f32x4.add(m0, m1);
   const odd1 = f32x4.mul(f32x4.splat(A), f32x4.sub(m0, m1));
   const even2 = f32x4.add(m2, m3);
   const odd2 = f32x4.mul(f32x4.splat(B), f32x4.sub(m2, m3));
   const last = f32x4.add(f32x4.mul(inner, odd1), f32x4.mul(outer, odd2));
-  const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr, offsetof<Nth>() * 9 + 80));
-  const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr, offsetof<Nth>() * 9 + 96));
+  const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr, offsetof<Nth>() * 18 + 80));
+  const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr, offsetof<Nth>() * 18 + 96));
   const square = f32x4.add(f32x4.mul(inner, even1), f32x4.mul(outer, even2));
-  const y2 = f32x4.add(square, v128.load(fromPtr, offsetof<Nth>() * 9 + 112));
-  const cube = f32x4.add(last, v128.load(fromPtr, offsetof<Nth>() * 9 + 64));
-  const y3 = f32x4.add(cube, v128.load(fromPtr, offsetof<Nth>() * 9 + 128));
+  const y2 = f32x4.add(square, v128.load(fromPtr, offsetof<Nth>() * 18 + 112));
+  const cube = f32x4.add(last, v128.load(fromPtr, offsetof<Nth>() * 18 + 64));
+  const y3 = f32x4.add(cube, v128.load(fromPtr, offsetof<Nth>() * 18 + 128));
   finishPixel(toPtr, y0, bias, addendPtr, lows);
   finishPixel(toPtr + pixel, y1, bias, addendPtr + addendPixel, lows);
   finishPixel(toPtr + pixel * 2, y2, bias, addendPtr + addendPixel * 2, lows);

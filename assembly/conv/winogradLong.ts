@@ -8,9 +8,10 @@
  *
  * The matrices are derived in winograd.ts. Pairs of points without 0 err least where there is an odd number of values.
  */
+import { RUN_COLUMNS } from './winogradBlock';
 import { A, B, P, Q, R } from './winogradPoints';
 
-/** Where a transform finds its values: side by side, or at addresses in a column of a table of nine columns. */
+/** Where a transform finds its values: side by side, or at addresses in a column of what a run sees. */
 export class Vectors {}
 export class Column {
   isColumn: i32;
@@ -19,7 +20,7 @@ export class Column {
 /** Value `i`: the i-th vector, or that `channelBytes` from the i-th address of the column at `fromPtr`. */
 function value<From>(fromPtr: usize, i: usize, channelBytes: usize): v128 {
   if (offsetof<From>() === 0) return v128.load(fromPtr + (i << 4));
-  return v128.load(load<usize>(fromPtr + i * (9 * 4)) + channelBytes);
+  return v128.load(load<usize>(fromPtr + i * ((<usize>RUN_COLUMNS) << 2)) + channelBytes);
 }
 
 /**

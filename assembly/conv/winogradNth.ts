@@ -3,7 +3,7 @@
  * no loops, whose counters, checks and constants (V8 makes these anew in every turn) took a third of their time.
  *
  * Each class is as large as the vectors before it: offsetof<Nth>() is where a column's vector lies in a row, and
- * offsetof<Nth>() * 9 is where a row lies between the two passes of a transform (BETWEEN_ROW).
+ * offsetof<Nth>() * 18 is where a row lies between the two passes of a transform (BETWEEN_ROW).
  */
 export class Nth0 {}
 export class Nth1 extends Nth0 {

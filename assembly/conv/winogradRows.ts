@@ -8,28 +8,14 @@
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
-import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, rowOf, tableEntry } from './winogradBlock';
+import { Block, chunkStrideOf, membersOf, pointStride, rowOf, tableEntry } from './winogradBlock';
 import { gatherTransform8 } from './winogradLong';
 
-/** A tile's entry: first output pixel, 1 row and so many columns in the image, output row, the image's address. */
-export function placeRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, image: i32, y: i32, x: i32): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  store<i32>(placePtr, (image * d.outHeight + y) * d.outWidth + x);
-  store<i32>(placePtr, 1, 4);
-  store<i32>(placePtr, min(b.tileWidth, d.outWidth - x), 8);
-  store<i32>(placePtr, y, 12);
-  store<usize>(placePtr, imagePtr, 16);
-}
-
 /**
- * B' d of a tile for each kernel row. But for the last one, these are what the tile above it in the image has for the next
- * kernel row.
+ * B' d of tile `t` of the block, at output row `y` and column `x`, for each kernel row. But for the last one, these are what
+ * the tile above it in the image has for the next kernel row.
  */
-export function transformRow(d: ConvDescriptor, b: Block, t: i32): void {
-  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
-  const y = load<i32>(placePtr, 12);
-  const imagePtr = load<usize>(placePtr, 16);
-  const x = load<i32>(placePtr) % d.outWidth;
+export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
   const members = membersOf(b, 0);
   const rowPtr = rowOf(b, members, t);
   const lanes = b.deepLanes;

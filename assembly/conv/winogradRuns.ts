@@ -1,0 +1,200 @@
+/**
+ * The forward transform of a block of Winograd tiles, V = B' d B, to the A panels of the micro-kernels. See winograd.ts.
+ *
+ * A run of tiles side by side at a time: neighbours see columns in common, which are transformed once (four tiles of
+ * F(4x4, 3x3): 18 columns instead of 24, of F(2x3, 5x5): 16 instead of 28).
+ */
+import { DEPTH_CHUNK } from '../tuning';
+import { ConvDescriptor } from './descriptor';
+import {
+  BETWEEN_ROW,
+  Block,
+  chunkStrideOf,
+  inRows,
+  isWhole,
+  kindStart,
+  membersOf,
+  NARROW,
+  PLACE_WORDS,
+  pointStride,
+  RUN_COLUMNS,
+  rowOf,
+  SHORT,
+  tableEntry,
+} from './winogradBlock';
+import { Column, transform7, transform9, Vectors } from './winogradLong';
+import { transformRow } from './winogradRows';
+import {
+  gatherTransform4,
+  gatherTransform6,
+  gatherTransformHalf,
+  inputTransform4,
+  inputTransform6,
+  inputTransformHalf,
+  Mixed,
+  stridedTransform6,
+  Whole,
+} from './winogradTransforms';
+
+/** The run that starts with tile `t` of the block, tile `tile` of the convolution. Returns how many tiles it has. */
+export function transformRun(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): i32 {
+  let kind = NARROW;
+  if (t >= membersOf(b, SHORT).end) kind = t >= membersOf(b, NARROW).end ? SHORT | NARROW : SHORT;
+  else if (t >= membersOf(b, NARROW).first) kind = 0;
+  const across = (kind & NARROW) === 0 ? b.across : 1;
+  const down = (kind & SHORT) === 0 ? b.down : 1;
+  const ofKind = tile - kindStart(d, b, kind);
+  const image = ofKind / (across * down);
+  const inImage = ofKind - image * across * down;
+  const tileRow = inImage / across;
+  const tileColumn = inImage - tileRow * across;
+  const y = b.tileHeight * ((kind & SHORT) === 0 ? tileRow : b.down);
+  const x = b.tileWidth * ((kind & NARROW) === 0 ? tileColumn : b.across);
+  const imagePtr = inPtr + <usize>image * d.inImageStride;
+  const firstPixel = (image * d.outHeight + y) * d.outWidth;
+  if (inRows(b)) {
+    place(d, b, t, firstPixel + x, y, x, kind);
+    transformRow(d, b, t, imagePtr, y, x);
+    return 1;
+  }
+  const distance = b.tileWidth * b.shift;
+  const most = 1 + (RUN_COLUMNS - b.wide) / distance;
+  const tiles = min(min(across - tileColumn, b.tiles - t), most);
+  for (let k = 0; k < tiles; ++k) {
+    place(d, b, t + k, firstPixel + x + k * b.tileWidth, y, x + k * b.tileWidth, kind);
+  }
+  const columns = (tiles - 1) * distance + ((kind & NARROW) === 0 ? b.wide : 4);
+  const firstRow = tabulateSeen(d, b, kind, imagePtr, y, x, columns);
+  const fromPtr: usize = firstRow < 0 ? 0 : imagePtr + <usize>firstRow;
+  transformTiles(d, b, kind, fromPtr, t, tiles, columns);
+  return tiles;
+}
+
+/**
+ * A tile's entry: its first output pixel, how many of its rows and columns are in the image, its kind, and its row of the A
+ * panels at points that all tiles have.
+ */
+function place(d: ConvDescriptor, b: Block, t: i32, pixel: i32, y: i32, x: i32, kind: i32): void {
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  store<i32>(placePtr, pixel);
+  store<i32>(placePtr, min(b.tileHeight, d.outHeight - y), 4);
+  store<i32>(placePtr, min(b.tileWidth, d.outWidth - x), 8);
+  store<i32>(placePtr, kind, 12);
+  store<usize>(placePtr, rowOf(b, membersOf(b, 0), t), 16);
+}
+
+/**
+ * Writes down what a run sees: the distances of its columns, and unless there are six rows that follow each other in the
+ * image, addresses of pixels. Returns the distance of the first row if there are, else -1. A table moves by at most one
+ * pixel at a step, so that rows span one less than there are only if they are neighbours.
+ */
+function tabulateSeen(d: ConvDescriptor, b: Block, kind: i32, imagePtr: usize, y: i32, x: i32, columns: i32): i32 {
+  const columnsPtr = b.seenPtr;
+  for (let j = 0; j < columns; ++j) {
+    store<i32>(columnsPtr + ((<usize>j) << 2), tableEntry(b, d.columnsPtr, x, j, d.kernelWidth, d.outWidth));
+  }
+  const firstRow = tableEntry(b, d.rowsPtr, y, 0, d.kernelHeight, d.outHeight);
+  const lastRow = tableEntry(b, d.rowsPtr, y, b.high - 1, d.kernelHeight, d.outHeight);
+  const areNeighbours = firstRow >= 0 && lastRow - firstRow === (b.high - 1) * d.inRowStride;
+  if (areNeighbours && b.high === 6 && (kind & SHORT) === 0) return firstRow;
+  let rowPtr = seenRows(b);
+  for (let i = 0; i < b.high; ++i) {
+    const row = tableEntry(b, d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
+    for (let j = 0; j < columns; ++j) {
+      const column = load<i32>(columnsPtr + ((<usize>j) << 2));
+      const seen = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
+      store<usize>(rowPtr + ((<usize>j) << 2), seen);
+    }
+    rowPtr += (<usize>RUN_COLUMNS) << 2;
+  }
+  return -1;
+}
+
+/** Addresses of pixels, behind the distances of the columns. */
+function seenRows(b: Block): usize {
+  return b.seenPtr + ((<usize>RUN_COLUMNS) << 2);
+}
+
+/**
+ * B' d B of all channels of a run, first down its columns, then along the rows of each tile. `fromPtr`: the first of six
+ * rows, or 0 where addresses say what is seen. In a block with half tiles, each class of points has its own panels.
+ */
+function transformTiles(
+  d: ConvDescriptor,
+  b: Block,
+  kind: i32,
+  fromPtr: usize,
+  t: i32,
+  tiles: i32,
+  columns: i32,
+): void {
+  const allWhole = isWhole(b);
+  const step = pointStride(b.tiles, b.lanes, b.streamed);
+  const chunkStride = chunkStrideOf(membersOf(b, 0));
+  const tileBytes = (<usize>(b.tileWidth * b.shift)) << 4;
+  const seenPtr = seenRows(b);
+  for (let channel = 0; channel < b.lanes; channel += 4) {
+    const channelBytes = (<usize>channel) << 2;
+    if (fromPtr !== 0) {
+      stridedTransform6(fromPtr + channelBytes, d.inRowStride, b.seenPtr, columns, b.betweenPtr);
+    } else if ((kind & SHORT) !== 0) {
+      gatherTransformHalf(seenPtr, channelBytes, columns, b.betweenPtr);
+    } else if (b.high === 6) {
+      gatherTransform6(seenPtr, channelBytes, columns, b.betweenPtr);
+    } else if (b.high === 4) {
+      gatherTransform4(seenPtr, channelBytes, columns, b.betweenPtr);
+    } else {
+      for (let j: usize = 0; j < <usize>columns; ++j) {
+        transform9<Column>(seenPtr + (j << 2), channelBytes, b.betweenPtr + (j << 4), BETWEEN_ROW);
+      }
+    }
+    const inRow = <usize>(channel / DEPTH_CHUNK) * chunkStride + ((<usize>(channel & (DEPTH_CHUNK - 1))) << 2);
+    let betweenPtr = b.betweenPtr;
+    let placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+    for (let k = 0; k < tiles; ++k) {
+      const toPtr = load<usize>(placePtr, 16) + inRow;
+      if (!allWhole) alongRows(b, kind, betweenPtr, t + k, channel);
+      else if (b.wide === 6) inputTransform6<Whole>(betweenPtr, 6, toPtr, toPtr, step);
+      else if (b.wide === 4) inputTransform4(betweenPtr, toPtr, step);
+      else if (b.wide === 7) {
+        for (let i: usize = 0; i < 6; ++i) transform7(betweenPtr + i * BETWEEN_ROW, toPtr + i * 7 * step, step);
+      } else {
+        for (let i: usize = 0; i < 9; ++i) {
+          transform9<Vectors>(betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 9 * step, step);
+        }
+      }
+      betweenPtr += tileBytes;
+      placePtr += PLACE_WORDS * 4;
+    }
+  }
+}
+
+/** The second pass where points have panels of their own. */
+function alongRows(b: Block, kind: i32, fromPtr: usize, t: i32, channel: i32): void {
+  const toPtr = quadOf(b, 0, t, channel);
+  const narrowPtr = quadOf(b, NARROW, t, channel);
+  rowsFrom(b, kind, 0, 3, fromPtr, toPtr, narrowPtr);
+  if ((kind & SHORT) === 0) {
+    rowsFrom(b, kind, 3, 2, fromPtr, quadOf(b, SHORT, t, channel), quadOf(b, SHORT | NARROW, t, channel));
+  }
+  rowsFrom(b, kind, 5, 1, fromPtr, toPtr, narrowPtr);
+}
+
+/**
+ * `rows` rows of that from row `first` on. `toPtr`: where results go at the first point, where that is one of the inner
+ * columns; `outerPtr`: the same of the outer ones.
+ */
+function rowsFrom(b: Block, kind: i32, first: usize, rows: i32, fromPtr: usize, toPtr: usize, outerPtr: usize): void {
+  const step = pointStride(b.tiles, b.lanes, b.streamed);
+  const distance = first * 6 * step;
+  fromPtr += first * BETWEEN_ROW;
+  if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
+  else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
+}
+
+/** Where four channels of a tile go at the first of the points that kinds `without` do not have. */
+function quadOf(b: Block, without: i32, t: i32, channel: i32): usize {
+  const members = membersOf(b, without);
+  const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;
+  return rowOf(b, members, t) + <usize>(channel / DEPTH_CHUNK) * chunkStrideOf(members) + inChunk;
+}
