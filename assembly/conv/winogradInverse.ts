@@ -69,8 +69,8 @@ function column4of6<Nth>(fromPtr: usize, rowStep: usize, toPtr: usize): void {
   const m5 = v128.load(fromPtr + rowStep * 5);
   const even1 = f32x4.add(m1, m2);
   const even2 = f32x4.add(m3, m4);
-  const odd1 = f32x4.mul(f32x4.splat(S), f32x4.sub(m1, m2));
-  const odd2 = f32x4.mul(f32x4.splat(T), f32x4.sub(m3, m4));
+  const odd1 = f32x4.mul(f32x4.splat(<f32>S), f32x4.sub(m1, m2));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>T), f32x4.sub(m3, m4));
   const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
   const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
   v128.store(toPtr, f32x4.add(f32x4.add(m0, even1), even2), offsetof<Nth>());
@@ -99,8 +99,8 @@ function row4of6<Nth>(
   const m5 = v128.load(fromPtr, offsetof<Nth>() * 18 + 80);
   const even1 = f32x4.add(m1, m2);
   const even2 = f32x4.add(m3, m4);
-  const odd1 = f32x4.mul(f32x4.splat(S), f32x4.sub(m1, m2));
-  const odd2 = f32x4.mul(f32x4.splat(T), f32x4.sub(m3, m4));
+  const odd1 = f32x4.mul(f32x4.splat(<f32>S), f32x4.sub(m1, m2));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>T), f32x4.sub(m3, m4));
   const y2 = f32x4.add(f32x4.mul(half, even1), f32x4.mul(two, even2));
   const y3 = f32x4.add(f32x4.add(f32x4.mul(half, odd1), f32x4.mul(two, odd2)), m5);
   finishPixel(toPtr, f32x4.add(f32x4.add(m0, even1), even2), bias, addendPtr, lows);
@@ -111,7 +111,7 @@ function row4of6<Nth>(
 
 /** Down the columns of a tile two high, from rows 0, 1, 2 and 5 of the products. */
 function columnsHalf(fromPtr: usize, step: usize, toPtr: usize): void {
-  const s = f32x4.splat(S);
+  const s = f32x4.splat(<f32>S);
   const rowStep = step * 6;
   for (let i = 0; i < 6; ++i) {
     const m0 = v128.load(fromPtr);
@@ -138,7 +138,7 @@ function rowsHalf(
   bias: v128,
   lows: v128,
 ): void {
-  const s = f32x4.splat(S);
+  const s = f32x4.splat(<f32>S);
   for (let i = 0; i < rows; ++i) {
     const m0 = v128.load(fromPtr);
     const m1 = v128.load(fromPtr, 16);
@@ -240,8 +240,8 @@ function column2of6<Nth>(fromPtr: usize, rowStep: usize, toPtr: usize): void {
   const m3 = v128.load(fromPtr + rowStep * 3);
   const m4 = v128.load(fromPtr + rowStep * 4);
   const m5 = v128.load(fromPtr + rowStep * 5);
-  const odd1 = f32x4.mul(f32x4.splat(S), f32x4.sub(m1, m2));
-  const odd2 = f32x4.mul(f32x4.splat(T), f32x4.sub(m3, m4));
+  const odd1 = f32x4.mul(f32x4.splat(<f32>S), f32x4.sub(m1, m2));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>T), f32x4.sub(m3, m4));
   const even = f32x4.add(f32x4.add(m0, f32x4.add(m1, m2)), f32x4.add(m3, m4));
   v128.store(toPtr, even, offsetof<Nth>());
   v128.store(toPtr, f32x4.add(f32x4.add(odd1, odd2), m5), offsetof<Nth>() + BETWEEN_ROW);
@@ -267,12 +267,12 @@ function row3of7<Nth>(
   const even1 = f32x4.add(m0, m1);
   const even2 = f32x4.add(m2, m3);
   const even3 = f32x4.add(m4, m5);
-  const odd1 = f32x4.mul(f32x4.splat(P), f32x4.sub(m0, m1));
-  const odd2 = f32x4.mul(f32x4.splat(Q), f32x4.sub(m2, m3));
-  const odd3 = f32x4.mul(f32x4.splat(R), f32x4.sub(m4, m5));
-  const square1 = f32x4.mul(f32x4.splat(P * P), even1);
-  const square2 = f32x4.mul(f32x4.splat(Q * Q), even2);
-  const square3 = f32x4.mul(f32x4.splat(R * R), even3);
+  const odd1 = f32x4.mul(f32x4.splat(<f32>P), f32x4.sub(m0, m1));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>Q), f32x4.sub(m2, m3));
+  const odd3 = f32x4.mul(f32x4.splat(<f32>R), f32x4.sub(m4, m5));
+  const square1 = f32x4.mul(f32x4.splat(<f32>(P * P)), even1);
+  const square2 = f32x4.mul(f32x4.splat(<f32>(Q * Q)), even2);
+  const square3 = f32x4.mul(f32x4.splat(<f32>(R * R)), even3);
   const y2 = f32x4.add(f32x4.add(square1, square2), f32x4.add(square3, m6));
   finishPixel(toPtr, f32x4.add(f32x4.add(even1, even2), even3), bias, addendPtr, lows);
   finishPixel(toPtr + pixel, f32x4.add(f32x4.add(odd1, odd2), odd3), bias, addendPtr + addendPixel, lows);
@@ -313,16 +313,16 @@ export function invert4of9(
 }
 
 function column4of9<Nth>(fromPtr: usize, rowStep: usize, toPtr: usize): void {
-  const inner = f32x4.splat(A * A);
-  const outer = f32x4.splat(B * B);
+  const inner = f32x4.splat(<f32>(A * A));
+  const outer = f32x4.splat(<f32>(B * B));
   const m0 = v128.load(fromPtr);
   const m1 = v128.load(fromPtr + rowStep);
   const m2 = v128.load(fromPtr + rowStep * 2);
   const m3 = v128.load(fromPtr + rowStep * 3);
   const even1 = f32x4.add(m0, m1);
-  const odd1 = f32x4.mul(f32x4.splat(A), f32x4.sub(m0, m1));
+  const odd1 = f32x4.mul(f32x4.splat(<f32>A), f32x4.sub(m0, m1));
   const even2 = f32x4.add(m2, m3);
-  const odd2 = f32x4.mul(f32x4.splat(B), f32x4.sub(m2, m3));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>B), f32x4.sub(m2, m3));
   const y2 = f32x4.add(f32x4.mul(inner, even1), f32x4.mul(outer, even2));
   const y3 = f32x4.add(f32x4.mul(inner, odd1), f32x4.mul(outer, odd2));
   const last = f32x4.add(y3, v128.load(fromPtr + rowStep * 4));
@@ -344,16 +344,16 @@ function row4of9<Nth>(
   bias: v128,
   lows: v128,
 ): void {
-  const inner = f32x4.splat(A * A);
-  const outer = f32x4.splat(B * B);
+  const inner = f32x4.splat(<f32>(A * A));
+  const outer = f32x4.splat(<f32>(B * B));
   const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
   const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
   const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
   const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
   const even1 = f32x4.add(m0, m1);
-  const odd1 = f32x4.mul(f32x4.splat(A), f32x4.sub(m0, m1));
+  const odd1 = f32x4.mul(f32x4.splat(<f32>A), f32x4.sub(m0, m1));
   const even2 = f32x4.add(m2, m3);
-  const odd2 = f32x4.mul(f32x4.splat(B), f32x4.sub(m2, m3));
+  const odd2 = f32x4.mul(f32x4.splat(<f32>B), f32x4.sub(m2, m3));
   const last = f32x4.add(f32x4.mul(inner, odd1), f32x4.mul(outer, odd2));
   const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr, offsetof<Nth>() * 18 + 80));
   const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr, offsetof<Nth>() * 18 + 96));

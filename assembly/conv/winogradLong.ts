@@ -1,5 +1,5 @@
 /**
- * The transforms of Winograd tiles that are seven to nine values long, on vectors in memory:
+ * The forward transforms of seven to nine values, one at a time:
  *
  *   F(3, 5)            n = 7  points +-5/16, +-7/8, +-7/4, infinity
  *   F(4, 5)            n = 8  points 0, +-1, +-1/2, +-2, infinity
@@ -35,35 +35,35 @@ export function transform7(fromPtr: usize, toPtr: usize, toStep: usize): void {
   const d4 = v128.load(fromPtr, 64);
   const d5 = v128.load(fromPtr, 80);
   const d6 = v128.load(fromPtr, 96);
-  const sum1 = f32x4.splat(Q * Q + R * R);
-  const product1 = f32x4.splat(Q * Q * R * R);
+  const sum1 = f32x4.splat(<f32>(Q * Q + R * R));
+  const product1 = f32x4.splat(<f32>(Q * Q * R * R));
   const odd1 = f32x4.add(f32x4.sub(d5, f32x4.mul(sum1, d3)), f32x4.mul(product1, d1));
   const even1 = f32x4.add(f32x4.sub(d4, f32x4.mul(sum1, d2)), f32x4.mul(product1, d0));
-  const first = f32x4.mul(f32x4.splat(P), even1);
+  const first = f32x4.mul(f32x4.splat(<f32>P), even1);
   v128.store(toPtr, f32x4.add(first, odd1));
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(first, odd1));
-  const sum2 = f32x4.splat(P * P + R * R);
-  const product2 = f32x4.splat(P * P * R * R);
+  const sum2 = f32x4.splat(<f32>(P * P + R * R));
+  const product2 = f32x4.splat(<f32>(P * P * R * R));
   const odd2 = f32x4.add(f32x4.sub(d5, f32x4.mul(sum2, d3)), f32x4.mul(product2, d1));
   const even2 = f32x4.add(f32x4.sub(d4, f32x4.mul(sum2, d2)), f32x4.mul(product2, d0));
-  const second = f32x4.mul(f32x4.splat(Q), even2);
+  const second = f32x4.mul(f32x4.splat(<f32>Q), even2);
   toPtr += toStep;
   v128.store(toPtr, f32x4.add(second, odd2));
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(second, odd2));
-  const sum3 = f32x4.splat(P * P + Q * Q);
-  const product3 = f32x4.splat(P * P * Q * Q);
+  const sum3 = f32x4.splat(<f32>(P * P + Q * Q));
+  const product3 = f32x4.splat(<f32>(P * P * Q * Q));
   const odd3 = f32x4.add(f32x4.sub(d5, f32x4.mul(sum3, d3)), f32x4.mul(product3, d1));
   const even3 = f32x4.add(f32x4.sub(d4, f32x4.mul(sum3, d2)), f32x4.mul(product3, d0));
-  const third = f32x4.mul(f32x4.splat(R), even3);
+  const third = f32x4.mul(f32x4.splat(<f32>R), even3);
   toPtr += toStep;
   v128.store(toPtr, f32x4.add(third, odd3));
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(third, odd3));
-  const high = f32x4.sub(d6, f32x4.mul(f32x4.splat(P * P + Q * Q + R * R), d4));
-  const pairs = f32x4.mul(f32x4.splat(P * P * Q * Q + P * P * R * R + Q * Q * R * R), d2);
-  const low = f32x4.sub(pairs, f32x4.mul(f32x4.splat(P * P * Q * Q * R * R), d0));
+  const high = f32x4.sub(d6, f32x4.mul(f32x4.splat(<f32>(P * P + Q * Q + R * R)), d4));
+  const pairs = f32x4.mul(f32x4.splat(<f32>(P * P * Q * Q + P * P * R * R + Q * Q * R * R)), d2);
+  const low = f32x4.sub(pairs, f32x4.mul(f32x4.splat(<f32>(P * P * Q * Q * R * R)), d0));
   toPtr += toStep;
   v128.store(toPtr, f32x4.add(high, low));
 }
@@ -122,22 +122,22 @@ export function transform9<From>(fromPtr: usize, channelBytes: usize, toPtr: usi
   const d2 = value<From>(fromPtr, 4, channelBytes);
   const d3 = value<From>(fromPtr, 6, channelBytes);
   const d4 = value<From>(fromPtr, 8, channelBytes);
-  const outer = f32x4.splat(B * B);
+  const outer = f32x4.splat(<f32>(B * B));
   const odd1 = f32x4.sub(d3, f32x4.mul(outer, d1));
-  const even1 = f32x4.mul(f32x4.splat(A), f32x4.sub(d2, f32x4.mul(outer, d0)));
+  const even1 = f32x4.mul(f32x4.splat(<f32>A), f32x4.sub(d2, f32x4.mul(outer, d0)));
   v128.store(toPtr, f32x4.add(even1, odd1));
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(even1, odd1));
-  const inner = f32x4.splat(A * A);
+  const inner = f32x4.splat(<f32>(A * A));
   const odd2 = f32x4.sub(d3, f32x4.mul(inner, d1));
-  const even2 = f32x4.mul(f32x4.splat(B), f32x4.sub(d2, f32x4.mul(inner, d0)));
+  const even2 = f32x4.mul(f32x4.splat(<f32>B), f32x4.sub(d2, f32x4.mul(inner, d0)));
   toPtr += toStep;
   v128.store(toPtr, f32x4.add(even2, odd2));
   toPtr += toStep;
   v128.store(toPtr, f32x4.sub(even2, odd2));
-  const all = f32x4.sub(d4, f32x4.mul(f32x4.splat(A * A + B * B), d2));
+  const all = f32x4.sub(d4, f32x4.mul(f32x4.splat(<f32>(A * A + B * B)), d2));
   toPtr += toStep;
-  v128.store(toPtr, f32x4.add(all, f32x4.mul(f32x4.splat(A * A * B * B), d0)));
+  v128.store(toPtr, f32x4.add(all, f32x4.mul(f32x4.splat(<f32>(A * A * B * B)), d0)));
   toPtr += toStep;
   v128.store(toPtr, value<From>(fromPtr, 1, channelBytes));
   toPtr += toStep;

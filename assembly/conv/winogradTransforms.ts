@@ -1,9 +1,7 @@
 /**
- * The one-dimensional transforms of Winograd convolution on vectors in memory. Each function does as many as the tile
- * has columns or rows.
- * The matrices are derived in winograd.ts.
+ * The forward transforms of Winograd convolution in one dimension, on vectors in memory, of four and six values. Each
+ * function does as many as a run has columns or a tile has rows. The matrices are derived in winograd.ts.
  */
-
 import { BETWEEN_ROW, RUN_COLUMNS } from './winogradBlock';
 import { S, T } from './winogradPoints';
 
@@ -15,8 +13,8 @@ const SEEN_ROW: usize = (<usize>RUN_COLUMNS) << 2;
  * row by row; to six rows of as many vectors, BETWEEN_ROW apart.
  */
 export function gatherTransform6(seenPtr: usize, channelBytes: usize, columns: i32, toPtr: usize): void {
-  const s = f32x4.splat(S);
-  const t = f32x4.splat(T);
+  const s = f32x4.splat(<f32>S);
+  const t = f32x4.splat(<f32>T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
@@ -53,8 +51,8 @@ export function stridedTransform6(
   columns: i32,
   toPtr: usize,
 ): void {
-  const s = f32x4.splat(S);
-  const t = f32x4.splat(T);
+  const s = f32x4.splat(<f32>S);
+  const t = f32x4.splat(<f32>T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
@@ -104,7 +102,7 @@ export function gatherTransformHalf(seenPtr: usize, channelBytes: usize, columns
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const even = f32x4.splat(-1.5);
-  const odd = f32x4.splat(<f32>1.5 * S);
+  const odd = f32x4.splat(<f32>1.5 * <f32>S);
   for (let i = 0; i < columns; ++i) {
     const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
     const d1 = v128.load(load<usize>(seenPtr, SEEN_ROW) + channelBytes);
@@ -132,8 +130,8 @@ export class Mixed {
  * +-t from `outerPtr`.
  */
 export function inputTransform6<For>(fromPtr: usize, rows: i32, toPtr: usize, outerPtr: usize, toStep: usize): void {
-  const s = f32x4.splat(S);
-  const t = f32x4.splat(T);
+  const s = f32x4.splat(<f32>S);
+  const t = f32x4.splat(<f32>T);
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const twoAndHalf = f32x4.splat(2.5);
@@ -166,7 +164,7 @@ export function inputTransformHalf(fromPtr: usize, rows: i32, toPtr: usize, toSt
   const half = f32x4.splat(0.5);
   const two = f32x4.splat(2);
   const even = f32x4.splat(-1.5);
-  const odd = f32x4.splat(<f32>1.5 * S);
+  const odd = f32x4.splat(<f32>1.5 * <f32>S);
   for (let i = 0; i < rows; ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);

@@ -6,20 +6,11 @@
  *
  * Two output channels at a time, and the points a and -a from the same even and odd half of G g: a plain product by a
  * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call. Two input
- * channels of a whole panel are gathered before they are stored, as many cache lines as there are weights, each once: these lines are a power
- * of two apart and would drive each other out of the cache between their halves.
+ * channels of a whole panel are gathered before they are stored, as many cache lines as there are weights, each once:
+ * these lines are a power of two apart and would drive each other out of the cache between their halves.
  */
 import { distinct, GROUP_CHANNELS, winogradDepth } from './winogradBlock';
-
-/** sqrt(1/2) and sqrt(2), the finite points with 0 where n = 6. */
-const S: f64 = Math.SQRT1_2;
-const T: f64 = Math.SQRT2;
-/** The finite points where n = 7 and, of every other value, n = 9. */
-const P: f64 = 0.3125;
-const Q: f64 = 0.875;
-const R: f64 = 1.75;
-const A: f64 = 0.5;
-const B: f64 = 1.25;
+import { A, B, P, Q, R, S, T } from './winogradPoints';
 
 /** Bytes of a row of G g: r vectors, at most 5. */
 const ROW_BYTES: usize = 5 * 16;
