@@ -9,7 +9,7 @@
  */
 import { clampLow } from '../simd';
 import { BETWEEN_ROW, NARROW, SHORT } from './winogradBlock';
-import { Nth0, Nth1, Nth2, Nth3, Nth4, Nth5, Nth6, Nth7, Nth8 } from './winogradNth';
+import { Nth0, Nth1, Nth2, Nth3, Nth4, Nth5, Nth6 } from './winogradNth';
 import { A, B, P, Q, R, S, T } from './winogradPoints';
 
 /** max(low, y + bias + addend) of four channels of a pixel. */
@@ -294,25 +294,19 @@ export function invert4of9(
   bias: v128,
   lows: v128,
 ): void {
-  column4of9<Nth0>(fromPtr, step * 9, betweenPtr);
-  column4of9<Nth1>(fromPtr + step, step * 9, betweenPtr);
-  column4of9<Nth2>(fromPtr + step * 2, step * 9, betweenPtr);
-  column4of9<Nth3>(fromPtr + step * 3, step * 9, betweenPtr);
-  column4of9<Nth4>(fromPtr + step * 4, step * 9, betweenPtr);
-  column4of9<Nth5>(fromPtr + step * 5, step * 9, betweenPtr);
-  column4of9<Nth6>(fromPtr + step * 6, step * 9, betweenPtr);
-  column4of9<Nth7>(fromPtr + step * 7, step * 9, betweenPtr);
-  column4of9<Nth8>(fromPtr + step * 8, step * 9, betweenPtr);
-  row4of9<Nth0>(betweenPtr, toPtr, pixel, addendPtr, addendPixel, bias, lows);
-  if (rows < 2) return;
-  row4of9<Nth1>(betweenPtr, toPtr + row, pixel, addendPtr + addendRow, addendPixel, bias, lows);
-  if (rows < 3) return;
-  row4of9<Nth2>(betweenPtr, toPtr + row * 2, pixel, addendPtr + addendRow * 2, addendPixel, bias, lows);
-  if (rows < 4) return;
-  row4of9<Nth3>(betweenPtr, toPtr + row * 3, pixel, addendPtr + addendRow * 3, addendPixel, bias, lows);
+  for (let i = 0; i < 9; ++i) {
+    column4of9(fromPtr, step * 9, betweenPtr + ((<usize>i) << 4));
+    fromPtr += step;
+  }
+  for (let i = 0; i < rows; ++i) {
+    row4of9(betweenPtr, toPtr, pixel, addendPtr, addendPixel, bias, lows);
+    betweenPtr += BETWEEN_ROW;
+    toPtr += row;
+    addendPtr += addendRow;
+  }
 }
 
-function column4of9<Nth>(fromPtr: usize, rowStep: usize, toPtr: usize): void {
+function column4of9(fromPtr: usize, rowStep: usize, toPtr: usize): void {
   const inner = f32x4.splat(<f32>(A * A));
   const outer = f32x4.splat(<f32>(B * B));
   const m0 = v128.load(fromPtr);
@@ -328,14 +322,14 @@ function column4of9<Nth>(fromPtr: usize, rowStep: usize, toPtr: usize): void {
   const last = f32x4.add(y3, v128.load(fromPtr + rowStep * 4));
   const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr + rowStep * 5));
   const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr + rowStep * 6));
-  v128.store(toPtr, y0, offsetof<Nth>());
-  v128.store(toPtr, y1, offsetof<Nth>() + BETWEEN_ROW);
-  v128.store(toPtr, f32x4.add(y2, v128.load(fromPtr + rowStep * 7)), offsetof<Nth>() + BETWEEN_ROW * 2);
-  v128.store(toPtr, f32x4.add(last, v128.load(fromPtr + rowStep * 8)), offsetof<Nth>() + BETWEEN_ROW * 3);
+  v128.store(toPtr, y0);
+  v128.store(toPtr, y1, BETWEEN_ROW);
+  v128.store(toPtr, f32x4.add(y2, v128.load(fromPtr + rowStep * 7)), BETWEEN_ROW * 2);
+  v128.store(toPtr, f32x4.add(last, v128.load(fromPtr + rowStep * 8)), BETWEEN_ROW * 3);
 }
 
 /** The same along a row of nine vectors, and out. */
-function row4of9<Nth>(
+function row4of9(
   fromPtr: usize,
   toPtr: usize,
   pixel: usize,
@@ -346,21 +340,21 @@ function row4of9<Nth>(
 ): void {
   const inner = f32x4.splat(<f32>(A * A));
   const outer = f32x4.splat(<f32>(B * B));
-  const m0 = v128.load(fromPtr, offsetof<Nth>() * 18);
-  const m1 = v128.load(fromPtr, offsetof<Nth>() * 18 + 16);
-  const m2 = v128.load(fromPtr, offsetof<Nth>() * 18 + 32);
-  const m3 = v128.load(fromPtr, offsetof<Nth>() * 18 + 48);
+  const m0 = v128.load(fromPtr);
+  const m1 = v128.load(fromPtr, 16);
+  const m2 = v128.load(fromPtr, 32);
+  const m3 = v128.load(fromPtr, 48);
   const even1 = f32x4.add(m0, m1);
   const odd1 = f32x4.mul(f32x4.splat(<f32>A), f32x4.sub(m0, m1));
   const even2 = f32x4.add(m2, m3);
   const odd2 = f32x4.mul(f32x4.splat(<f32>B), f32x4.sub(m2, m3));
   const last = f32x4.add(f32x4.mul(inner, odd1), f32x4.mul(outer, odd2));
-  const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr, offsetof<Nth>() * 18 + 80));
-  const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr, offsetof<Nth>() * 18 + 96));
+  const y0 = f32x4.add(f32x4.add(even1, even2), v128.load(fromPtr, 80));
+  const y1 = f32x4.add(f32x4.add(odd1, odd2), v128.load(fromPtr, 96));
   const square = f32x4.add(f32x4.mul(inner, even1), f32x4.mul(outer, even2));
-  const y2 = f32x4.add(square, v128.load(fromPtr, offsetof<Nth>() * 18 + 112));
-  const cube = f32x4.add(last, v128.load(fromPtr, offsetof<Nth>() * 18 + 64));
-  const y3 = f32x4.add(cube, v128.load(fromPtr, offsetof<Nth>() * 18 + 128));
+  const y2 = f32x4.add(square, v128.load(fromPtr, 112));
+  const cube = f32x4.add(last, v128.load(fromPtr, 64));
+  const y3 = f32x4.add(cube, v128.load(fromPtr, 128));
   finishPixel(toPtr, y0, bias, addendPtr, lows);
   finishPixel(toPtr + pixel, y1, bias, addendPtr + addendPixel, lows);
   finishPixel(toPtr + pixel * 2, y2, bias, addendPtr + addendPixel * 2, lows);

@@ -24,9 +24,3 @@ export class Nth5 extends Nth4 {
 export class Nth6 extends Nth5 {
   n5: v128;
 }
-export class Nth7 extends Nth6 {
-  n6: v128;
-}
-export class Nth8 extends Nth7 {
-  n7: v128;
-}
