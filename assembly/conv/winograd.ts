@@ -158,14 +158,13 @@ function invertPanel<Scheme>(
     const rows = load<i32>(placePtr, 4);
     const columns = load<i32>(placePtr, 8);
     const kind = offsetof<Scheme>() === offsetof<OfSix>() ? load<i32>(placePtr, 12) : 0;
-    const allColumns = columns === ((kind & NARROW) === 0 ? b.tileWidth : 2);
+    // A tile that reaches beyond the image stays here at first, nothing added, nothing bounded.
+    const isWhole = columns === ((kind & NARROW) === 0 ? b.tileWidth : 2);
     let fromPtr = productPtr;
     for (let channel = firstChannel; channel < lastChannel; channel += 4) {
       const place = distance + ((<usize>channel) << 2);
       const addendPtr = hasAddend ? residualPtr + place : zerosPtr;
       const bias = v128.load(d.biasPtr + ((<usize>channel) << 2));
-      // A tile that reaches beyond the image or the last channel stays here at first, nothing added, nothing bounded.
-      const isWhole = allColumns && channel + 4 <= d.outChannels;
       invertTile<Scheme>(
         b,
         kind,
@@ -182,9 +181,8 @@ function invertPanel<Scheme>(
         isWhole ? lows : f32x4.splat(-Infinity),
       );
       if (!isWhole) {
-        const keep = laneMask(d.outChannels - channel);
         const toPtr = outPtr + place;
-        finishPart(b.betweenPtr, rows, columns, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows, keep);
+        finishPart(b.betweenPtr, rows, columns, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
       }
       fromPtr += 16;
     }
@@ -220,10 +218,4 @@ function invertTile<Scheme>(
   } else {
     invert4of9(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
   }
-}
-
-/** Ones in the first `count` lanes: lanes beyond the last channel stay zero, whatever 0 * infinity made of them. */
-function laneMask(count: i32): v128 {
-  if (count >= 4) return i32x4.splat(-1);
-  return i32x4.gt_s(i32x4.splat(count), i32x4(0, 1, 2, 3));
 }

@@ -5,7 +5,8 @@
  * Each does four channels of a tile: `fromPtr`: its products, `step` bytes apart; `betweenPtr`: room for what lies between
  * the passes, [rows][BETWEEN_ROW]; `rows` of the results count, and all columns. `row` and `pixel` are the distances of
  * rows and pixels of the output, `addendRow` and `addendPixel` those of the addend. Nothing is decided pixel by pixel
- * (16->16 @32: a quarter of the inverse's time less).
+ * (16->16 @32: a quarter of the inverse's time less). Lanes past the last channel come out as zeros, since their weights
+ * and bias are, and values small enough for a transform (see allBelow) times zero.
  */
 import { clampLow } from '../simd';
 import { BETWEEN_ROW, NARROW, SHORT } from './winogradBlock';
@@ -398,10 +399,7 @@ export function invert4of8(
   finishPixel(toPtr + pixel * 3, y3, bias, addendPtr + addendPixel * 3, lows);
 }
 
-/**
- * Out with `rows` x `columns` results that are vectors in memory, their rows BETWEEN_ROW apart; lanes that are not to be
- * kept become zero.
- */
+/** Out with `rows` x `columns` results that are vectors in memory, their rows BETWEEN_ROW apart. */
 export function finishPart(
   fromPtr: usize,
   rows: i32,
@@ -414,13 +412,10 @@ export function finishPart(
   addendPixel: usize,
   bias: v128,
   lows: v128,
-  keep: v128,
 ): void {
   for (let i = 0; i < rows; ++i) {
     for (let j: usize = 0; j < <usize>columns; ++j) {
-      const pixelPtr = toPtr + j * pixel;
-      finishPixel(pixelPtr, v128.load(fromPtr + (j << 4)), bias, addendPtr + j * addendPixel, lows);
-      v128.store(pixelPtr, v128.and(v128.load(pixelPtr), keep));
+      finishPixel(toPtr + j * pixel, v128.load(fromPtr + (j << 4)), bias, addendPtr + j * addendPixel, lows);
     }
     fromPtr += BETWEEN_ROW;
     toPtr += row;
