@@ -51,7 +51,6 @@ import {
   NARROW,
   PLACE_WORDS,
   PRODUCT_STRIDE,
-  productPointStride,
 } from './winogradBlock';
 import { finishPart, invert2of4, invert2x3, invert4of6, invert4of8, invert4of9 } from './winogradInverse';
 import { multiply } from './winogradProduct';
@@ -150,7 +149,7 @@ function invertPanel<Scheme>(
   const addendRow: usize = hasAddend ? row : 0;
   const lows = f32x4.splat(d.low);
   const lastChannel = min(firstChannel + 8, d.outChannels);
-  const step = productPointStride(b.tiles);
+  const step = b.productStep;
   let productPtr = b.productPtr + <usize>(panel * b.tiles) * PRODUCT_STRIDE;
   let placePtr = b.placePtr;
   for (let t = 0; t < b.tiles; ++t) {

@@ -58,6 +58,8 @@ export class Block {
   /** What the run at work sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels. */
   seenPtr: usize;
   productPtr: usize;
+  /** Bytes from the products of one point to those of the next. */
+  productStep: usize;
   panelPtr: usize;
 }
 
@@ -78,11 +80,13 @@ export function membersOf(b: Block, without: i32): Members {
   return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>without * offsetof<Members>());
 }
 
-/** Bytes of working memory for a block of `tiles` tiles, `points` products of that depth for each pair of channels. */
-export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, streamed: bool): i32 {
+/**
+ * Bytes of working memory for a block of `tiles` tiles, `points` products of that depth for each of so many output channels.
+ */
+export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, outChannels: i32, streamed: bool): i32 {
   const fixed = BLOCK_BYTES + BETWEEN_BYTES + SEEN_BYTES + 32;
   const tables = (<usize>(tiles * PLACE_WORDS)) << 2;
-  const products = <usize>points * productPointStride(tiles);
+  const products = <usize>points * productPointStride(tiles, outChannels);
   return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, depth, streamed));
 }
 
@@ -109,7 +113,8 @@ export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, til
   b.betweenPtr = scratchPtr + BLOCK_BYTES;
   b.seenPtr = b.betweenPtr + BETWEEN_BYTES;
   b.productPtr = b.seenPtr + SEEN_BYTES;
-  b.panelPtr = b.productPtr + <usize>points * productPointStride(tiles);
+  b.productStep = productPointStride(tiles, d.outChannels);
+  b.panelPtr = b.productPtr + <usize>points * b.productStep;
   b.placePtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
@@ -199,16 +204,18 @@ function sideBySideBits(depth: i32): i32 {
  * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became 0.081 ms).
  */
 export function pointStride(tiles: i32, depth: i32, streamed: bool): usize {
-  const height = min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);
-  const panels = (tiles + height - 1) / height;
   const bits = sideBySideBits(depth);
+  // The tiles that have some point may be fewer, but then their panels do not have more rows, only perhaps higher ones.
+  const height = bits === 0 ? panelRows(tiles, streamed) : min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);
+  const panels = (tiles + height - 1) / height;
   const groups = (panels + (1 << bits) - 1) >> bits;
   return ((<usize>(groups * height * chunksOf(depth) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
 }
 
-/** Bytes of the products of one point; padded for the same reason. */
-export function productPointStride(tiles: i32): usize {
-  return <usize>(GROUP_PANELS * tiles) * PRODUCT_STRIDE + 3 * CACHE_LINE;
+/** Bytes of the products of one point and a group of output channels, of all if they are fewer; padded for the same reason. */
+function productPointStride(tiles: i32, outChannels: i32): usize {
+  const panels = min(GROUP_PANELS, (outChannels + 7) >> 3);
+  return <usize>(panels * tiles) * PRODUCT_STRIDE + 3 * CACHE_LINE;
 }
 
 /** Where a tile's first channel goes in the A panels of the first point, if that is of the given members; 0 if of none. */

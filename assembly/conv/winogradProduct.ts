@@ -14,7 +14,6 @@ import {
   NARROW,
   PRODUCT_STRIDE,
   pointStride,
-  productPointStride,
   SHORT,
 } from './winogradBlock';
 
@@ -47,7 +46,7 @@ export function multiply(
       const before = columnsBefore + first + u * groupLanes;
       multiplyPoint(d, b, membersOf(b, without), pointPtr, before, groupLanes - first, channels, productPtr);
       pointPtr += step;
-      productPtr += productPointStride(b.tiles);
+      productPtr += b.productStep;
     }
   }
 }

@@ -86,7 +86,7 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }:
       window.kernel.every((size) => size === r) &&
       window.stride.every((step) => step === stride) &&
       // Fewer tiles at a time than these would read the weights too often.
-      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), 0) <=
+      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), outChannels, 0) <=
         kernels.scratchBytes(),
   );
   return [gemm, ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];

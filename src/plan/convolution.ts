@@ -144,7 +144,14 @@ function winograd(
       channels,
       canSplitChannels: true,
       flops: 2 * tiles * scheme.points * depth * channels * kernelCount(node),
-      blockTiles: winogradBlockTiles(runtime, scheme.points, tiles, depth, isStreamed(node, context, algorithm)),
+      blockTiles: winogradBlockTiles(
+        runtime,
+        scheme.points,
+        tiles,
+        depth,
+        channels,
+        isStreamed(node, context, algorithm),
+      ),
     },
     ports(node, context),
   );
@@ -215,11 +222,13 @@ function winogradBlockTiles(
   points: number,
   tiles: number,
   depth: number,
+  outChannels: number,
   streamed: boolean,
 ): number {
   const rows = Number(kernels.TILE_ROWS.value);
   const fits = (count: number): boolean =>
-    kernels.winogradScratchBytes(points, count, depth, streamed ? 1 : 0) <= kernels.scratchBytes();
+    kernels.winogradScratchBytes(points, count, depth, outChannels, streamed ? 1 : 0) <= kernels.scratchBytes();
+  if (tiles <= MOST_TILES && fits(tiles)) return tiles;
   let most = Math.floor(MOST_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
   const share = Math.ceil(tiles / Math.ceil(tiles / most));

@@ -19,8 +19,8 @@ export interface Kernels {
   winogradConv2d: Kernel;
   /** (inChannels, rows) */
   winogradDepth(inChannels: number, rows: number): number;
-  /** (points, tiles, depth, streamed) */
-  winogradScratchBytes(points: number, tiles: number, depth: number, streamed: number): number;
+  /** (points, tiles, depth, outChannels, streamed) */
+  winogradScratchBytes(points: number, tiles: number, depth: number, outChannels: number, streamed: number): number;
   /** (weight, scale, packed, first, channels, outChannels, inChannels, kernels, r, high, wide, segment, work) */
   packWinogradWeights: Kernel;
   /** (m, columns, a, b, depth, tile) */
