@@ -1,7 +1,7 @@
 /**
- * Every Winograd scheme over every size of image around its tiles, up to two of them and a rest, with an addend that is
- * another value or the image itself, with and without a ReLU behind it, and with channels that fill vectors and panels and
- * that do not.
+ * Every Winograd scheme over every size of image around its tiles, up to two of them and a rest, and around its runs of
+ * tiles, with an addend that is another value or the image itself, with and without a ReLU behind it, and with channels
+ * that fill vectors and panels and that do not.
  */
 import { type Graph, InferenceSession, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
@@ -10,11 +10,11 @@ import * as oracle from './oracle.js';
 import { largestDifference, randomNd, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
 
 const SCHEMES = [
-  { algorithm: 'winograd4x3', kernel: 3, stride: 1, most: 11 },
-  { algorithm: 'winograd2x3', kernel: 3, stride: 1, most: 5 },
-  { algorithm: 'winograd2x3x5', kernel: 5, stride: 1, most: 8 },
-  { algorithm: 'winograd4x5', kernel: 5, stride: 1, most: 11 },
-  { algorithm: 'winograd4x3s2', kernel: 3, stride: 2, most: 11 },
+  { algorithm: 'winograd4x3', kernel: 3, stride: 1, most: 11, run: 16 },
+  { algorithm: 'winograd2x3', kernel: 3, stride: 1, most: 5, run: 16 },
+  { algorithm: 'winograd2x3x5', kernel: 5, stride: 1, most: 8, run: 12 },
+  { algorithm: 'winograd4x5', kernel: 5, stride: 1, most: 11, run: 4 },
+  { algorithm: 'winograd4x3s2', kernel: 3, stride: 2, most: 11, run: 8 },
 ] as const;
 const CHANNELS = [
   [3, 1],
@@ -92,6 +92,11 @@ for (const build of await supportedBuilds()) {
       withRuntime(build, async (runtime) => {
         for (let height = 1; height <= scheme.most; height++) {
           for (let width = 1; width <= scheme.most; width++) await checkSize(runtime, scheme, height, width);
+          // Neighbours that share a transform: whole runs, one pixel less or more, two runs and a tile.
+          const { run } = scheme;
+          for (const width of [run - 1, run, run + 1, run + 2, 2 * run + 3]) {
+            await checkSize(runtime, scheme, height, width);
+          }
         }
       }));
   }

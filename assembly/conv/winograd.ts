@@ -157,7 +157,7 @@ function invertPanel<Scheme>(
     const rows = load<i32>(placePtr, 4);
     const columns = load<i32>(placePtr, 8);
     const kind = offsetof<Scheme>() === offsetof<OfSix>() ? load<i32>(placePtr, 12) : 0;
-    // A tile that reaches beyond the image stays here at first, nothing added, nothing bounded.
+    // A tile that reaches beyond the right edge stays here at first, nothing added, nothing bounded.
     const isWhole = columns === ((kind & NARROW) === 0 ? b.tileWidth : 2);
     let fromPtr = productPtr;
     for (let channel = firstChannel; channel < lastChannel; channel += 4) {

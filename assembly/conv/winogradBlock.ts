@@ -9,7 +9,7 @@ import { ConvDescriptor } from './descriptor';
 
 /** Bytes of a row of P: eight floats. */
 export const PRODUCT_STRIDE: usize = 32;
-/** Most columns and rows of input that a run of tiles sees: four neighbours of F(4x4, 3x3), two of stride 2. */
+/** Most columns and rows of input that a run of tiles sees: four neighbours of F(4x4, 3x3), eight of F(2x2, 3x3). */
 export const RUN_COLUMNS: i32 = 18;
 const RUN_ROWS: i32 = 9;
 /** Bytes of a row of what lies between the two passes of a transform. */
@@ -55,7 +55,10 @@ export class Block {
   betweenPtr: usize;
   /** What is known of each tile, [tiles][PLACE_WORDS]. */
   placePtr: usize;
-  /** What the run at work sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels. */
+  /**
+   * What the run at work sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels. Where
+   * tiles are rows: addresses of the pixels of one.
+   */
   seenPtr: usize;
   productPtr: usize;
   /** Bytes from the products of one point to those of the next. */
@@ -173,7 +176,7 @@ export function distinct(n: i32): i32 {
 /** The table's distance for input position `offset` of the tile whose first output is `first`; -1 beyond the last output. */
 export function tableEntry(b: Block, tablePtr: usize, first: i32, offset: i32, kernel: i32, outSize: i32): i32 {
   let beyond = max(0, offset - kernel + 1);
-  // No division where none is needed, since edges ask for entries by the dozen (16->16 @32: 3 %).
+  // No division where none is needed, since runs ask for entries by the dozen (16->16 @32: 3 %).
   if (b.shift > 1) beyond = (beyond + b.shift - 1) / b.shift;
   const out = first + beyond;
   if (out >= outSize) return -1;

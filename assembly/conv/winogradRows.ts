@@ -8,7 +8,7 @@
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
-import { Block, chunkStrideOf, membersOf, pointStride, rowOf, tableEntry } from './winogradBlock';
+import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, tableEntry } from './winogradBlock';
 import { gatherTransform8 } from './winogradLong';
 
 /**
@@ -16,15 +16,15 @@ import { gatherTransform8 } from './winogradLong';
  * the tile above it in the image has for the next kernel row.
  */
 export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
-  const members = membersOf(b, 0);
-  const rowPtr = rowOf(b, members, t);
+  const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
+  const rowPtr = load<usize>(placePtr, 16);
   const lanes = b.deepLanes;
   const step = pointStride(b.tiles, b.depth, b.streamed);
-  const chunkGap = chunkStrideOf(members) - ((<usize>DEPTH_CHUNK) << 2);
+  const chunkGap = chunkStrideOf(membersOf(b, 0)) - ((<usize>DEPTH_CHUNK) << 2);
   const hasAbove = t >= b.across && y > 0;
   const first = hasAbove ? d.kernelHeight - 1 : 0;
   if (hasAbove) {
-    const abovePtr = placeInRow(rowOf(b, members, t - b.across), lanes, chunkGap);
+    const abovePtr = placeInRow(load<usize>(placePtr - ((<usize>(b.across * PLACE_WORDS)) << 2), 16), lanes, chunkGap);
     copyAbove(b, abovePtr, lanes, rowPtr, first * lanes, step, chunkGap);
   }
   for (let i = first; i < d.kernelHeight; ++i) {

@@ -86,7 +86,7 @@ function place(d: ConvDescriptor, b: Block, t: i32, pixel: i32, y: i32, x: i32, 
 /**
  * Writes down what a run sees: the distances of its columns, and unless there are six rows that follow each other in the
  * image, addresses of pixels. Returns the distance of the first row if there are, else -1. A table moves by at most one
- * pixel at a step, so that rows span one less than there are only if they are neighbours.
+ * pixel at a step (or wraps around, backwards), so that rows span one less than there are only if they are neighbours.
  */
 function tabulateSeen(d: ConvDescriptor, b: Block, kind: i32, imagePtr: usize, y: i32, x: i32, columns: i32): i32 {
   const columnsPtr = b.seenPtr;

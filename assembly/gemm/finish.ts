@@ -7,10 +7,9 @@
  */
 import { clampLow } from '../simd';
 import { TILE_STRIDE } from '../tuning';
-import { tileColumns } from './pack';
 
 /**
- * A whole tile of m rows and tileColumns columns. Rows of the addend are `addendStride` bytes apart; 0 repeats one row.
+ * A whole tile, or a few that follow each other, of m rows and tileColumns columns. Rows of the addend are `addendStride` bytes apart; 0 repeats one row.
  * The addend may be C.
  */
 export function finishWide<T>(
@@ -45,7 +44,7 @@ export function finishWide<T>(
   }
 }
 
-/** Any tile of m rows and n columns, value by value; columns n to `padTo` of C become zero. */
+/** Any tile of m rows and n columns, value by value; columns n to `padTo` of C, which may be further, become zero. */
 export function finishEdge<T>(
   m: i32,
   n: i32,
@@ -59,7 +58,7 @@ export function finishEdge<T>(
   low: f32,
 ): void {
   for (let i = 0; i < m; ++i) {
-    for (let j = 0; j < min(padTo, tileColumns<T>()); ++j) {
+    for (let j = 0; j < padTo; ++j) {
       const at = (<usize>j) << 2;
       let value: f32 = 0;
       if (j < n) {
