@@ -14,7 +14,7 @@ console.log(
   `node ${process.versions.node}, ${runtime.simd} build; milliseconds, medians of ${ROUNDS} interleaved rounds\n`,
 );
 console.log(
-  `${'convolution'.padEnd(22)}${ALGORITHMS.map((name) => name.padStart(13)).join('')}${'auto'.padStart(13)}  auto / fastest`,
+  `${'convolution'.padEnd(22)}${ALGORITHMS.map((name) => name.padStart(15)).join('')}${'auto'.padStart(15)}  auto / fastest`,
 );
 const ratios = [];
 for (const shape of new Set(Object.values(shapes).flat())) ratios.push(compare(shape));
@@ -39,7 +39,7 @@ function compare(shape) {
     for (const name of names) times[name].push(repeat(layers[name], MILLISECONDS));
   }
   const { flops } = workOf(shape);
-  const cell = (name) => (times[name] ? median(times[name]).toFixed(3) : '-').padStart(13);
+  const cell = (name) => (times[name] ? median(times[name]).toFixed(3) : '-').padStart(15);
   const fastest = Math.min(...names.filter((name) => name !== 'auto').map((name) => median(times[name])));
   const ratio = median(times.auto) / fastest;
   const rate = (flops / median(times.auto) / 1e6).toFixed(0);

@@ -148,9 +148,11 @@ const COST_OF_WEIGHT_BYTE = 1.7;
 const COST_OF_TAP = 80;
 const COST_OF_QUAD = 25;
 /** Finding the pixels that a Winograd tile sees, per point; transforming four channels of a tile, forth and back, per point. */
-const COST_OF_PLACE = 60;
-const COST_OF_TRANSFORM = 45;
-const COST_OF_INVERSE = 40;
+const COST_OF_PLACE = 20;
+const COST_OF_TRANSFORM = 40;
+const COST_OF_INVERSE = 25;
+/** Copying four channels of a further kernel row from the tile above, per point. */
+const COST_OF_COPY = 25;
 const L2_BYTES = 512 * 1024;
 
 /** Time of an algorithm in operations; only their order matters. */
@@ -169,10 +171,11 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const tiles = points * Math.ceil(rows / TILE_ROWS) * outPanels * chunks * COST_OF_TILE;
   const weightBytes = (scheme?.weights ?? 1) * depth * outPanels * 8 * 4;
   const weights = weightBytes > L2_BYTES ? weightBytes * COST_OF_WEIGHT_BYTE : 0;
+  const forward = COST_OF_TRANSFORM + ((scheme?.rows ?? 1) - 1) * COST_OF_COPY;
   const around =
     scheme === undefined
       ? rows * taps * (COST_OF_TAP + inQuads * COST_OF_QUAD)
-      : rows * points * (COST_OF_PLACE + inQuads * COST_OF_TRANSFORM + outPanels * 2 * COST_OF_INVERSE);
+      : rows * points * (COST_OF_PLACE + inQuads * forward + outPanels * 2 * COST_OF_INVERSE);
   return products + tiles + weights + around;
 }
 
