@@ -148,6 +148,8 @@ export interface Spare {
   readonly bytes: number;
 }
 
+const NONE: Spare = { ptr: 0, bytes: 0 };
+
 /**
  * The same values resident in the runtime in that layout: the tensor itself, or a new one.
  * @param spare to be used on the way, where it is large enough
@@ -184,8 +186,10 @@ export function sizeOf(dims: readonly number[]): number {
 }
 
 export function extentOf(dims: readonly number[]): Extent {
-  const [batch, channels] = dims.length >= 2 ? [dims[0]!, dims[1]!] : [1, dims[0] ?? 1];
-  const pixels = sizeOf(dims.slice(2));
+  const batch = dims.length >= 2 ? dims[0]! : 1;
+  const channels = dims[dims.length >= 2 ? 1 : 0] ?? 1;
+  let pixels = 1;
+  for (let axis = 2; axis < dims.length; axis++) pixels *= dims[axis]!;
   const lanes = (channels + 3) & ~3;
   return { batch, channels, pixels, lanes, bytes: batch * pixels * lanes * 4 };
 }
@@ -211,7 +215,7 @@ function copyIn(
   data: Float32Array,
   dims: readonly number[],
   layout: Layout,
-  spare: Spare = { ptr: 0, bytes: 0 },
+  spare: Spare = NONE,
 ): Tensor {
   const { heap } = runtime;
   if (layout === 'planar' || layoutsCoincide(dims)) {
@@ -219,27 +223,37 @@ function copyIn(
     heap.floats(Tensor.residenceOf(tensor)!.ptr, data.length).set(data);
     return tensor;
   }
-  const staging = data.byteLength <= spare.bytes ? undefined : heap.allocate(data.byteLength);
-  const { ptr } = staging ?? spare;
+  const tensor = allocateTensor(runtime, dims, layout);
   try {
-    const tensor = allocateTensor(runtime, dims, layout);
-    heap.floats(ptr, data.length).set(data);
-    convert(runtime, ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
+    withRoom(runtime, data.byteLength, spare, (ptr) => {
+      heap.floats(ptr, data.length).set(data);
+      convert(runtime, ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
+    });
     return tensor;
-  } finally {
-    staging?.free();
+  } catch (error) {
+    tensor.dispose();
+    throw error;
   }
 }
 
 function copyOut(tensor: Tensor, { runtime, layout, ptr }: Residence): Float32Array {
   const { heap } = runtime;
   if (layout === 'planar' || layoutsCoincide(tensor.dims)) return heap.floats(ptr, tensor.size).slice();
-  const staging = heap.allocate(tensor.size * 4);
+  return withRoom(runtime, tensor.size * 4, NONE, (toPtr) => {
+    convert(runtime, ptr, toPtr, tensor.dims, 'planar');
+    return heap.floats(toPtr, tensor.size).slice();
+  });
+}
+
+/** Room for so many bytes while `work` runs: the kernels' working memory, what is spare, or an allocation. */
+function withRoom<T>(runtime: Runtime, bytes: number, spare: Spare, work: (ptr: number) => T): T {
+  if (bytes <= runtime.scratchBytes) return work(runtime.scratchPtr);
+  if (bytes <= spare.bytes) return work(spare.ptr);
+  const room = runtime.heap.allocate(bytes);
   try {
-    convert(runtime, ptr, staging.ptr, tensor.dims, 'planar');
-    return heap.floats(staging.ptr, tensor.size).slice();
+    return work(room.ptr);
   } finally {
-    staging.free();
+    room.free();
   }
 }
 

@@ -96,7 +96,8 @@ export class Heap {
    */
   allocate(bytes: number, overhead = 0): Allocation {
     const size = roundUp(Math.max(bytes, 1), ALIGNMENT);
-    const block = { ...(this.#takeFree(size) ?? this.#extend(size)), overhead };
+    const ptr = this.#takeFree(size) ?? this.#extend(size);
+    const block = { ptr, bytes: size, overhead };
     this.#used += size;
     this.#overhead += overhead;
     this.#peak = Math.max(this.#peak, this.#used);
@@ -144,7 +145,7 @@ export class Heap {
     return new Float64Array(this.#memory.buffer, ptr, count);
   }
 
-  #takeFree(size: number): Block | undefined {
+  #takeFree(size: number): number | undefined {
     let best = -1;
     for (let i = 0; i < this.#free.length; i++) {
       const { bytes } = this.#free[i]!;
@@ -152,15 +153,15 @@ export class Heap {
     }
     if (best < 0) return undefined;
     const found = this.#free[best]!;
+    const { ptr } = found;
     if (found.bytes === size) this.#free.splice(best, 1);
-    const block = { ptr: found.ptr, bytes: size };
     found.ptr += size;
     found.bytes -= size;
-    return block;
+    return ptr;
   }
 
   /** Takes memory at the end, growing it by a quarter at least so that growth is rare. */
-  #extend(size: number): Block {
+  #extend(size: number): number {
     const last = this.#free.at(-1);
     const start = last !== undefined && last.ptr + last.bytes === this.#end ? last.ptr : this.#end;
     const needed = start + size + GUARD;
@@ -169,7 +170,7 @@ export class Heap {
     }
     if (start !== this.#end) this.#free.pop();
     this.#end = start + size;
-    return { ptr: start, bytes: size };
+    return start;
   }
 
   #grow(bytes: number): boolean {

@@ -70,6 +70,7 @@ export class Runtime {
     this.capabilities = capabilities;
     this.#core = core;
     this.scratchPtr = core.scratchPtr;
+    this.scratchBytes = core.kernels.scratchBytes();
   }
 
   /** Threads that compute. */
@@ -119,6 +120,8 @@ export class Runtime {
    * @internal
    */
   readonly scratchPtr: number;
+  /** @internal */
+  readonly scratchBytes: number;
 
   /**
    * Runs a job's kernel, by all threads where it was cut for them.
