@@ -223,17 +223,12 @@ function copyIn(
     heap.floats(Tensor.residenceOf(tensor)!.ptr, data.length).set(data);
     return tensor;
   }
-  const tensor = allocateTensor(runtime, dims, layout);
-  try {
-    withRoom(runtime, data.byteLength, spare, (ptr) => {
-      heap.floats(ptr, data.length).set(data);
-      convert(runtime, ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
-    });
+  return withRoom(runtime, data.byteLength, spare, (ptr) => {
+    const tensor = allocateTensor(runtime, dims, layout);
+    heap.floats(ptr, data.length).set(data);
+    convert(runtime, ptr, Tensor.residenceOf(tensor)!.ptr, dims, layout);
     return tensor;
-  } catch (error) {
-    tensor.dispose();
-    throw error;
-  }
+  });
 }
 
 function copyOut(tensor: Tensor, { runtime, layout, ptr }: Residence): Float32Array {

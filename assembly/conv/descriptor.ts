@@ -1,3 +1,4 @@
+import { FEW_BYTES } from '../gemm/micro';
 import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH } from '../tuning';
 
@@ -60,12 +61,12 @@ export class ConvDescriptor {
 /**
  * Working memory of a GEMM convolution, one for each thread:
  *
- *   | a few tiles: 20 rows of 32 bytes | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
+ *   | a few tiles | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
  */
 export const TILE_OFFSET: usize = 0;
-export const IMAGES_OFFSET: usize = 640;
-export const ROWS_OFFSET: usize = 664;
-export const COLUMNS_OFFSET: usize = 688;
-export const PANEL_OFFSET: usize = 768;
+export const IMAGES_OFFSET: usize = FEW_BYTES;
+export const ROWS_OFFSET: usize = IMAGES_OFFSET + 24;
+export const COLUMNS_OFFSET: usize = ROWS_OFFSET + 24;
+export const PANEL_OFFSET: usize = (COLUMNS_OFFSET + 24 + 63) & ~63;
 const DEEPEST: i32 = max(BLOCK_DEPTH, STREAM_DEPTH);
 export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(DEEPEST * 4, DEPTH_CHUNK * 8));

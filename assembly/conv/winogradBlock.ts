@@ -64,6 +64,8 @@ export class Block {
   /** Bytes from the products of one point to those of the next. */
   productStep: usize;
   panelPtr: usize;
+  /** The same of the A panels. */
+  panelStep: usize;
 }
 
 /** Of the tiles of a block, those that have a point; there are four such classes of points. Behind the Block. */
@@ -118,7 +120,8 @@ export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, til
   b.productPtr = b.seenPtr + SEEN_BYTES;
   b.productStep = productPointStride(tiles, d.outChannels);
   b.panelPtr = b.productPtr + <usize>points * b.productStep;
-  b.placePtr = b.panelPtr + <usize>points * pointStride(tiles, b.depth, b.streamed);
+  b.panelStep = pointStride(tiles, b.depth, b.streamed);
+  b.placePtr = b.panelPtr + <usize>points * b.panelStep;
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
   const wideEnd = inBlock(kindStart(d, b, SHORT | NARROW), firstTile, tiles);
@@ -204,9 +207,10 @@ function sideBySideBits(depth: i32): i32 {
 
 /**
  * Bytes of the A panels of one point. The points of a tile are written one after the other: an odd number of cache lines
- * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became 0.081 ms).
+ * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became
+ * 0.081 ms).
  */
-export function pointStride(tiles: i32, depth: i32, streamed: bool): usize {
+function pointStride(tiles: i32, depth: i32, streamed: bool): usize {
   const bits = sideBySideBits(depth);
   // The tiles that have some point may be fewer, but then their panels do not have more rows, only perhaps higher ones.
   const height = bits === 0 ? panelRows(tiles, streamed) : min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);

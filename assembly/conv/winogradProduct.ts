@@ -13,7 +13,6 @@ import {
   membersOf,
   NARROW,
   PRODUCT_STRIDE,
-  pointStride,
   SHORT,
 } from './winogradBlock';
 
@@ -34,7 +33,7 @@ export function multiply(
   first: i32,
   channels: i32,
 ): void {
-  const step = pointStride(b.tiles, b.depth, b.streamed);
+  const step = b.panelStep;
   const uHigh = distinct(b.high);
   const uWide = distinct(b.wide);
   let pointPtr = b.panelPtr;

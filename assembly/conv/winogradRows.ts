@@ -8,7 +8,7 @@
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
-import { Block, chunkStrideOf, membersOf, PLACE_WORDS, pointStride, tableEntry } from './winogradBlock';
+import { Block, chunkStrideOf, membersOf, PLACE_WORDS, tableEntry } from './winogradBlock';
 import { gatherTransform8 } from './winogradLong';
 
 /**
@@ -19,7 +19,7 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usiz
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   const rowPtr = load<usize>(placePtr, 16);
   const lanes = b.deepLanes;
-  const step = pointStride(b.tiles, b.depth, b.streamed);
+  const step = b.panelStep;
   const chunkGap = chunkStrideOf(membersOf(b, 0)) - ((<usize>DEPTH_CHUNK) << 2);
   const hasAbove = t >= b.across && y > 0;
   const first = hasAbove ? d.kernelHeight - 1 : 0;

@@ -16,7 +16,6 @@ import {
   membersOf,
   NARROW,
   PLACE_WORDS,
-  pointStride,
   RUN_COLUMNS,
   rowOf,
   SHORT,
@@ -129,7 +128,7 @@ function transformTiles(
   columns: i32,
 ): void {
   const allWhole = isWhole(b);
-  const step = pointStride(b.tiles, b.lanes, b.streamed);
+  const step = b.panelStep;
   const chunkStride = chunkStrideOf(membersOf(b, 0));
   const tileBytes = (<usize>(b.tileWidth * b.shift)) << 4;
   const seenPtr = seenRows(b);
@@ -185,7 +184,7 @@ function alongRows(b: Block, kind: i32, fromPtr: usize, t: i32, channel: i32): v
  * columns; `outerPtr`: the same of the outer ones.
  */
 function rowsFrom(b: Block, kind: i32, first: usize, rows: i32, fromPtr: usize, toPtr: usize, outerPtr: usize): void {
-  const step = pointStride(b.tiles, b.lanes, b.streamed);
+  const step = b.panelStep;
   const distance = first * 6 * step;
   fromPtr += first * BETWEEN_ROW;
   if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);

@@ -9,8 +9,8 @@ import { clampLow } from '../simd';
 import { TILE_STRIDE } from '../tuning';
 
 /**
- * A whole tile, or a few that follow each other, of m rows and tileColumns columns. Rows of the addend are `addendStride` bytes apart; 0 repeats one row.
- * The addend may be C.
+ * A whole tile, or a few that follow each other, of m rows and tileColumns columns. Rows of the addend are `addendStride`
+ * bytes apart; 0 repeats one row. The addend may be C.
  */
 export function finishWide<T>(
   m: i32,

@@ -9,7 +9,7 @@
  */
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicroFew, gemmMicroFewDouble, hasFew, MOST_FEW, zeroTilePtr } from './micro';
+import { gemmMicroFew, gemmMicroFewDouble, hasFew, hasFewDouble, MOST_FEW, zeroTilePtr } from './micro';
 import { panelColumns, tileColumns } from './pack';
 import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
 
@@ -30,7 +30,7 @@ export function chunksOf(depth: i32): i32 {
 
 /** Whether tiles of that height and depth are done a few at a time: first layers, 1x1 convolutions of few channels. */
 function hasFewOf<T>(height: i32, depth: i32): bool {
-  return depth <= DEPTH_CHUNK && (sizeof<T>() === 8 ? height === 5 : hasFew(height));
+  return depth <= DEPTH_CHUNK && (sizeof<T>() === 8 ? hasFewDouble(height) : hasFew(height));
 }
 
 /** A bias or addend where there is none. */
@@ -42,7 +42,7 @@ const zeroRowPtr: usize = memory.data(8 * 4, 16);
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
  * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
- * MOST_FEW tiles.
+ * a few tiles (FEW_BYTES).
  */
 export function gemmBlock<T>(
   m: i32,

@@ -532,6 +532,8 @@ function microFew<T, Rows>(
 
 /** Tiles that gemmMicroFew does at once. */
 export const MOST_FEW: i32 = 4;
+/** Bytes of as many tiles of the highest that it does, which is more than any single tile has. */
+export const FEW_BYTES: usize = <usize>(MOST_FEW * 5) * TILE_STRIDE;
 
 /** Heights of tiles of which it has a kernel. Four tiles of six rows are more than the optimiser puts into one function. */
 export function hasFew(m: i32): bool {
@@ -590,7 +592,12 @@ export function microFewFives(
   microFew<f32, Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }
 
-/** The same in float64, for five rows only. */
+/** Whether gemmMicroFewDouble does tiles of m rows. */
+export function hasFewDouble(m: i32): bool {
+  return m === 5;
+}
+
+/** The same in float64, for five rows only. Exported from the module, as those above, for the same reason. */
 export function gemmMicroFewDouble(
   count: i32,
   aPtr: usize,

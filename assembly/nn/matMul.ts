@@ -6,22 +6,21 @@
  *     for each block of rows                                pack a, multiply, add to what is there of out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
-import { MOST_FEW } from '../gemm/micro';
+import { FEW_BYTES } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
 import { Panels } from '../gemm/panels';
-import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS } from '../tuning';
 
 /** Packed blocks and a few tiles, one after the other in scratch. A last panel of rows may be packed as if it were whole. */
 const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS) * (BLOCK_DEPTH + DEPTH_CHUNK))) << 2;
-const TILE_BYTES: usize = <usize>(MOST_FEW * TILE_ROWS) * TILE_STRIDE;
 const PANELS_BYTES: usize = 16;
 
 export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i32, n: i32, scratchPtr: usize): void {
   const aStride = (<usize>depth) << 2;
   const bStride = (<usize>n) << 2;
   const tilePtr = scratchPtr + A_BYTES;
-  const panels = changetype<Panels>(tilePtr + TILE_BYTES);
-  const packedPtr = tilePtr + TILE_BYTES + PANELS_BYTES;
+  const panels = changetype<Panels>(tilePtr + FEW_BYTES);
+  const packedPtr = tilePtr + FEW_BYTES + PANELS_BYTES;
   for (let k = 0; k < depth; k += BLOCK_DEPTH) {
     const steps = min(depth - k, BLOCK_DEPTH);
     for (let j = 0; j < n; j += MATRIX_COLUMNS) {
