@@ -8,6 +8,7 @@
  */
 import type { Allocation } from './runtime/heap.js';
 import type { Runtime } from './runtime/runtime.js';
+import { bytesOf, extentOf, fitsMemory, layoutsCoincide, MAX_VALUES, sizeOf } from './sizes.js';
 
 export type Layout = 'planar' | 'channelsLast';
 
@@ -27,17 +28,6 @@ class Residence {
     this.layout = layout;
     this.ptr = ptr;
   }
-}
-
-/** dims as batch x channels x pixels: how kernels see a tensor of any rank. */
-export interface Extent {
-  readonly batch: number;
-  readonly channels: number;
-  readonly pixels: number;
-  /** Channels rounded up to a multiple of 4. */
-  readonly lanes: number;
-  /** Bytes in the channelsLast layout. */
-  readonly bytes: number;
 }
 
 export class Tensor {
@@ -181,30 +171,6 @@ export function runtimeOf(tensor: Tensor): Runtime | undefined {
   return Tensor.residenceOf(tensor)?.runtime;
 }
 
-export function sizeOf(dims: readonly number[]): number {
-  return dims.reduce((product, dim) => product * dim, 1);
-}
-
-export function extentOf(dims: readonly number[]): Extent {
-  const batch = dims.length >= 2 ? dims[0]! : 1;
-  const channels = dims[dims.length >= 2 ? 1 : 0] ?? 1;
-  let pixels = 1;
-  for (let axis = 2; axis < dims.length; axis++) pixels *= dims[axis]!;
-  const lanes = (channels + 3) & ~3;
-  return { batch, channels, pixels, lanes, bytes: batch * pixels * lanes * 4 };
-}
-
-/** Bytes of values of these dims in a layout. */
-export function bytesOf(dims: readonly number[], layout: Layout): number {
-  return layout === 'planar' ? sizeOf(dims) * 4 : extentOf(dims).bytes;
-}
-
-/** Whether values of these dims are the same bytes in both layouts. */
-export function layoutsCoincide(dims: readonly number[]): boolean {
-  const { channels, pixels, lanes } = extentOf(dims);
-  return pixels === 1 && channels === lanes;
-}
-
 /** dims as people write them: `[1, 3, 32, 32]`. */
 export function format(dims: readonly number[]): string {
   return `[${dims.join(', ')}]`;
@@ -257,6 +223,9 @@ function checkDims(dims: readonly number[]): readonly number[] {
     throw new TypeError(`Tensor: dims must be an array of whole numbers, got ${describe(dims)}`);
   if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     throw new RangeError(`Tensor: dims must be whole numbers of at least 0, got ${format(dims)}`);
+  }
+  if (!fitsMemory(dims)) {
+    throw new RangeError(`Tensor: dims must hold at most ${MAX_VALUES} values, got ${format(dims)}`);
   }
   return Object.freeze([...dims]);
 }

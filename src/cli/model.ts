@@ -1,6 +1,7 @@
 /** Model files of every kind, and the shapes of what goes into them. */
 import path from 'node:path';
 import { type Graph, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
+import { sizeOf } from '../sizes.js';
 import { CommandError, messageOf, UsageError } from './errors.js';
 import { readWhole } from './files.js';
 import { showDims } from './table.js';
@@ -102,7 +103,7 @@ export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly nu
         printable(`input ${name} has ${known}; say which to take with --shape, for example --shape 1x3x224x224`),
       );
     }
-    const size = (dims as number[]).reduce((product, dim) => product * dim, 1);
+    const size = sizeOf(dims as number[]);
     const most = asked.has(name) ? MOST_ASKED : MOST_DECLARED;
     if (!(size >= 1 && size <= most)) {
       throw new CommandError(

@@ -1,5 +1,6 @@
 /** Random tensors, the same for the same seed. */
 import { Tensor } from '../index.js';
+import { sizeOf } from '../sizes.js';
 
 /** Uniform numbers in [0, 1) (mulberry32). */
 function seededRandom(seed: number): () => number {
@@ -16,7 +17,7 @@ function seededRandom(seed: number): () => number {
 export function normalTensors(seed: number): (dims: readonly number[]) => Tensor {
   const random = seededRandom(seed);
   return (dims) => {
-    const values = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+    const values = new Float32Array(sizeOf(dims));
     for (let i = 0; i < values.length; i += 2) {
       const radius = Math.sqrt(-2 * Math.log(1 - random()));
       const angle = 2 * Math.PI * random();

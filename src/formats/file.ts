@@ -1,4 +1,4 @@
-/** What the readers of files share: a view of the bytes, names for messages, sizes that do not overflow. */
+/** What the readers of files share: a view of the bytes, names for messages. */
 
 /** A view of the bytes; not the object itself, as a Node Buffer's slice would alias. */
 export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8Array {
@@ -15,9 +15,4 @@ export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8
 /** A value of the file for a message: it may be as long as the file. */
 export function show(value: unknown): string {
   return `${JSON.stringify(value)}`.slice(0, 80);
-}
-
-/** Infinite from where a double no longer holds every integer. */
-export function safeProduct(a: number, b: number): number {
-  return a * b <= Number.MAX_SAFE_INTEGER ? a * b : Infinity;
 }

@@ -9,9 +9,10 @@
  * Files are hostile: every size is checked against the file before anything is allocated for it.
  */
 import { FormatError } from '../errors.js';
+import { fitsMemory, MAX_VALUES, product } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
 import { bytesPerElement, ELEMENT_TYPES, type ElementType, isElementType, toFloat32 } from './elements.js';
-import { byteView, safeProduct, show } from './file.js';
+import { byteView, show } from './file.js';
 
 interface Entry {
   name: string;
@@ -185,8 +186,9 @@ function checkEntry(value: unknown, name: string, at: number, dataBytes: number)
   if (!areSizes(offsets) || offsets.length !== 2) throw fail('data_offsets', offsets, '[begin, end]');
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes) throw fail('data_offsets', offsets, `a range within ${dataBytes} bytes`);
-  const bytes = shape.reduce(safeProduct, bytesPerElement(dtype));
+  const bytes = product(...shape, bytesPerElement(dtype));
   if (end - begin !== bytes) throw fail('data_offsets', offsets, `${bytes} bytes for ${dtype} ${show(shape)}`);
+  if (!fitsMemory(shape)) throw fail('shape', shape, `at most ${MAX_VALUES} values`);
   return { name, at, dtype, dims: shape, begin, end };
 }
 

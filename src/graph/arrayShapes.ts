@@ -2,7 +2,8 @@
  * Shapes of the operations that treat tensors as arrays of any rank, as ONNX and numpy define them. What is worked out
  * on the way (which axes, which part of an axis) is exported for those who carry the operation out.
  */
-import { format, sizeOf } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { format } from '../tensor.js';
 import type {
   AxisNode,
   BinaryNode,

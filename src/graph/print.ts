@@ -4,6 +4,7 @@
  *   op      path  inputs  output  weight          window            flags
  *   conv2d  conv  input0  value0  [8, 3, 3, 3]    3x3 pads 1,1,1,1  bias relu
  */
+import { sizeOf } from '../sizes.js';
 import type { Tensor } from '../tensor.js';
 import { format } from '../tensor.js';
 import type { Graph, Node, Norm, Window } from './graph.js';
@@ -158,7 +159,7 @@ function countParameters(node: Node): number {
 
 /** Of convolutions and matrix products, which is what networks spend their time on. */
 export function countMultiplyAdds(node: Node, dims: readonly number[], input: readonly number[] | undefined): number {
-  const size = dims.reduce((product, dim) => product * dim, 1);
+  const size = sizeOf(dims);
   switch (node.op) {
     case 'conv2d':
       return [node, ...(node.parallel ?? [])].reduce(

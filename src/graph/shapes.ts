@@ -1,5 +1,6 @@
 /** Shapes of a graph's values from the shapes of its inputs. Every check that depends on a shape is here. */
-import { format, sizeOf } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { format } from '../tensor.js';
 import {
   binaryDims,
   concatDims,

@@ -8,7 +8,8 @@ import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/gra
 import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { sizeOf, Tensor } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { Tensor } from '../tensor.js';
 import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
 import type { Conv2dOptions } from './conv2d.js';
 import { Layer, writeParameter } from './layer.js';

@@ -4,7 +4,8 @@
  */
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { residentTensor, sizeOf, type Tensor } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { residentTensor, type Tensor } from '../tensor.js';
 
 export interface ParameterSpec {
   readonly name: string;

@@ -2,6 +2,8 @@
  * Places values with lifetimes into one arena: largest first, each at the lowest place where nothing that lives at the
  * same time is in its way.
  */
+import { roundUp } from '../sizes.js';
+
 export interface Lifetime {
   readonly bytes: number;
   /** First and last step in which the value is needed. */
@@ -30,7 +32,7 @@ export function placeInArena(values: readonly Lifetime[]): Placement {
       const other = values[j]!;
       if (other.first > value.last || value.first > other.last) continue;
       if (offset + value.bytes <= offsets[j]!) break;
-      offset = Math.max(offset, align(offsets[j]! + other.bytes));
+      offset = Math.max(offset, roundUp(offsets[j]! + other.bytes, ALIGNMENT));
     }
     offsets[i] = offset;
     placed.splice(firstBehind(placed, offsets, offset), 0, i);
@@ -49,8 +51,4 @@ function firstBehind(placed: readonly number[], offsets: readonly number[], offs
     else low = middle + 1;
   }
   return low;
-}
-
-function align(bytes: number): number {
-  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }

@@ -1,7 +1,7 @@
 /** Steps of operations that treat tensors as arrays: moving values about, reducing axes, multiplying matrices. */
 import { broadcast, frontAxis, paddedAxes, permutationOf, reducedAxes, sliceRanges } from '../graph/arrayShapes.js';
 import type { AxisNode, PadNode, ReduceNode, SimpleNode, SliceNode, TransposeNode } from '../graph/graph.js';
-import { sizeOf } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
 import { finder, floatCount, laneCleaner, ports, type Step, type StepContext } from './step.js';
 import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
 
@@ -205,7 +205,7 @@ export function reduceMean(node: ReduceNode, context: StepContext): Step {
     kept.push({ size, strides: [from[axis]!, to[outAxis]!, 0] });
   });
   const [keptTable, goneTable] = [writeWalk(context, kept), writeWalk(context, gone)];
-  const count = reduced.reduce((product, axis) => product * dims[axis]!, 1);
+  const count = sizeOf(reduced.map((axis) => dims[axis]!));
   const clearLanes = laneCleaner(node.output, context);
   const find = ports(node, context);
   return (at) => {

@@ -3,7 +3,8 @@
  * made of. The channels of such a value lie among those of others, pixel by pixel.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { extentOf, type Layout } from '../tensor.js';
+import { extentOf } from '../sizes.js';
+import type { Layout } from '../tensor.js';
 import { isOverChannels } from './layouts.js';
 
 type Dims = readonly number[];

@@ -3,7 +3,8 @@
  * arrays finds its values by strides, whatever their layout, and writes the layout that those who read it want.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { extentOf, format, type Layout } from '../tensor.js';
+import { extentOf } from '../sizes.js';
+import { format, type Layout } from '../tensor.js';
 
 type Dims = readonly number[];
 type Shapes = ReadonlyMap<string, Dims>;

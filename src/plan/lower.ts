@@ -4,7 +4,8 @@
  * own.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { bytesOf, extentOf, format, type Layout, layoutsCoincide } from '../tensor.js';
+import { bytesOf, extentOf, layoutsCoincide } from '../sizes.js';
+import { format, type Layout } from '../tensor.js';
 import { findHomes, type Home } from './joined.js';
 import { hasSameExtent, keepsAxes, layoutRule, usualLayout, wantedLayouts } from './layouts.js';
 

@@ -5,7 +5,8 @@
 import type { Graph } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allocateTensor, bytesOf, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
+import { bytesOf } from '../sizes.js';
+import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
 import { type Lifetime, placeInArena } from './arena.js';
 import { isMove, type Lowered, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';

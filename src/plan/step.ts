@@ -4,7 +4,8 @@
  */
 import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf, type Extent, extentOf, type Layout } from '../tensor.js';
+import { bytesOf, type Extent, extentOf } from '../sizes.js';
+import type { Layout } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import type { Among } from './lower.js';
 import type { PackedWeights } from './weights.js';

@@ -4,7 +4,8 @@
  */
 import { frontAxis } from '../graph/arrayShapes.js';
 import type { AxisNode, BatchNormNode, GlobalPoolNode, Node, PoolNode } from '../graph/graph.js';
-import { residentPtr, sizeOf } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { residentPtr } from '../tensor.js';
 import { concat, matMul, pad, reduceMean, slice, transpose } from './arraySteps.js';
 import { convolution } from './convolution.js';
 import { binary, unary } from './elementwise.js';

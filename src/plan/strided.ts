@@ -2,7 +2,8 @@
  * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
  * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
  */
-import { extentOf, type Layout } from '../tensor.js';
+import { extentOf } from '../sizes.js';
+import type { Layout } from '../tensor.js';
 import { type StepContext, writeTable } from './step.js';
 
 /** An axis of up to three tensors that are walked over together; strides in bytes, 0 repeats, negative reverses. */

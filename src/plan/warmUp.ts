@@ -5,6 +5,7 @@
  */
 import type { Conv2dNode } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 import { Executable } from './executable.js';
@@ -61,8 +62,7 @@ function prepare(
   runtime: Runtime,
   { algorithm, size, channels, groups }: (typeof CONVOLUTIONS)[number],
 ): { run: () => void; dispose: () => void } {
-  const zeros = (...dims: number[]): Tensor =>
-    new Tensor('float32', new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims);
+  const zeros = (...dims: number[]): Tensor => new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
   const pad = size >> 1;
   const stride = winogradScheme(algorithm)?.stride ?? 1;
   const node: Conv2dNode = {

@@ -5,6 +5,7 @@
 import type { Conv2dNode, LinearNode, Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { lanesOf } from '../sizes.js';
 import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 
@@ -42,7 +43,7 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const taps = weight.size / channels / inPerGroup;
   const shape = { outChannels: channels, kernels: 1, inPerGroup, taps, groups: packedGroups };
   const panels = panelShape(runtime, shape, algorithm);
-  const biasCount = packedGroups * roundUp(channels / packedGroups, 4);
+  const biasCount = packedGroups * lanesOf(channels / packedGroups);
   const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
   const weightsBytes = packedGroups * panelBytes(panels, algorithm);
   const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
@@ -91,7 +92,7 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
       setKernels(kernels, node, part, scale, at * inChannels, depth);
     });
     const shape = { outChannels, kernels: parts.length, inPerGroup: inChannels, taps: height * width, groups: 1 };
-    const biasCount = roundUp(outChannels, 4);
+    const biasCount = lanesOf(outChannels);
     const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
     const panels = panelShape(runtime, shape, algorithm);
     const packed = allocatePacked(runtime, panels, panelBytes(panels, algorithm), biasCount * 4, plainBytes);
@@ -141,7 +142,7 @@ interface FilterShape {
 /** How the weights of a group lie when packed. */
 function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorithm): PanelShape {
   const scheme = winogradScheme(algorithm);
-  const outLanes = roundUp(shape.outChannels / shape.groups, 4);
+  const outLanes = lanesOf(shape.outChannels / shape.groups);
   const panels =
     scheme === undefined
       ? { depth: shape.inPerGroup * shape.taps, lanes: outLanes }
@@ -308,8 +309,4 @@ export function foldNorm(
     shiftPtr,
   );
   return { scalePtr, shiftPtr };
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }

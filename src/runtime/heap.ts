@@ -7,6 +7,7 @@
  * end is never given out, so that kernels may read a whole vector at the last float of an allocation.
  */
 import { OutOfMemoryError } from '../errors.js';
+import { roundUp } from '../sizes.js';
 
 const ALIGNMENT = 64;
 const GUARD = 64;
@@ -212,8 +213,4 @@ export class Heap {
     }
     return low;
   }
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }

@@ -1,5 +1,6 @@
 /** The runtime: one instance of the kernels, its memory, and what this engine can do. */
 import { OutOfMemoryError, UnsupportedError } from '../errors.js';
+import { MAX_BYTES, roundUp } from '../sizes.js';
 import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
 import { type Binary, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
@@ -8,8 +9,6 @@ import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
 import { chunkCount, type Job, runWhole } from './protocol.js';
 
 const PAGE = 65536;
-/** A 32-bit memory has 65,536 pages. */
-const LARGEST_MEMORY = 65536 * PAGE;
 const MOST_THREADS = 64;
 
 export interface RuntimeOptions {
@@ -159,7 +158,7 @@ interface Core {
  * runtime.dispose();
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const { simd = 'auto', threads = 1, memory = 'fast', maximumMemory = LARGEST_MEMORY, wasm } = options;
+  const { simd = 'auto', threads = 1, memory = 'fast', maximumMemory = MAX_BYTES, wasm } = options;
   checkOptions(simd, threads, memory, maximumMemory);
   const features = probe(simd);
   const build = chooseBuild(simd, features);
@@ -216,9 +215,8 @@ function layOut(
   maximum: number,
   threads: number,
 ): { heap: Heap; scratchPtrs: number[]; controlPtr: number } {
-  const align = (ptr: number): number => Math.ceil(ptr / CONTROL_BYTES) * CONTROL_BYTES;
-  const controlPtr = align(kernels.heapBase());
-  const scratchBytes = align(kernels.scratchBytes());
+  const controlPtr = roundUp(kernels.heapBase(), CONTROL_BYTES);
+  const scratchBytes = roundUp(kernels.scratchBytes(), CONTROL_BYTES);
   const firstScratch = controlPtr + CONTROL_BYTES;
   const scratchPtrs = Array.from({ length: threads }, (_, i) => firstScratch + i * scratchBytes);
   return { heap: new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE), scratchPtrs, controlPtr };
@@ -236,9 +234,9 @@ function checkOptions(simd: string, threads: number, memory: string, maximumMemo
   if (memory !== 'fast' && memory !== 'small') {
     throw new RangeError(`createRuntime: memory must be 'fast' or 'small', got ${JSON.stringify(memory)}`);
   }
-  if (!(maximumMemory >= PAGE && maximumMemory <= LARGEST_MEMORY)) {
+  if (!(maximumMemory >= PAGE && maximumMemory <= MAX_BYTES)) {
     throw new RangeError(
-      `createRuntime: maximumMemory must be ${PAGE} to ${LARGEST_MEMORY} bytes, got ${String(maximumMemory)}`,
+      `createRuntime: maximumMemory must be ${PAGE} to ${MAX_BYTES} bytes, got ${String(maximumMemory)}`,
     );
   }
 }

@@ -1,7 +1,8 @@
 /** The tensors that a session is given, checked against the names of its inputs. */
 import type { Graph } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { runtimeOf, sizeOf, Tensor } from '../tensor.js';
+import { sizeOf } from '../sizes.js';
+import { runtimeOf, Tensor } from '../tensor.js';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 

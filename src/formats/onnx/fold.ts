@@ -3,6 +3,7 @@
  * multiplication is a weight like any other. Values are computed at once, so that a chain of thousands of nodes does not
  * become as many nested calls.
  */
+import { rowMajorStrides, sizeOf } from '../../sizes.js';
 import type { NodeContext } from './lower.js';
 import type { Arithmetic } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, showList, typeName } from './tensors.js';
@@ -31,9 +32,8 @@ export function reshapeConstant(
 ): Constant {
   const dims = shape.map((size, axis) => (size === 0 && !allowZero ? (constant.dims[axis] ?? 0) : size));
   const open = dims.indexOf(-1);
-  // The -1 is a factor of the product too.
-  if (open >= 0) dims[open] = -constant.size / dims.reduce((product, dim) => product * dim, 1);
-  const size = dims.reduce((product, dim) => product * dim, 1);
+  if (open >= 0) dims[open] = constant.size / sizeOf(dims.filter((_, axis) => axis !== open));
+  const size = sizeOf(dims);
   if (size !== constant.size || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     node.broken(`dims [${showList(constant.dims)}] do not become [${showList(shape)}]`);
   }
@@ -55,7 +55,7 @@ function transpose(
 ): ArrayLike<number> {
   const array = values instanceof Float32Array ? Float32Array : Float64Array;
   node.spend(array.BYTES_PER_ELEMENT * size);
-  const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((a, b) => a * b, 1));
+  const strides = rowMajorStrides(dims);
   const steps = permutation.map((axis) => strides[axis]!);
   const result = new array(size);
   const index = new Array<number>(outDims.length).fill(0);
@@ -90,7 +90,7 @@ export function calculateConstants(
       node.broken(`dims [${showList(a.dims)}] and [${showList(b.dims)}] do not broadcast`);
     return x === 1 ? y : x;
   });
-  const size = dims.reduce((product, dim) => product * dim, 1);
+  const size = sizeOf(dims);
   if (a.integer || b.integer || size > Math.max(a.size, b.size)) return undefined;
   node.spend(4 * size);
   const x = broadcast(a, dims);

@@ -4,6 +4,7 @@
  * inputs, one operator after the other.
  */
 import type { Pads, Pair, Window } from '../../graph/graph.js';
+import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, reshapeConstant, transposeConstant } from './fold.js';
@@ -622,7 +623,7 @@ function lowerConstantOfShape(node: NodeContext): string {
   const proto = node.attribute('value')?.t;
   const fill = proto && readTensor(proto);
   if (fill !== undefined && fill.size !== 1) node.broken(`its value has ${fill.size} elements, expected 1`);
-  const size = dims.reduce((a, b) => a * b, 1);
+  const size = sizeOf(dims);
   if (!Number.isSafeInteger(size)) node.broken(`its shape is [${showList(dims)}]`);
   node.spend(8 * size);
   const value = fill?.values[0] ?? 0;

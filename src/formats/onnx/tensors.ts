@@ -4,6 +4,7 @@
  * read; values are only made when something asks for them.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
+import { fitsMemory, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { brainsToFloat32, halvesToFloat32 } from '../elements.js';
 import type { TensorProto } from './proto.js';
@@ -68,7 +69,7 @@ export class Constant {
 
   constructor(dims: readonly number[], integer: boolean, make: () => ArrayLike<number>) {
     this.dims = dims;
-    this.size = dims.reduce((a, b) => a * b, 1);
+    this.size = sizeOf(dims);
     this.integer = integer;
     this.#make = make;
   }
@@ -121,10 +122,10 @@ export function readTensor(tensor: TensorProto): Constant {
   if (type === undefined) {
     throw new UnsupportedError(`readOnnx: ${label} has elements of type ${dataType}, expected numbers or booleans`);
   }
-  const size = dims.reduce((a, b) => (a * b <= Number.MAX_SAFE_INTEGER ? a * b : Number.POSITIVE_INFINITY), 1);
+  const size = sizeOf(dims);
   const { rawData } = tensor;
   const given = rawData === undefined ? tensor[type.field].length : rawData.length / type.array.BYTES_PER_ELEMENT;
-  if (given !== size) {
+  if (given !== size || !fitsMemory(dims)) {
     throw new FormatError(
       `readOnnx: ${label} has ${given} elements of type ${type.name}, expected ${size} for dims [${showList(dims)}]`,
       at,

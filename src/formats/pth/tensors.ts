@@ -6,9 +6,10 @@
  * offset + i * stride[0] + j * stride[1] + ... of the storage, and the storage is entry `data/KEY` of the archive.
  */
 import { FormatError } from '../../errors.js';
+import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { bytesPerElement, type ElementType, toFloat32 } from '../elements.js';
-import { safeProduct, show } from '../file.js';
+import { show } from '../file.js';
 import { PickleDict, PickleFunction, type PickleHost } from './pickle.js';
 import { checkCrc, type ZipEntry } from './zip.js';
 
@@ -40,7 +41,7 @@ export class StoredTensor {
     this.offset = offset;
     this.dims = dims;
     this.strides = strides;
-    this.size = dims.reduce(safeProduct, 1);
+    this.size = sizeOf(dims);
     this.at = at;
   }
 }
@@ -97,7 +98,7 @@ function loadStorage(storageOf: (key: string) => ZipEntry | undefined, id: unkno
   const entry = storageOf(key);
   if (entry === undefined) throw broken(at, `the archive has no storage ${show(key)}`);
   const { element } = type;
-  if (safeProduct(length, bytesPerElement(element)) !== entry.end - entry.start) {
+  if (product(length, bytesPerElement(element)) !== entry.end - entry.start) {
     const bytes = entry.end - entry.start;
     throw broken(
       at,
@@ -135,8 +136,8 @@ function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at:
     );
   }
   const tensor = new StoredTensor(storage, offset, dims, strides, at);
-  const last = dims.reduce((sum, dim, axis) => sum + safeProduct(dim - 1, strides[axis]!), offset);
-  if (tensor.size > Number.MAX_SAFE_INTEGER || (tensor.size > 0 && last >= storage.length)) {
+  const last = dims.reduce((sum, dim, axis) => sum + product(dim - 1, strides[axis]!), offset);
+  if (tensor.size > Number.MAX_SAFE_INTEGER || (tensor.size > 0 ? last >= storage.length : !fitsMemory(dims))) {
     throw broken(
       at,
       `a tensor of sizes [${dims.join(', ')}], strides [${strides.join(', ')}] and offset ${offset} ` +
