@@ -12,7 +12,9 @@ import {
   Conv2d,
   createRuntime,
   Flatten,
+  fuseStateDict,
   GlobalAvgPool2d,
+  InferenceSession,
   type Layer,
   Linear,
   lenet5bn,
@@ -23,6 +25,7 @@ import {
   Sequential,
   type StateDict,
   Tensor,
+  toACNet,
   UnsupportedError,
   warmUp,
 } from 'acnet-wasm';
@@ -661,6 +664,33 @@ test('createRuntime: options', async () => {
   for (const maximumMemory of [0, Number.NaN, -1, 2 ** 33]) {
     await rejects({ maximumMemory }, RangeError, 'maximumMemory', `${maximumMemory}`);
   }
+  await rejects({ thread: 2 }, TypeError, 'unknown option thread', 'simd, threads, memory, maximumMemory, wasm');
+});
+
+test('options that are no object, or have a name that is none', async () => {
+  const runtime = await createRuntime();
+  const session = await InferenceSession.create(new ReLU(runtime).eval(), { runtime });
+  const image = { [session.inputNames[0]!]: tensor(1, 4, 2, 2) };
+  const takers: [string, (options: never) => unknown][] = [
+    ['createRuntime', async (options) => (await createRuntime(options)).dispose()],
+    ['warmUp', (options) => warmUp(runtime, options)],
+    ['InferenceSession.create', (options) => InferenceSession.create(new ReLU(runtime).eval(), options)],
+    ['InferenceSession.profile', async (options) => session.profile(image, options)],
+    ['fuseStateDict', async (options) => fuseStateDict({}, options)],
+    ['toACNet', async (options) => toACNet(new ReLU(runtime), options)],
+    ['lenet5bn', async (options) => lenet5bn(runtime, options)],
+  ];
+  const circular: unknown[] = [];
+  circular.push(circular);
+  for (const [name, construct] of takers) {
+    const refused = (options: unknown, ...parts: string[]): Promise<void> =>
+      refusesLater(async () => construct(options as never), TypeError, name, ...parts);
+    for (const options of [null, 2, 7n, 'relaxed', [], circular, () => {}]) {
+      await refused(options, 'options must be an object');
+    }
+    await refused({ tread: 1 }, 'unknown option tread');
+  }
+  runtime.dispose();
 });
 
 test('warmUp: milliseconds, and a runtime that is disposed of', async () => {

@@ -6,6 +6,7 @@
  * Blocks", ICCV 2019, section 3.3: each BatchNorm is folded into its branch, and the branches are added at their places
  * in the window.
  */
+import { checkNames } from '../options.js';
 import { type StateDict, Tensor } from '../tensor.js';
 
 /** A key of a block; its prefix is empty or ends in a dot. */
@@ -21,7 +22,7 @@ const FOREIGN = ['square_conv.bias', 'ver_conv.bias', 'hor_conv.bias', 'fused_co
  * same tensors, in the same order. Computes in float64 and stores float32.
  *
  * @param options.eps What the BatchNorms add to their variances, 1e-5 by default.
- * @throws {TypeError} if a value is not a Tensor
+ * @throws {TypeError} if a value is not a Tensor, or an option is unknown
  * @throws {RangeError} if a block lacks a key, or has a tensor whose shape does not fit it
  * @example
  * const { tensors } = readSafetensors(await readFile('train.safetensors'));
@@ -31,6 +32,7 @@ export function fuseStateDict(state: StateDict, options: { eps?: number } = {}):
   if (state === null || typeof state !== 'object') {
     throw new TypeError(`fuseStateDict: state is ${state}, expected an object`);
   }
+  checkNames('fuseStateDict', options, ['eps']);
   const { eps = 1e-5 } = options;
   if (typeof eps !== 'number') throw new TypeError(`fuseStateDict: eps is of type ${typeof eps}, expected a number`);
   if (!(eps >= 0 && eps < Infinity)) throw new RangeError(`fuseStateDict: eps is ${eps}, expected a finite one from 0`);

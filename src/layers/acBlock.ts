@@ -5,6 +5,7 @@
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
 import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import { checkNames, finiteNumber, flag, oneOf, show, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -13,20 +14,7 @@ import { Tensor } from '../tensor.js';
 import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
 import type { Conv2dOptions } from './conv2d.js';
 import { Layer, writeParameter } from './layer.js';
-import {
-  checkAlgorithm,
-  checkGroups,
-  checkNames,
-  convWindow,
-  finiteNumber,
-  flag,
-  oneOf,
-  paddingMode,
-  pair,
-  type Size,
-  show,
-  wholeNumber,
-} from './options.js';
+import { checkAlgorithm, checkGroups, convWindow, paddingMode, pair, type Size } from './options.js';
 import { type ParameterSpec, Parameters } from './parameters.js';
 
 export interface ACBlockOptions extends Omit<Conv2dOptions, 'bias'>, NormOptions {

@@ -1,8 +1,8 @@
 /** Batch normalisation, as torch.nn.BatchNorm2d. */
 import type { GraphBuilder, Norm } from '../graph/graph.js';
+import { checkNames, finiteNumber, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import { checkNames, finiteNumber, flag, wholeNumber } from './options.js';
 import type { ParameterSpec, Parameters } from './parameters.js';
 
 export interface NormOptions {

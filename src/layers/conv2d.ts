@@ -1,18 +1,10 @@
 /** Convolution, as torch.nn.Conv2d. */
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import {
-  checkAlgorithm,
-  checkGroups,
-  checkNames,
-  convWindow,
-  flag,
-  paddingMode,
-  type Size,
-  wholeNumber,
-} from './options.js';
+import { checkAlgorithm, checkGroups, convWindow, paddingMode, type Size } from './options.js';
 
 export interface Conv2dOptions {
   inChannels: number;

@@ -1,8 +1,8 @@
 /** Fully connected layer, as torch.nn.Linear. */
 import type { GraphBuilder } from '../graph/graph.js';
+import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import { checkNames, flag, wholeNumber } from './options.js';
 
 export interface LinearOptions {
   inFeatures: number;

@@ -1,5 +1,6 @@
-/** Checks of layer options, once, at the public door. Every message names the option, what was expected and what came. */
+/** Checks of options that only layers have: windows, paddings, groups, algorithms. */
 import type { PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import { oneOf, show, wholeNumber } from '../options.js';
 import { ALGORITHMS, type Algorithm } from '../plan/algorithm.js';
 
 /** One number for both axes, or [height, width]. */
@@ -13,37 +14,6 @@ export interface WindowOptions {
 }
 
 const PADDING_MODES: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular'];
-
-/** @throws TypeError, RangeError when it is none or below `least` */
-export function wholeNumber(owner: string, name: string, value: unknown, least: number): number {
-  if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a whole number, got ${show(value)}`);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new RangeError(`${owner}: ${name} must be a whole number of at least ${least}, got ${show(value)}`);
-  }
-  return value;
-}
-
-export function finiteNumber(owner: string, name: string, value: unknown, least = Number.NEGATIVE_INFINITY): number {
-  if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a number, got ${show(value)}`);
-  if (!Number.isFinite(value) || value < least) {
-    const range = least === Number.NEGATIVE_INFINITY ? 'a finite number' : `a finite number of at least ${least}`;
-    throw new RangeError(`${owner}: ${name} must be ${range}, got ${show(value)}`);
-  }
-  return value;
-}
-
-export function flag(owner: string, name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new TypeError(`${owner}: ${name} must be true or false, got ${show(value)}`);
-  return value;
-}
-
-export function oneOf<T extends string>(owner: string, name: string, value: unknown, allowed: readonly T[]): T {
-  if (!allowed.includes(value as T)) {
-    const error = typeof value === 'string' ? RangeError : TypeError;
-    throw new error(`${owner}: ${name} must be one of ${allowed.map(show).join(', ')}, got ${show(value)}`);
-  }
-  return value as T;
-}
 
 /** A number for both axes or a pair of [height, width]. */
 export function pair(owner: string, name: string, value: unknown, least: number): Pair {
@@ -96,21 +66,4 @@ export function checkGroups(owner: string, inChannels: number, outChannels: numb
       throw new RangeError(`${owner}: groups must divide ${name}, got groups ${groups} and ${name} ${channels}`);
     }
   }
-}
-
-/** Options must be an object; an unknown name is most often a misspelt one. */
-export function checkNames(owner: string, options: unknown, allowed: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${owner}: options must be an object, got ${show(options)}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!allowed.includes(name)) {
-      throw new TypeError(`${owner}: unknown option ${name}; this layer has ${allowed.join(', ')}`);
-    }
-  }
-}
-
-export function show(value: unknown): string {
-  if (typeof value === 'number' || value === undefined) return String(value);
-  return JSON.stringify(value) ?? String(value);
 }

@@ -1,8 +1,9 @@
 /** Pooling over windows, as torch.nn.MaxPool2d and torch.nn.AvgPool2d. */
 import type { GraphBuilder, Window } from '../graph/graph.js';
+import { checkNames, flag, show } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import { checkNames, flag, pair, type Size, show } from './options.js';
+import { pair, type Size } from './options.js';
 
 export interface MaxPool2dOptions {
   /** A number, or [height, width], as are stride, padding and dilation. */

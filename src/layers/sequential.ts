@@ -1,8 +1,8 @@
 /** Layers one after the other, as torch.nn.Sequential. */
 import type { GraphBuilder } from '../graph/graph.js';
+import { show } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
-import { show } from './options.js';
 
 /**
  * Runs its layers in order, as one plan. State keys carry the layers' names: those of the record, or 0, 1, 2, ... of

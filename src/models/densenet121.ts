@@ -5,10 +5,10 @@
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import type { Layer } from '../layers/layer.js';
 import { Linear } from '../layers/linear.js';
-import { wholeNumber } from '../layers/options.js';
 import { AvgPool2d, MaxPool2d } from '../layers/pool2d.js';
 import { Sequential } from '../layers/sequential.js';
 import { Flatten, GlobalAvgPool2d, ReLU } from '../layers/simple.js';
+import { wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { checkBlocksPerStage, checkModelOptions, type DenseModelOptions } from './options.js';
 import { buildModel, conv, denseLayer } from './units.js';

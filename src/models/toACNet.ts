@@ -6,8 +6,8 @@ import { ACBlock, type ACBlockOptions } from '../layers/acBlock.js';
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { Conv2d } from '../layers/conv2d.js';
 import { Layer, writeParameter } from '../layers/layer.js';
-import { checkNames, finiteNumber, show } from '../layers/options.js';
 import { Sequential } from '../layers/sequential.js';
+import { checkNames, finiteNumber, show } from '../options.js';
 import { isBlockKernel } from './units.js';
 
 export interface ToACNetOptions {

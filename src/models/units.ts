@@ -7,9 +7,10 @@ import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { Composite } from '../layers/composite.js';
 import { Conv2d, type Conv2dOptions } from '../layers/conv2d.js';
 import type { Layer } from '../layers/layer.js';
-import { type Size, show } from '../layers/options.js';
+import type { Size } from '../layers/options.js';
 import { Sequential } from '../layers/sequential.js';
 import { Concat, ReLU } from '../layers/simple.js';
+import { show } from '../options.js';
 import { Runtime } from '../runtime/runtime.js';
 import type { Form } from './options.js';
 

@@ -4,6 +4,7 @@
  * slower than the rest; kernels that were busy before are not.
  */
 import type { Conv2dNode } from '../graph/graph.js';
+import { checkNames } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
@@ -41,6 +42,7 @@ const SLICE_MILLISECONDS = 4;
  * void warmUp(runtime); // while the checkpoint is on its way
  */
 export async function warmUp(runtime: Runtime, options: { milliseconds?: number } = {}): Promise<void> {
+  checkNames('warmUp', options, ['milliseconds']);
   const { milliseconds = MILLISECONDS } = options;
   if (!(milliseconds >= 0 && milliseconds < Number.POSITIVE_INFINITY)) {
     throw new RangeError(`warmUp: milliseconds must be a finite number of at least 0, got ${String(milliseconds)}`);

@@ -1,5 +1,6 @@
 /** The runtime: one instance of the kernels, its memory, and what this engine can do. */
 import { OutOfMemoryError, UnsupportedError } from '../errors.js';
+import { checkNames } from '../options.js';
 import { MAX_BYTES, roundUp } from '../sizes.js';
 import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
@@ -10,6 +11,7 @@ import { chunkCount, type Job, runWhole } from './protocol.js';
 
 const PAGE = 65536;
 const MOST_THREADS = 64;
+const OPTION_NAMES: readonly string[] = ['simd', 'threads', 'memory', 'maximumMemory', 'wasm'];
 
 export interface RuntimeOptions {
   /**
@@ -151,6 +153,7 @@ interface Core {
 /**
  * Loads the kernels and makes a runtime.
  *
+ * @throws TypeError, RangeError naming the option
  * @throws UnsupportedError where the engine lacks what was asked for
  * @example
  * const runtime = await createRuntime();
@@ -158,6 +161,7 @@ interface Core {
  * runtime.dispose();
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  checkNames('createRuntime', options, OPTION_NAMES);
   const { simd = 'auto', threads = 1, memory = 'fast', maximumMemory = MAX_BYTES, wasm } = options;
   checkOptions(simd, threads, memory, maximumMemory);
   const features = probe(simd);

@@ -1,6 +1,7 @@
 /** Runs a whole network under the names of its inputs and outputs, in onnxruntime-web's manner. */
 import type { Graph } from '../graph/graph.js';
 import { Layer } from '../layers/layer.js';
+import { checkNames } from '../options.js';
 import { reparameterize as reparameterizeGraph } from '../passes/reparameterize.js';
 import { createRuntime, type Runtime } from '../runtime/runtime.js';
 import { Tensor } from '../tensor.js';
@@ -116,6 +117,7 @@ export class InferenceSession {
    * for (const { path, op, milliseconds } of session.profile({ image }, { runs: 20 })) console.log(path, op, milliseconds);
    */
   profile(feeds?: Feeds, options: { runs?: number } = {}): StepTime[] {
+    checkNames('InferenceSession.profile', options, ['runs']);
     const { runs = PROFILED_RUNS } = options;
     if (!Number.isSafeInteger(runs) || runs < 1) {
       throw new RangeError(`InferenceSession.profile: runs must be a whole number of at least 1, got ${String(runs)}`);

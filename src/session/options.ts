@@ -1,5 +1,5 @@
 /** Options of InferenceSession.create, checked. */
-import { flag, show } from '../layers/options.js';
+import { checkNames, flag } from '../options.js';
 import { Runtime } from '../runtime/runtime.js';
 import type { ProgressEvent } from './progress.js';
 
@@ -47,7 +47,7 @@ interface Checked {
 /** @throws TypeError naming the option */
 export function checkOptions(options: InferenceSessionOptions): Checked {
   const owner = 'InferenceSession.create';
-  checkNames(owner, options);
+  checkNames(owner, options, NAMES, FOREIGN);
   const { runtime, onProgress, signal } = options;
   const wrong = (name: string, expected: string, value: unknown): never => {
     throw new TypeError(`${owner}: ${name} must ${expected}, got ${String(value)}`);
@@ -59,12 +59,4 @@ export function checkOptions(options: InferenceSessionOptions): Checked {
     wrong('signal', 'be an AbortSignal', signal);
   }
   return { runtime, reparameterize: flag(owner, 'reparameterize', options.reparameterize ?? true), onProgress, signal };
-}
-
-function checkNames(owner: string, options: unknown): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`${owner}: options must be an object, got ${show(options)}`);
-  }
-  const unknown = Object.keys(options).find((name) => !NAMES.includes(name) && !FOREIGN.includes(name));
-  if (unknown !== undefined) throw new TypeError(`${owner}: unknown option ${unknown}; there are ${NAMES.join(', ')}`);
 }
