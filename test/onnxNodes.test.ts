@@ -143,13 +143,14 @@ if (!existsSync(DATA)) {
       }
     }
     runtime.dispose();
-    console.log(`# run, ${ran.length}: ${ran.join(' ')}`);
-    const foreign = [...skipped].filter(([reason]) => reason.startsWith(FOREIGN));
-    const counts = foreign.map(([reason, names]) => `${reason.slice(FOREIGN.length)} ${names.length}`);
-    console.log(`# skipped, operators that there are none of here, with the number of tests: ${counts.join(', ')}`);
-    for (const [reason, names] of skipped) {
-      if (!reason.startsWith(FOREIGN)) console.log(`# skipped, ${reason}, ${names.length}: ${names.join(' ')}`);
-    }
+    // For build/test/onnxNodes.log: what ran, and what did not and why.
+    console.log(['run:', ...ran].join('\n  '));
+    for (const [reason, names] of skipped) console.log([`skipped, ${reason}:`, ...names].join('\n  '));
+    const unknown = [...skipped].filter(([reason]) => reason.startsWith(FOREIGN)).flatMap(([, names]) => names).length;
+    const others = [...skipped.values()].flat().length - unknown;
+    console.log(
+      `# ONNX's node tests: ${ran.length} run, ${unknown} of operators not here, ${others} of types or forms not here`,
+    );
     assert.is(failed.length, 0, `${failed.length} failed, among them:\n${failed.slice(0, 20).join('\n')}`);
     assert.ok(ran.length > 200, `${ran.length} tests were run, expected more than 200`);
   });
