@@ -77,9 +77,15 @@ export async function launch(name, executablePath, onStart) {
   return {
     version: (await browser.version()).replace(/^.*\//, ''),
 
-    /** Opens a page and settles with its report, or with the first error that the page meets. */
-    async run(server, file) {
+    /**
+     * Opens a page and settles with its report, or with the first error that the page meets.
+     * @param {(line: string) => void} [onComplaint] gets what the page prints as a warning or an error
+     */
+    async run(server, file, onComplaint) {
       const page = await browser.newPage();
+      page.on('console', (message) => {
+        if (['warn', 'error'].includes(message.type())) onComplaint?.(`${message.type()}: ${message.text()}`);
+      });
       const report = server.report();
       const broken = new Promise((_, reject) => {
         page.on('pageerror', (error) => {
