@@ -1,0 +1,21 @@
+// Bundles test/fuzz and runs it with the arguments given; --help tells which. The package itself stays an import of the
+// built one, as in tests.
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+const outfile = 'build/fuzz/main.mjs';
+await build({
+  entryPoints: ['test/fuzz/main.ts'],
+  outfile,
+  bundle: true,
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'inline',
+  loader: { '.wasm': 'base64' },
+  logLevel: 'warning',
+});
+process.argv[1] = fileURLToPath(new URL(`../${outfile}`, import.meta.url));
+await import(process.argv[1]);

@@ -1,0 +1,95 @@
+/**
+ * The process that inputs run in. It writes the number of each input to a file before it begins, so that the other
+ * process, which watches it, knows which one it hangs or dies on.
+ */
+import { openSync, writeSync } from 'node:fs';
+import { Host } from './host.js';
+import { judge } from './judge.js';
+import type { Kind } from './kind.js';
+import type { Order, Report, Slow, Tally } from './messages.js';
+import { Random } from './random.js';
+
+/** Between reports, and turns of the event loop that let them go. */
+const REPORT_MILLISECONDS = 200;
+const MOST_SLOWEST = 5;
+/** Growth by one input that is looked into. */
+const LARGE_BYTES = 64 * 2 ** 20;
+/** Growth by many small ones, after which a new process shows again what a single one takes. */
+const MOST_GROWTH = 192 * 2 ** 20;
+
+export async function serve(kind: Kind, seed: number, progressPath: string): Promise<void> {
+  const progress = openSync(progressPath, 'w');
+  const number = new Float64Array(1);
+  let host = await Host.create();
+  const first = peakBytes();
+
+  async function run({ from, count, until }: Order & { order: 'run' }): Promise<void> {
+    let tally = emptyTally();
+    let reported = performance.now();
+    let [peak, index] = [peakBytes(), from];
+    for (; index < from + count && Date.now() < until && peak - first < MOST_GROWTH; index++) {
+      number[0] = index;
+      writeSync(progress, number, 0, 8, 0);
+      const bytes = kind.make(new Random(seed, index));
+      const verdict = await judge(kind, bytes, host);
+      add(tally, index, verdict.outcome, verdict.facts, verdict.milliseconds);
+      if (verdict.broken !== undefined) {
+        send({ report: 'broken', index, verdict });
+        host.dispose();
+        host = await Host.create();
+      }
+      const now = peakBytes();
+      if (now - peak > LARGE_BYTES) send({ report: 'large', index });
+      peak = now;
+      if (performance.now() - reported > REPORT_MILLISECONDS) {
+        send({ report: 'progress', tally: { ...tally, peak } });
+        tally = emptyTally();
+        await new Promise(setImmediate);
+        reported = performance.now();
+      }
+    }
+    send({ report: 'progress', tally: { ...tally, peak } });
+    send({ report: 'done', next: index, again: peak - first >= MOST_GROWTH });
+  }
+
+  async function judgeAlone({ bytes }: Order & { order: 'judge' }): Promise<void> {
+    const before = peakBytes();
+    const verdict = await judge(kind, bytes, host);
+    send({ report: 'judged', verdict, grown: peakBytes() - before });
+    if (verdict.broken === undefined) return;
+    host.dispose();
+    host = await Host.create();
+  }
+
+  process.on('message', (order: Order) => {
+    void (order.order === 'run' ? run(order) : judgeAlone(order));
+  });
+  process.on('disconnect', () => process.exit());
+  send({ report: 'ready' });
+}
+
+function send(report: Report): void {
+  process.send!(report);
+}
+
+function emptyTally(): Omit<Tally, 'peak'> & { slowest: Slow[] } {
+  return { counts: {}, slowest: [] };
+}
+
+function add(
+  { counts, slowest }: ReturnType<typeof emptyTally>,
+  index: number,
+  outcome: string,
+  facts: readonly string[],
+  milliseconds: number,
+): void {
+  for (const name of [outcome, ...facts]) counts[name] = (counts[name] ?? 0) + 1;
+  if (slowest.length === MOST_SLOWEST && milliseconds <= slowest.at(-1)!.milliseconds) return;
+  slowest.push({ index, milliseconds, outcome });
+  slowest.sort((a, b) => b.milliseconds - a.milliseconds);
+  slowest.length = Math.min(slowest.length, MOST_SLOWEST);
+}
+
+function peakBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}

@@ -1,0 +1,76 @@
+/** One input against the rules: a result or an error that is documented, in time, and nothing else on the runtime changed. */
+import type { Host } from './host.js';
+import { Broken, type Kind } from './kind.js';
+
+export const MOST_MILLISECONDS = 1000;
+const MOST_CHARACTERS = 1000;
+/** Further tries of an input that took too long: the machine may have been busy. */
+const TRIES = 3;
+
+const DOCUMENTED = ['TypeError', 'RangeError', 'FormatError', 'UnsupportedError', 'OutOfMemoryError'];
+
+/** Messages of engines' own TypeErrors and RangeErrors, which come from what nobody checked. */
+const UNCHECKED = new RegExp(
+  '^(Cannot (read|set|convert|mix|destructure|access|create|assign)|Invalid (typed |array|count|string|code|date|time)' +
+    '|Maximum call stack|Array buffer alloc|Object prototype may|Division by zero|Do not know how to' +
+    '|Unexpected |undefined |null |Offset is outside|Start offset|offset is out|Source is too large|The number .* cannot' +
+    '|.*(out of bounds|out of memory: wasm|Reduce of empty|not a function|not iterable|not a constructor' +
+    '|is undefined|is not defined|too many arguments|Too many|out of range|must be an instance of))',
+  'i',
+);
+
+export interface Verdict {
+  /** 'result', or the name of the error. */
+  readonly outcome: string;
+  readonly facts: readonly string[];
+  readonly milliseconds: number;
+  /** The rule that is broken, and how. */
+  readonly broken?: { readonly rule: string; readonly detail: string };
+}
+
+export async function judge(kind: Kind, bytes: Uint8Array, host: Host): Promise<Verdict> {
+  let verdict = await tryOnce(kind, bytes, host);
+  for (let i = 0; i < TRIES && verdict.broken === undefined && verdict.milliseconds > MOST_MILLISECONDS; i++) {
+    const again = await tryOnce(kind, bytes, host);
+    if (again.broken !== undefined || again.milliseconds < verdict.milliseconds) verdict = again;
+  }
+  if (verdict.broken === undefined && verdict.milliseconds > MOST_MILLISECONDS) {
+    const detail = `${verdict.milliseconds.toFixed(0)} ms, ${verdict.outcome}`;
+    return { ...verdict, broken: { rule: 'slow', detail } };
+  }
+  return verdict;
+}
+
+async function tryOnce(kind: Kind, bytes: Uint8Array, host: Host): Promise<Verdict> {
+  const before = bytes.slice();
+  const start = performance.now();
+  let outcome = 'result';
+  let facts: readonly string[] = [];
+  let broken: Verdict['broken'];
+  try {
+    facts = await kind.run(bytes, host);
+  } catch (error) {
+    outcome = error instanceof Error ? error.name : typeof error;
+    broken = wrongOf(error);
+  }
+  const milliseconds = performance.now() - start;
+  try {
+    host.check();
+    if (Buffer.compare(before, bytes) !== 0) throw new Broken('the input has changed');
+  } catch (error) {
+    broken ??= { rule: 'bystander', detail: `${(error as Error).message} (after ${outcome})` };
+  }
+  return { outcome, facts, milliseconds, ...(broken && { broken }) };
+}
+
+function wrongOf(error: unknown): Verdict['broken'] {
+  if (!(error instanceof Error)) return { rule: 'error', detail: `${error}` };
+  const { name, message, stack } = error;
+  if (error instanceof Broken) return { rule: 'broken', detail: message };
+  if (!DOCUMENTED.includes(name)) return { rule: 'error', detail: `${name}: ${stack}` };
+  if (UNCHECKED.test(message)) return { rule: 'engine message', detail: `${stack}` };
+  if (message.length > MOST_CHARACTERS) {
+    return { rule: 'long message', detail: `${message.length} characters: ${message.slice(0, 200)}` };
+  }
+  return undefined;
+}

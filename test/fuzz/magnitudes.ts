@@ -1,0 +1,103 @@
+/**
+ * How large the values of a graph can become: a bound for each, which rounding errors are proportional to. A
+ * convolution's is that of its input times the largest sum of magnitudes of an output channel's weights.
+ */
+import type { Graph, Node, Norm, Tensor } from 'acnet-wasm';
+
+/** Undefined where a node amplifies differences without a bound, or a bound is not finite. */
+export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string, number> | undefined {
+  const bounds = new Map<string, number>();
+  for (const name of graph.inputs) bounds.set(name, ofInput);
+  for (const [name, tensor] of graph.constants ?? []) bounds.set(name, largest(tensor));
+  for (const node of graph.nodes) {
+    const bound = boundOf(
+      node,
+      node.inputs.map((name) => bounds.get(name)!),
+      graph,
+    );
+    if (!(bound < Number.POSITIVE_INFINITY)) return undefined;
+    bounds.set(node.output, bound);
+  }
+  return bounds;
+}
+
+function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
+  const [first = 0, second = 0] = inputs;
+  switch (node.op) {
+    case 'conv2d':
+      return ofNorm(node.norm, first * largestRow(node.weight) + largest(node.bias)) + second;
+    case 'linear':
+      return first * largestRow(node.weight) + largest(node.bias) + second;
+    case 'batchNorm':
+      return ofNorm(node.norm, first) + second;
+    case 'add':
+    case 'sub':
+      return first + second;
+    case 'mul':
+      return Math.max(first, 1) * Math.max(second, 1);
+    case 'div': {
+      const divisor = graph.constants?.get(node.inputs[1]!);
+      return divisor === undefined ? Number.POSITIVE_INFINITY : first / smallest(divisor);
+    }
+    case 'matMul': {
+      const constant = node.inputs.map((name) => graph.constants?.get(name)).find((one) => one !== undefined);
+      const depth = constant === undefined ? 5000 : constant.size;
+      return Math.max(first, 1) * Math.max(second, 1) * depth;
+    }
+    case 'hardSwish':
+      return 2 * first + 1;
+    case 'leakyRelu':
+      return first * Math.max(1, Math.abs(node.alpha ?? 1));
+    case 'logSoftmax':
+      return 2 * first + 20;
+    case 'clip':
+      return first + Math.min(1e6, Math.abs(node.alpha ?? 0));
+    case 'sigmoid':
+    case 'hardSigmoid':
+    case 'softmax':
+      return Math.max(first, 1);
+    case 'concat':
+      return Math.max(...inputs);
+    case 'pad':
+      return Math.max(first, Math.abs(node.value));
+    default:
+      return first;
+  }
+}
+
+function ofNorm(norm: Norm | undefined, input: number): number {
+  if (norm === undefined) return input;
+  let bound = 0;
+  for (let c = 0; c < norm.mean.size; c++) {
+    const scale = Math.abs(norm.gamma?.data[c] ?? 1) / Math.sqrt(norm.variance.data[c]! + norm.eps);
+    const ofChannel = (input + Math.abs(norm.mean.data[c]!)) * scale + Math.abs(norm.beta?.data[c] ?? 0);
+    if (!(ofChannel <= bound)) bound = infiniteIfNaN(ofChannel);
+  }
+  return bound;
+}
+
+function largestRow({ data, dims }: Tensor): number {
+  const size = data.length / dims[0]!;
+  let most = 0;
+  for (let row = 0; row < dims[0]!; row++) {
+    let sum = 0;
+    for (let i = row * size; i < (row + 1) * size; i++) sum += Math.abs(data[i]!);
+    if (!(sum <= most)) most = infiniteIfNaN(sum);
+  }
+  return most;
+}
+
+function largest(tensor: Tensor | undefined): number {
+  let most = 0;
+  for (const value of tensor?.data ?? []) if (!(Math.abs(value) <= most)) most = infiniteIfNaN(Math.abs(value));
+  return most;
+}
+
+function smallest({ data }: Tensor): number {
+  return data.reduce((least, value) => Math.min(least, Math.abs(value)), Number.POSITIVE_INFINITY);
+}
+
+/** So that no later value counts as larger. */
+function infiniteIfNaN(bound: number): number {
+  return Number.isNaN(bound) ? Number.POSITIVE_INFINITY : bound;
+}
