@@ -7,8 +7,11 @@ import { crc32 } from 'node:zlib';
 export type Bytes = readonly number[] | Uint8Array;
 
 export const ascii = (text: string): number[] => [...Buffer.from(text, 'utf8')];
-const le = (value: number, bytes: number): number[] =>
-  Array.from({ length: bytes }, (_, i) => Math.floor(value / 256 ** i) % 256);
+const le = (value: number, bytes: number): number[] => {
+  const list: number[] = [];
+  for (let rest = value; list.length < bytes; rest = Math.floor(rest / 256)) list.push(rest % 256);
+  return list;
+};
 
 const MARK = 0x28;
 const REDUCE = 0x52;
@@ -98,41 +101,39 @@ interface End {
 export function zip(entries: readonly Entry[], end: End = {}): Uint8Array {
   const parts: Uint8Array[] = [];
   let length = 0;
-  const write = (...bytes: Bytes[]) => {
+  const write = (...bytes: readonly Bytes[]): void => {
     for (const part of bytes) {
-      parts.push(Uint8Array.from(part));
+      parts.push(part instanceof Uint8Array ? part : Uint8Array.from(part));
       length += part.length;
     }
   };
-  const central: number[][] = [];
+  const central: Bytes[] = [];
   for (const entry of entries) {
-    const { name, data, flags = 0x808, method = 0 } = entry;
-    const crc = entry.crc ?? crc32(Uint8Array.from(data));
+    const { flags = 0x808, method = 0 } = entry;
+    const data = Uint8Array.from(entry.data);
+    const name = Buffer.from(entry.name);
+    const crc = entry.crc ?? crc32(data);
     const bytes = entry.bytes ?? data.length;
     const compressed = entry.compressedBytes ?? bytes;
     const place = entry.localHeader ?? length;
     const extra = entry.zip64
-      ? [...le(1, 2), ...le(24, 2), ...[bytes, compressed, place].flatMap((n) => le(n, 8))]
+      ? [...le(1, 2), ...le(24, 2), ...le(bytes, 8), ...le(compressed, 8), ...le(place, 8)]
       : [];
     const in32 = (n: number) => le(entry.zip64 ? 2 ** 32 - 1 : n, 4);
-    central.push([
-      ...[...ascii('PK'), 1, 2, 0, 0, 0, 0, ...le(flags, 2), ...le(method, 2), 0, 0, 0, 0, ...le(crc, 4)],
-      ...[...in32(compressed), ...in32(bytes), ...le(ascii(name).length, 2), ...le(extra.length, 2), 0, 0],
-      ...[0, 0, 0, 0, 0, 0, 0, 0, ...in32(place), ...ascii(name), ...extra],
-    ]);
-    // As torch does: sizes left zero here, the data behind padding, and a data descriptor behind it.
-    const localName = ascii(entry.localName ?? name);
-    const padding = (64 - ((length + 34 + localName.length) % 64)) % 64;
-    write([...ascii('PK'), 3, 4, 0, 0, ...le(flags, 2), ...le(method, 2), ...le(0, 16)]);
-    write(
-      le(localName.length, 2),
-      le(padding + 4, 2),
-      localName,
-      ascii('FB'),
-      le(padding, 2),
-      ascii('Z'.repeat(padding)),
+    central.push(
+      [0x50, 0x4b, 1, 2, 0, 0, 0, 0, ...le(flags, 2), ...le(method, 2), 0, 0, 0, 0, ...le(crc, 4)],
+      [...in32(compressed), ...in32(bytes), ...le(name.length, 2), ...le(extra.length, 2), 0, 0],
+      [0, 0, 0, 0, 0, 0, 0, 0, ...in32(place)],
+      name,
+      extra,
     );
-    write(data, ascii('PK'), [7, 8], le(crc, 4), le(bytes, 4), le(bytes, 4));
+    // As torch does: sizes left zero here, the data behind padding, and a data descriptor behind it.
+    const localName = Buffer.from(entry.localName ?? entry.name);
+    const padding = (64 - ((length + 34 + localName.length) % 64)) % 64;
+    write([0x50, 0x4b, 3, 4, 0, 0, ...le(flags, 2), ...le(method, 2), ...le(0, 16)]);
+    write(le(localName.length, 2), le(padding + 4, 2), localName);
+    write(ascii('FB'), le(padding, 2), new Uint8Array(padding).fill(0x5a));
+    write(data, [0x50, 0x4b, 7, 8], le(crc, 4), le(bytes, 4), le(bytes, 4));
   }
   const start = end.start ?? length;
   const count = end.count ?? entries.length;
@@ -143,7 +144,7 @@ export function zip(entries: readonly Entry[], end: End = {}): Uint8Array {
     const numbers = [count, count, bytes, start].flatMap((n) => le(n, 8));
     write(ascii('PK'), [6, 6], le(44, 8), le(0, 12), numbers, ascii('PK'), [6, 7], le(0, 4), le(record, 8), le(1, 4));
   }
-  const comment = ascii(end.comment ?? '');
+  const comment = Buffer.from(end.comment ?? '');
   write(ascii('PK'), [5, 6], le(0, 4), le(count % 65536, 2), le(count % 65536, 2), le(bytes, 4), le(start, 4));
   write(le(comment.length, 2), comment);
   return new Uint8Array(Buffer.concat(parts));

@@ -55,7 +55,7 @@ class Maker {
   constructor(random: Random) {
     this.random = random;
     this.opset = random.pick(OPSETS);
-    this.hostility = random.chance(0.55) ? 0 : random.pick([0.01, 0.03, 0.1]);
+    this.hostility = random.chance(0.65) ? 0 : random.pick([0.01, 0.03, 0.1]);
   }
 
   make() {
@@ -63,7 +63,7 @@ class Maker {
     this.#addInput(random.chance(0.75) ? this.#imageDims() : this.#anyDims());
     if (random.chance(0.2)) this.#addInput(this.#anyDims());
     const kinds = Object.keys(MAKERS);
-    const blocks = random.chance(0.55) ? random.whole(1, 2) : 0;
+    const blocks = random.chance(0.85) ? random.whole(1, 2) : 0;
     const others = blocks > 0 ? random.whole(0, 3) : random.whole(1, 7);
     const order = random.some([...Array(blocks).fill('block'), ...Array(others).fill('other')], blocks + others);
     for (const what of order) {

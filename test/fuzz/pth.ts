@@ -120,7 +120,7 @@ function statePickle(random: Random, hostility: number, storages: Record<string,
     ];
   });
   let saved: Bytes = random.chance(0.8) ? op.orderedDict(...items) : op.dict(...items);
-  for (let depth = random.chance(0.3) ? random.whole(1, is() ? 200 : 2) : 0; depth > 0; depth--) {
+  for (let depth = random.chance(0.3) ? random.whole(1, is() ? 40 : 2) : 0; depth > 0; depth--) {
     saved = op.dict([random.pick(WRAPPERS), saved], ['epoch', number(3)]);
   }
   return op.pickle(saved);
@@ -159,7 +159,7 @@ function soup(random: Random): Bytes {
   const program: number[] = [0x80, random.pick([2, 2, 2, 3, 4, 5, 0, 255])];
   for (let count = random.whole(0, 60); count > 0; count--) {
     const one = random.pick(ops)();
-    for (let times = random.chance(0.005) ? random.pick([500, 3000]) : 1; times > 0; times--) program.push(...one);
+    for (let times = random.chance(0.005) ? random.pick([100, 1000]) : 1; times > 0; times--) program.push(...one);
   }
   if (random.chance(0.8)) program.push(0x2e);
   return program;
@@ -177,7 +177,7 @@ function archive(random: Random, hostility: number, pickle: Bytes, storages: Rec
     ...(is() && { compressedBytes: clamped(random) }),
     ...(is() && { localHeader: clamped(random) }),
     ...(is() && { localName: random.pick(['', 'x', 'archive/data.pkl']) }),
-    ...(is() && { name: random.pick(['', 'data.pkl', '../../x', 'archive/data.pkl', 'a'.repeat(60000)]) }),
+    ...(is() && { name: random.pick(['', 'data.pkl', '../../x', 'archive/data.pkl', 'a'.repeat(2000)]) }),
   }));
   if (is()) entries.push({ name: 'archive/constants.pkl', data: [] });
   if (is()) entries.push(...Array.from({ length: 300 }, (_, i) => ({ name: `archive/${i}`, data: [] })));
