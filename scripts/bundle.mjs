@@ -1,28 +1,36 @@
 // Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded
-// only when it is used. The command line is a file of its own that imports the library, which so stays what it is; a
+// only when it is used. The worker's script is a file of its own, and text in the library. The command line is a file of its own that imports the library, which so stays what it is; a
 // text beside it has the licences of what is bundled into it.
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
 const folder = process.argv[2];
 const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, logLevel: 'warning' };
 
-// Each on its own: a chunk that both share would be one more file for every page and process to load.
-for (const [name, file] of Object.entries({ index: 'src/index.ts', worker: 'src/runtime/worker.ts' })) {
-  await build({
-    ...common,
-    entryPoints: { [name]: file },
-    outdir: folder,
-    splitting: true,
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
-    sourcemap: 'linked',
-    sourcesContent: true,
-    chunkNames: '[name]-[hash]',
-    loader: { '.wasm': 'base64' },
-  });
-}
+// The worker is no module, so that Node can evaluate it, and has all that it needs: one file for a thread to load.
+const worker = path.join(folder, 'worker.js');
+await build({
+  ...common,
+  entryPoints: ['src/runtime/worker.ts'],
+  outfile: worker,
+  format: 'iife',
+  platform: 'neutral',
+});
+copyFileSync(worker, 'build/worker.txt');
+
+await build({
+  ...common,
+  entryPoints: { index: 'src/index.ts' },
+  outdir: folder,
+  splitting: true,
+  platform: 'neutral',
+  mainFields: ['module', 'main'],
+  sourcemap: 'linked',
+  sourcesContent: true,
+  chunkNames: '[name]-[hash]',
+  loader: { '.wasm': 'base64' },
+});
 
 const cli = path.join(folder, 'cli.js');
 await build({

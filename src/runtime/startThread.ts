@@ -1,9 +1,16 @@
-/** Starts one worker thread, in a browser or in Node. */
+/**
+ * Starts one worker thread. Its script is text in this file, so that no bundler can forget it: Node evaluates the text,
+ * elsewhere a Blob holds it. Where a page's policy forbids that, the same script comes from a file, which bundlers that
+ * know `new Worker(new URL(...))` put beside the page's own scripts.
+ */
+import workerText from '../../build/worker.txt';
 import { importNodeModule } from './nodeModule.js';
 import type { WorkerSetup } from './worker.js';
 
 /** How long a worker may take to start before it counts as dead. */
 const START_MILLISECONDS = 10_000;
+/** Of a reason that an engine gives. */
+const MAX_REASON_CHARACTERS = 300;
 
 /** The little of a worker that browsers, Deno, Bun and Node have in common. */
 export interface Thread {
@@ -19,53 +26,92 @@ interface NodeWorker {
   terminate(): unknown;
 }
 
+/** The worker's first message: that it is ready, or what has failed in it. Rejects where its script cannot be loaded. */
+type FirstMessage = Promise<unknown>;
+
 /** @throws Error where no worker can be made; one that does not start rejects its `ready` */
 export async function startThread(setup: WorkerSetup): Promise<Thread> {
-  const url = new URL('./worker.js', import.meta.url);
-  const isNode = typeof Worker === 'undefined';
-  return isNode ? startNodeThread(url, setup) : startWebThread(url, setup);
+  return typeof Worker === 'undefined' ? startNodeThread(setup) : startWebThread(setup);
 }
 
-function startWebThread(url: URL, setup: WorkerSetup): Thread {
-  const worker = new Worker(url, { type: 'module' });
-  const ready = settleReady((resolve, reject) => {
-    worker.onmessage = ({ data }) => (data === 'ready' ? resolve() : reject(new Error(String(data))));
-    worker.onerror = (event) => {
-      event.preventDefault?.();
-      reject(new Error(event.message || `the worker script ${url} cannot be loaded`));
-    };
-    worker.postMessage(setup);
-  });
-  // Bun's workers keep a process alive unless told not to; browsers' have no such thing.
-  (worker as { unref?: () => void }).unref?.();
-  return { ready, terminate: () => worker.terminate() };
+function startWebThread(setup: WorkerSetup): Thread {
+  let worker: Worker | undefined;
+  let isTerminated = false;
+  const start = (make: () => Worker): FirstMessage =>
+    firstMessage((resolve, reject) => {
+      if (isTerminated) throw new Error('it was terminated');
+      worker = make();
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => {
+        event.preventDefault?.();
+        reject(new Error(event.message || 'refused without a reason'));
+      };
+      worker.postMessage(setup);
+      // Bun's workers keep a process alive unless told not to; browsers' have no such thing.
+      (worker as { unref?: () => void }).unref?.();
+    });
+  const message = start(workerOfBlob).catch((blob) =>
+    start(workerOfFile).catch((file) => {
+      throw new Error(
+        'no worker can be started: the Content-Security-Policy (worker-src, or script-src where that is not set) must ' +
+          `allow blob:, which gave: ${reasonOf(blob)}; or worker.js must lie beside this script, which gave: ${reasonOf(file)}`,
+      );
+    }),
+  );
+  return {
+    ready: message.then(checkReady),
+    terminate: () => {
+      isTerminated = true;
+      worker?.terminate();
+    },
+  };
 }
 
-async function startNodeThread(url: URL, setup: WorkerSetup): Promise<Thread> {
+function workerOfBlob(): Worker {
+  const url = URL.createObjectURL(new Blob([workerText], { type: 'text/javascript' }));
+  try {
+    return new Worker(url, { type: 'module' });
+  } finally {
+    // Engines that load the script later keep what the address stood for.
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Written as bundlers know it, who then put the file where it is found. */
+function workerOfFile(): Worker {
+  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+}
+
+async function startNodeThread(setup: WorkerSetup): Promise<Thread> {
   const { Worker: ThisWorker } = await importNodeModule<{
-    Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
+    Worker: new (script: string, options: { eval: true; execArgv: string[] }) => NodeWorker;
   }>('node:worker_threads');
   // Not the process's own arguments, some of which (--input-type) are not for workers.
-  const worker = new ThisWorker(url, { execArgv: [] });
-  const ready = settleReady((resolve, reject) => {
-    worker.once('message', (data: unknown) => (data === 'ready' ? resolve() : reject(new Error(String(data)))));
+  const worker = new ThisWorker(workerText, { eval: true, execArgv: [] });
+  const ready = firstMessage((resolve, reject) => {
+    worker.once('message', resolve);
     worker.once('error', reject);
     worker.postMessage(setup);
-  });
+  }).then(checkReady);
   await ready.catch(() => {});
   worker.unref();
   return { ready, terminate: () => void worker.terminate() };
 }
 
-function settleReady(begin: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> {
+function firstMessage(
+  begin: (resolve: (message: unknown) => void, reject: (error: Error) => void) => void,
+): FirstMessage {
+  let timer: ReturnType<typeof setTimeout>;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('worker threads did not start in time')), START_MILLISECONDS);
-    const settled =
-      <T extends unknown[]>(settle: (...args: T) => void) =>
-      (...args: T): void => {
-        clearTimeout(timer);
-        settle(...args);
-      };
-    begin(settled(resolve), settled(reject));
-  });
+    timer = setTimeout(resolve, START_MILLISECONDS, 'worker threads did not start in time');
+    begin(resolve, reject);
+  }).finally(() => clearTimeout(timer));
+}
+
+function checkReady(message: unknown): void {
+  if (message !== 'ready') throw new Error(String(message));
+}
+
+function reasonOf(error: unknown): string {
+  return String((error as { message?: unknown }).message ?? error).slice(0, MAX_REASON_CHARACTERS);
 }

@@ -124,17 +124,22 @@ export class Project {
   }
 
   /** Runs a built file in Node and checks the answer that it prints last. */
-  async runNode(file, { flags = [], env, ...expected } = {}) {
-    const output = await this.run(process.execPath, [...flags, this.path(file)], { env });
+  async runNode(file, { flags = [], env = {}, threads = 1 } = {}) {
+    const variables = { THREADS: `${threads}`, ...env };
+    const output = await this.run(process.execPath, [...flags, this.path(file)], { env: variables });
+    this.checkPrinted(output, { threads });
+  }
+
+  /** Checks an answer that is the last line of an output. */
+  checkPrinted(output, expected) {
     checkAnswer(JSON.parse(output.trimEnd().split('\n').at(-1)), expected);
   }
 
-  /** Opens the built page in Chromium and checks its answer; see page.mjs for the options. */
-  async openPage(options) {
-    const { expected = {}, ...rest } = options;
-    const answer = await openPage({ ...rest, folder: this.path(rest.folder ?? '.'), onStart: this.onStart });
-    checkAnswer(answer, expected);
-    return answer;
+  /** Opens the built page in Chromium and checks its answer; see page.mjs for the other options. */
+  async openPage({ folder = '.', page = '', threads = 1, reason, ...options }) {
+    const address = `${page}?threads=${threads}`;
+    const answer = await openPage({ ...options, page: address, folder: this.path(folder), onStart: this.onStart });
+    checkAnswer(answer, { threads: reason === undefined ? threads : 1, reason });
   }
 
   /** Bytes of the scripts and binaries in a folder or file, raw and gzip'd. */

@@ -2,7 +2,7 @@
 export default {
   async run(project) {
     await project.runNode('node.js');
-    await project.runNode('node.js', { env: { FROM_PATH: '1', THREADS: '2' }, threads: 2 });
+    await project.runNode('node.js', { env: { FROM_PATH: '1' }, threads: 2 });
     return { 'in node_modules': project.sizes('node_modules/acnet-wasm/dist') };
   },
 };

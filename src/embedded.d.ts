@@ -1,0 +1,9 @@
+/** What the build makes and the bundler embeds: binaries as base64, the worker's script as text. */
+declare module '*.wasm' {
+  const base64: string;
+  export default base64;
+}
+declare module '*.txt' {
+  const text: string;
+  export default text;
+}
