@@ -17,6 +17,7 @@ export { softmax } from './nn/softmax';
 export { clearLanes, copyStrided, fill, reduceMean } from './nn/strided';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';
 export { addBranch, addDoubles, foldBatchNorm, roundDoubles } from './norm/fold';
+export { IS_RELAXED } from './simd';
 export { DEPTH_CHUNK, TILE_ROWS } from './tuning';
 
 /** First byte that the module's own data does not use. */

@@ -1,4 +1,7 @@
-/** Multiply-add: fused in the relaxed build, a rounded product and a rounded sum in the baseline one. */
+/** What differs between the builds. Multiply-add: fused in the relaxed build, a rounded product and a rounded sum in the baseline one. */
+
+/** Which build this is, for who loads it. */
+export const IS_RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD ? 1 : 0;
 
 export function multiplyAdd<T>(a: v128, b: v128, sum: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<T>(a, b, sum);

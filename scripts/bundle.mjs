@@ -1,7 +1,9 @@
 // Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded
-// only when it is used. The worker's script is a file of its own, and text in the library. The command line is a file of its own that imports the library, which so stays what it is; a
-// text beside it has the licences of what is bundled into it.
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+// only when it is used. The worker's script is a file of its own, and text in the library. edge.js is the library once
+// more, for places that compile no bytes (Cloudflare Workers, Next's edge): the files of src that have a twin
+// NAME.edge.ts are replaced by it. The command line is a file of its own that imports the library, which so stays what
+// it is; a text beside it has the licences of what is bundled into it.
+import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
@@ -32,6 +34,15 @@ await build({
   loader: { '.wasm': 'base64' },
 });
 
+await build({
+  ...common,
+  entryPoints: { edge: 'src/index.ts' },
+  outdir: folder,
+  platform: 'neutral',
+  mainFields: ['module', 'main'],
+  plugins: [edgeTwins()],
+});
+
 const cli = path.join(folder, 'cli.js');
 await build({
   ...common,
@@ -42,6 +53,23 @@ await build({
 });
 chmodSync(cli, 0o755);
 writeFileSync(path.join(folder, 'cli.LICENSES.txt'), licences());
+
+/** The twins of edge.js; the kernels stay a file beside it, imported as Workers and Next write it. */
+function edgeTwins() {
+  return {
+    name: 'edge twins',
+    setup({ onResolve }) {
+      onResolve({ filter: /\.wasm\?module$/ }, ({ path: name }) => ({
+        path: `./${path.basename(name)}`,
+        external: true,
+      }));
+      onResolve({ filter: /^\.\.?\/.*\.js$/ }, ({ path: name, resolveDir }) => {
+        const twin = path.resolve(resolveDir, name.replace(/\.js$/, '.edge.ts'));
+        return existsSync(twin) ? { path: twin } : undefined;
+      });
+    },
+  };
+}
 
 /** What src/cli imports from the library's index.ts comes from the bundled one. */
 function libraryBeside() {

@@ -7,3 +7,9 @@ declare module '*.txt' {
   const text: string;
   export default text;
 }
+
+/** Places at the edge import .wasm files as modules. */
+declare module '*.wasm?module' {
+  const module: WebAssembly.Module;
+  export default module;
+}

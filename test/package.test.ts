@@ -17,8 +17,8 @@ test('each .wasm is at most 64 kB', () => {
   }
 });
 
-test("the JavaScript is at most 66 kB gzip'd, binaries and command line aside", () => {
-  const chunks = readdirSync('dist').filter((file) => file.endsWith('.js') && file !== 'cli.js');
+test("the JavaScript is at most 66 kB gzip'd, binaries, command line and the twin for the edge aside", () => {
+  const chunks = readdirSync('dist').filter((file) => file.endsWith('.js') && file !== 'cli.js' && file !== 'edge.js');
   assert.ok(chunks.some((file) => file.startsWith('baseline-')) && chunks.some((file) => file.startsWith('relaxed-')));
   const scripts = chunks.filter((file) => !/^(baseline|relaxed)-/.test(file));
   const bytes = scripts.reduce((sum, file) => sum + gzipSync(readFileSync(`dist/${file}`), { level: 9 }).length, 0);
@@ -26,6 +26,14 @@ test("the JavaScript is at most 66 kB gzip'd, binaries and command line aside", 
     bytes <= JAVASCRIPT_LIMIT,
     `${scripts.join(', ')}: ${bytes} bytes, at most ${JAVASCRIPT_LIMIT} are allowed`,
   );
+});
+
+test("what is for the edge is at most 66 kB gzip'd and imports one binary", () => {
+  const edge = readFileSync('dist/edge.js', 'utf8');
+  const bytes = gzipSync(edge, { level: 9 }).length;
+  assert.ok(bytes <= JAVASCRIPT_LIMIT, `edge.js: ${bytes} bytes, at most ${JAVASCRIPT_LIMIT} are allowed`);
+  assert.is(edge.match(/\bimport \w+ from"\.\/baseline\.wasm\?module"/g)?.length, 1);
+  assert.not.match(edge, /\bimport\(|relaxed\.wasm\?/);
 });
 
 test("a page with one block is at most 36 kB gzip'd, binaries aside", async () => {

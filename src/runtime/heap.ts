@@ -53,7 +53,11 @@ export class Heap {
   readonly #maximum: number;
   /** Free blocks in address order, no two of them neighbours. */
   readonly #free: Block[] = [];
-  readonly #abandoned = new FinalizationRegistry<UsedBlock>((block) => this.#giveBack(block));
+  /** Cloudflare Workers have none before the compatibility date 2025-05-05. */
+  readonly #abandoned =
+    typeof FinalizationRegistry === 'undefined'
+      ? undefined
+      : new FinalizationRegistry<UsedBlock>((block) => this.#giveBack(block));
   /** What the innermost `undoOnError` has to free. */
   #recorded: Allocation[] | undefined;
   #end: number;
@@ -103,7 +107,7 @@ export class Heap {
     this.#overhead += overhead;
     this.#peak = Math.max(this.#peak, this.#used);
     const allocation = new Allocation(this, block);
-    this.#abandoned.register(allocation, block, allocation);
+    this.#abandoned?.register(allocation, block, allocation);
     this.#recorded?.push(allocation);
     return allocation;
   }
@@ -126,7 +130,7 @@ export class Heap {
   }
 
   release(allocation: Allocation): void {
-    this.#abandoned.unregister(allocation);
+    this.#abandoned?.unregister(allocation);
     this.#giveBack(allocation);
   }
 

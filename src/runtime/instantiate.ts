@@ -1,7 +1,9 @@
-/** Loading of the kernels: the binary that is needed, embedded in a chunk of its own, over a memory made here. */
+/** Instantiation of the kernels: the binary that is needed, over a memory made elsewhere. */
 import { instantiateSync } from '@assemblyscript/loader';
 import { UnsupportedError } from '../errors.js';
-import { hasSimd } from './features.js';
+import { byteView } from '../formats/file.js';
+import { embeddedKernels } from './embedded.js';
+import { hasRelaxedSimd } from './features.js';
 import type { Kernels } from './kernels.js';
 
 /** Where the kernels come from when not from the embedded binaries. */
@@ -13,41 +15,75 @@ export type WasmSource =
   | PromiseLike<WebAssembly.Module | ArrayBuffer | Uint8Array<ArrayBuffer> | Response>;
 
 /** The kernels of one build, to be instantiated by every thread. */
-export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer> | Response;
+export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer>;
 
-/** The given source, or the embedded binary of the build. */
+/**
+ * The given source, or the embedded binary of the build.
+ * @throws TypeError for what can hold no kernels; Error for a response that holds none; UnsupportedError where the
+ * embedded ones cannot be loaded
+ */
 export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSource | undefined): Promise<Binary> {
-  if (source === undefined) return embedded(simd);
+  if (source === undefined) return loadEmbedded(simd);
   const given = await source;
-  return given instanceof ArrayBuffer ? new Uint8Array(given) : given;
+  if (isA('WebAssembly.Module', given)) return ofThisRealm(given as WebAssembly.Module);
+  const bytes = isA('Response', given) ? await bodyOf(given as Response) : (given as ArrayBuffer);
+  return byteView(bytes, 'createRuntime: wasm') as Uint8Array<ArrayBuffer>;
 }
 
-/** @throws UnsupportedError where a page's policy forbids WebAssembly */
-export async function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): Promise<Kernels> {
+async function loadEmbedded(simd: 'baseline' | 'relaxed'): Promise<Binary> {
   try {
-    const { exports } = instantiateSync<Kernels & Record<string, unknown>>(await compile(binary), { env: { memory } });
-    return exports;
-  } catch (error) {
-    if (error instanceof WebAssembly.CompileError && !hasSimd()) {
-      throw new UnsupportedError('createRuntime: this engine cannot compile WebAssembly with SIMD', { cause: error });
-    }
-    if (binary instanceof Uint8Array && error instanceof WebAssembly.CompileError && WebAssembly.validate(binary)) {
-      throw new UnsupportedError(
-        "createRuntime: this engine refuses to compile WebAssembly; in a page, its Content-Security-Policy must hold script-src 'wasm-unsafe-eval'",
-        { cause: error },
-      );
-    }
-    throw error;
+    return await embeddedKernels(simd);
+  } catch (cause) {
+    throw new UnsupportedError(
+      `createRuntime: the kernels cannot be imported here (${cause}); give wasm, say a fetch of acnet-wasm/baseline.wasm`,
+      { cause },
+    );
   }
 }
 
-/**
- * Not through the loader, whose asynchronous way touches `Response`, which costs Node 20 ms. So few bytes are compiled
- * at once faster than by another thread.
- */
-function compile(binary: Binary): Promise<WebAssembly.Module> | WebAssembly.Module {
-  if (binary instanceof WebAssembly.Module) return binary;
-  return binary instanceof Uint8Array ? new WebAssembly.Module(binary) : WebAssembly.compileStreaming(binary);
+/** By tag, not instanceof: test runners and places at the edge give modules a realm of their own. */
+function isA(tag: string, value: unknown): boolean {
+  return Object.prototype.toString.call(value) === `[object ${tag}]`;
+}
+
+/** The loader knows a module by its prototype. */
+function ofThisRealm(module: WebAssembly.Module): WebAssembly.Module {
+  return module instanceof WebAssembly.Module ? module : Object.setPrototypeOf(module, WebAssembly.Module.prototype);
+}
+
+function bodyOf(response: Response): Promise<ArrayBuffer> {
+  if (!response.ok) throw new Error(`createRuntime: wasm: HTTP status ${response.status} of ${response.url}`);
+  return response.arrayBuffer();
+}
+
+/** @throws UnsupportedError where the engine does not compile them; TypeError for a module without kernels */
+export function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): Kernels {
+  const module = binary instanceof Uint8Array ? compile(binary) : binary;
+  if (!WebAssembly.Module.exports(module).some(({ name }) => name === 'IS_RELAXED')) {
+    throw new TypeError("createRuntime: wasm must be this version's kernels, got another module");
+  }
+  return instantiateSync<Kernels & Record<string, unknown>>(module, { env: { memory } }).exports;
+}
+
+/** So few bytes are compiled at once faster than by another thread. */
+function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw new UnsupportedError(`createRuntime: ${whyNotCompiled(bytes)}`, { cause });
+  }
+}
+
+function whyNotCompiled(bytes: Uint8Array<ArrayBuffer>): string {
+  if (WebAssembly.validate(bytes)) {
+    return "no WebAssembly is compiled here; the Content-Security-Policy of a page or an extension must hold script-src 'wasm-unsafe-eval'; at the edge, import module from 'acnet-wasm/baseline.wasm' and write createRuntime({ wasm: module })";
+  }
+  return `wasm is no module that this engine knows${hasRelaxedSimd() ? '' : '; it has no relaxed SIMD'}`;
+}
+
+/** Which build the kernels are. */
+export function buildOf(kernels: Kernels): 'baseline' | 'relaxed' {
+  return kernels.IS_RELAXED.value === 1 ? 'relaxed' : 'baseline';
 }
 
 /** env.memory, imported with flags 1: limits with a maximum. */
@@ -59,27 +95,11 @@ const SHARED_WITH_MAXIMUM = 3;
  * it rightly; kernels use no atomics, so nothing else differs.
  * @throws Error where the binary is not at hand as bytes
  */
-export async function shareable(binary: Binary): Promise<Uint8Array<ArrayBuffer>> {
-  if (binary instanceof WebAssembly.Module) throw new Error('threads need the kernels as bytes, not as a module');
-  const bytes = binary instanceof Uint8Array ? binary.slice() : new Uint8Array(await binary.clone().arrayBuffer());
+export function shareable(binary: Binary): Uint8Array<ArrayBuffer> {
+  if (!(binary instanceof Uint8Array)) throw new Error('threads need the kernels as bytes, not as a module');
+  const bytes = binary.slice();
   const at = bytes.findIndex((_, i) => MEMORY_IMPORT.every((byte, j) => bytes[i + j] === byte));
   if (at < 0) throw new Error('these kernels do not import their memory');
   bytes[at + MEMORY_IMPORT.length - 1] = SHARED_WITH_MAXIMUM;
-  return bytes;
-}
-
-async function embedded(simd: 'baseline' | 'relaxed'): Promise<Uint8Array<ArrayBuffer>> {
-  const { default: base64 } =
-    simd === 'relaxed' ? await import('../../build/relaxed.wasm') : await import('../../build/baseline.wasm');
-  return fromBase64(base64);
-}
-
-/** A loop over 44,000 characters costs a fresh process 1.8 ms, since it runs in V8's interpreter. */
-function fromBase64(base64: string): Uint8Array<ArrayBuffer> {
-  const { Buffer } = globalThis as { Buffer?: { from(text: string, encoding: 'base64'): Uint8Array } };
-  if (Buffer !== undefined) return new Uint8Array(Buffer.from(base64, 'base64'));
-  const characters = atob(base64);
-  const bytes = new Uint8Array(characters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
   return bytes;
 }

@@ -5,6 +5,8 @@ type Kernel = (...args: number[]) => void;
 export interface Kernels {
   heapBase(): number;
   scratchBytes(): number;
+  /** 1 in the relaxed build, 0 in the baseline one. */
+  readonly IS_RELAXED: WebAssembly.Global;
   readonly TILE_ROWS: WebAssembly.Global;
   readonly DEPTH_CHUNK: WebAssembly.Global;
   /** Whether a product of this depth takes the Double kernels; 0 or 1. */

@@ -4,10 +4,11 @@ import { checkNames } from '../options.js';
 import { MAX_BYTES, roundUp } from '../sizes.js';
 import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
-import { type Binary, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
+import { type Binary, buildOf, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
 import type { Kernels } from './kernels.js';
 import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
 import { chunkCount, type Job, runWhole } from './protocol.js';
+import { whyNoThreads } from './startThread.js';
 
 const PAGE = 65536;
 const MOST_THREADS = 64;
@@ -165,11 +166,16 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const { simd = 'auto', threads = 1, memory = 'fast', maximumMemory = MAX_BYTES, wasm } = options;
   checkOptions(simd, threads, memory, maximumMemory);
   const features = probe(simd);
-  const build = chooseBuild(simd, features);
   const maximum = Math.floor(maximumMemory / PAGE);
-  const binary = await loadBinary(build, wasm);
+  const binary = await loadBinary(chooseBuild(simd, features), wasm);
   const { core, capability } = await start(threads, binary, maximum);
-  return new Runtime(build, { ...features, threads: capability }, { ...core, transformsWeights: memory === 'fast' });
+  const build = buildOf(core.kernels);
+  if (simd !== 'auto' && simd !== build) {
+    core.pool?.terminate();
+    throw new RangeError(`createRuntime: simd is '${simd}', but the kernels at hand are the ${build} build`);
+  }
+  const capabilities = { ...usedFeatures(features, build), threads: capability };
+  return new Runtime(build, capabilities, { ...core, transformsWeights: memory === 'fast' });
 }
 
 type Started = Omit<Core, 'transformsWeights'>;
@@ -189,24 +195,23 @@ async function start(
       reason = error instanceof Error ? error.message : String(error);
     }
   }
-  return { core: await startAlone(binary, maximum), capability: { available: false, reason } };
+  return { core: startAlone(binary, maximum), capability: { available: false, reason } };
 }
 
-async function startAlone(binary: Binary, maximum: number): Promise<Started> {
+function startAlone(binary: Binary, maximum: number): Started {
   const memory = new WebAssembly.Memory({ initial: 1, maximum });
-  const kernels = await instantiateKernels(binary, memory);
+  const kernels = instantiateKernels(binary, memory);
   const { heap, scratchPtrs } = layOut(memory, kernels, maximum, 1);
   return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads: 1, pool: undefined };
 }
 
 /** @throws Error that says why there can be no threads */
 async function startThreads(threads: number, binary: Binary, maximum: number): Promise<Started> {
-  if (typeof SharedArrayBuffer === 'undefined') {
-    throw new Error('there is no SharedArrayBuffer here; a page must be cross-origin isolated');
-  }
-  const bytes = await shareable(binary);
+  const reason = whyNoThreads();
+  if (reason !== undefined) throw new Error(reason);
+  const bytes = shareable(binary);
   const memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
-  const kernels = await instantiateKernels(bytes, memory);
+  const kernels = instantiateKernels(bytes, memory);
   const { heap, scratchPtrs, controlPtr } = layOut(memory, kernels, maximum, threads);
   const pool = await startPool(threads, kernels, { bytes, memory, controlPtr }, scratchPtrs);
   return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads, pool };
@@ -266,4 +271,10 @@ function chooseBuild(simd: string, features: Features): 'baseline' | 'relaxed' {
     throw new UnsupportedError(`createRuntime: simd is 'relaxed', but ${features.relaxedSimd.reason}`);
   }
   return 'baseline';
+}
+
+/** The features, of which those count as off that the kernels at hand do not use. */
+function usedFeatures(features: Features, build: Runtime['simd']): Features {
+  if (build === 'relaxed' || !features.relaxedSimd.available) return features;
+  return { ...features, relaxedSimd: { available: false, reason: 'the kernels at hand are the baseline build' } };
 }

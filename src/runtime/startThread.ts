@@ -29,6 +29,12 @@ interface NodeWorker {
 /** The worker's first message: that it is ready, or what has failed in it. Rejects where its script cannot be loaded. */
 type FirstMessage = Promise<unknown>;
 
+/** Why there can be no threads here, as far as that shows before one is started. */
+export function whyNoThreads(): string | undefined {
+  if (typeof SharedArrayBuffer !== 'undefined') return undefined;
+  return 'there is no SharedArrayBuffer here; a page must be cross-origin isolated';
+}
+
 /** @throws Error where no worker can be made; one that does not start rejects its `ready` */
 export async function startThread(setup: WorkerSetup): Promise<Thread> {
   return typeof Worker === 'undefined' ? startNodeThread(setup) : startWebThread(setup);

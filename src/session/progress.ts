@@ -35,10 +35,21 @@ export class Progress {
   /** A phase of work that is not interrupted; other tasks of the thread get their turn before it. */
   async during<T>(phase: Exclude<Phase, 'load'>, work: () => T): Promise<T> {
     this.report(phase, 0, 1);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await otherTasks();
     this.throwIfAborted();
     const result = work();
     this.report(phase, 1, 1);
     return result;
   }
+}
+
+/** Lets others have their turn. Where no timer may be set, in a Cloudflare Worker that starts, there are none. */
+function otherTasks(): Promise<void> {
+  return new Promise((resolve) => {
+    try {
+      setTimeout(resolve, 0);
+    } catch {
+      resolve();
+    }
+  });
 }
