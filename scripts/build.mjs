@@ -1,5 +1,6 @@
 // Builds the package: AssemblyScript to two .wasm binaries, TypeScript to dist/. Does nothing when dist/ is newer
-// than every source. Options: --force builds in any case, --quiet prints only errors.
+// than every source, and compiles no binary that is newer than assembly/. Options: --force builds all in any case,
+// --quiet prints only errors.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,17 +10,18 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const quiet = process.argv.includes('--quiet');
+const force = process.argv.includes('--force');
 const stamp = path.join(root, 'build', 'built');
+const CONFIGURATION = ['package.json', 'asconfig.json', 'tsconfig.json', 'tsconfig.types.json'];
 
 process.chdir(root);
-if (process.argv.includes('--force') || !isFresh()) build();
+if (force || !(existsSync('dist') && isNewer(stamp, ['assembly', 'src', 'scripts'], CONFIGURATION))) build();
 
 function build() {
   const start = performance.now();
   const fresh = `build/dist-${process.pid}`;
   mkdirSync('build', { recursive: true });
-  const asc = path.join(path.dirname(require.resolve('assemblyscript/package.json')), 'bin', 'asc.js');
-  for (const target of ['baseline', 'relaxed']) run(asc, ['--config', 'asconfig.json', '--target', target]);
+  for (const target of ['baseline', 'relaxed']) compile(target);
   run('scripts/bundle.mjs', [fresh]);
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json', '--outDir', `${fresh}/types`]);
   for (const name of ['baseline', 'relaxed']) copyFileSync(`build/${name}.wasm`, `${fresh}/${name}.wasm`);
@@ -38,12 +40,19 @@ function run(script, args) {
   }
 }
 
-function isFresh() {
-  if (!existsSync(stamp) || !existsSync('dist')) return false;
-  const built = statSync(stamp).mtimeMs;
-  const sources = ['package.json', 'asconfig.json', 'tsconfig.json', 'tsconfig.types.json'];
-  for (const folder of ['assembly', 'src', 'scripts']) {
+function compile(target) {
+  if (!force && isNewer(`build/${target}.wasm`, ['assembly'], ['asconfig.json', 'package-lock.json'])) return;
+  const asc = path.join(path.dirname(require.resolve('assemblyscript/package.json')), 'bin', 'asc.js');
+  run(asc, ['--config', 'asconfig.json', '--target', target]);
+}
+
+/** Whether a file is there and no younger file is in the folders or among the others. */
+function isNewer(file, folders, others) {
+  if (!existsSync(file)) return false;
+  const made = statSync(file).mtimeMs;
+  const sources = [...others];
+  for (const folder of folders) {
     for (const entry of readdirSync(folder, { recursive: true })) sources.push(path.join(folder, entry));
   }
-  return sources.every((file) => statSync(file).mtimeMs <= built);
+  return sources.every((source) => statSync(source).mtimeMs <= made);
 }
