@@ -31,8 +31,11 @@ type FirstMessage = Promise<unknown>;
 
 /** Why there can be no threads here, as far as that shows before one is started. */
 export function whyNoThreads(): string | undefined {
-  if (typeof SharedArrayBuffer !== 'undefined') return undefined;
-  return 'there is no SharedArrayBuffer here; a page must be cross-origin isolated';
+  if (typeof SharedArrayBuffer === 'undefined') {
+    return 'there is no SharedArrayBuffer here; a page must be cross-origin isolated';
+  }
+  const { process } = globalThis as { process?: { permission?: { has(scope: string): boolean } } };
+  return process?.permission?.has('worker') === false ? "Node's permission model needs --allow-worker" : undefined;
 }
 
 /** @throws Error where no worker can be made; one that does not start rejects its `ready` */
@@ -56,14 +59,18 @@ function startWebThread(setup: WorkerSetup): Thread {
       // Bun's workers keep a process alive unless told not to; browsers' have no such thing.
       (worker as { unref?: () => void }).unref?.();
     });
-  const message = start(workerOfBlob).catch((blob) =>
-    start(workerOfFile).catch((file) => {
-      throw new Error(
-        'no worker can be started: the Content-Security-Policy (worker-src, or script-src where that is not set) must ' +
-          `allow blob:, which gave: ${reasonOf(blob)}; or worker.js must lie beside this script, which gave: ${reasonOf(file)}`,
-      );
-    }),
-  );
+  const address = URL.createObjectURL(new Blob([workerText], { type: 'text/javascript' }));
+  const message = start(() => new Worker(address, { type: 'module' }))
+    // Not before the worker has answered: a compiled executable of Bun's loads the script late.
+    .finally(() => URL.revokeObjectURL(address))
+    .catch((blob) =>
+      start(workerOfFile).catch((file) => {
+        throw new Error(
+          'no worker can be started: the Content-Security-Policy (worker-src, or script-src where that is not set) must ' +
+            `allow blob:, which gave: ${reasonOf(blob)}; or worker.js must lie beside this script, which gave: ${reasonOf(file)}`,
+        );
+      }),
+    );
   return {
     ready: message.then(checkReady),
     terminate: () => {
@@ -73,18 +80,9 @@ function startWebThread(setup: WorkerSetup): Thread {
   };
 }
 
-function workerOfBlob(): Worker {
-  const url = URL.createObjectURL(new Blob([workerText], { type: 'text/javascript' }));
-  try {
-    return new Worker(url, { type: 'module' });
-  } finally {
-    // Engines that load the script later keep what the address stood for.
-    URL.revokeObjectURL(url);
-  }
-}
-
 /** Written as bundlers know it, who then put the file where it is found. */
 function workerOfFile(): Worker {
+  if (import.meta.url === undefined) throw new Error('the script does not know its own address');
   return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
 }
 
