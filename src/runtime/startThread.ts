@@ -35,6 +35,7 @@ export function whyNoThreads(): string | undefined {
     return 'there is no SharedArrayBuffer here; a page must be cross-origin isolated';
   }
   const { process } = globalThis as { process?: { permission?: { has(scope: string): boolean } } };
+  if (typeof Worker === 'undefined' && process === undefined) return 'there are no workers here';
   return process?.permission?.has('worker') === false ? "Node's permission model needs --allow-worker" : undefined;
 }
 

@@ -16,6 +16,7 @@ const CHROMIUM_ARGS = [
   '--disable-component-update',
   '--disable-sync',
   '--disable-dev-shm-usage',
+  '--enable-unsafe-extension-debugging',
   '--no-proxy-server',
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
@@ -63,7 +64,9 @@ export async function launch(name, executablePath, onStart) {
       handleSIGINT: false,
       handleSIGTERM: false,
       handleSIGHUP: false,
-      ...(name === 'firefox' ? { extraPrefsFirefox: FIREFOX_PREFERENCES } : { args: CHROMIUM_ARGS }),
+      ...(name === 'firefox'
+        ? { extraPrefsFirefox: FIREFOX_PREFERENCES }
+        : { args: CHROMIUM_ARGS, pipe: true, enableExtensions: true }),
     });
   } catch (error) {
     kill();
@@ -103,6 +106,11 @@ export async function launch(name, executablePath, onStart) {
       const value = await Promise.race([report, broken]);
       await page.close();
       return value;
+    },
+
+    /** Loads an extension from its folder. Only Chromium does. @returns the origin of its pages */
+    async install(folder) {
+      return `chrome-extension://${await browser.installExtension(folder)}`;
     },
 
     async close() {

@@ -30,7 +30,7 @@ let browser;
  * @param {(kill: () => void) => void} options.onStart
  */
 export async function openPage({ folder, page = 'index.html', policy, server, onStart }) {
-  browser ??= await launch('chromium', CHROMIUM, onStart);
+  await openBrowser(onStart);
   const own = await serve(folder, policy, server);
   const complaints = [];
   let timer;
@@ -47,6 +47,12 @@ export async function openPage({ folder, page = 'index.html', policy, server, on
     clearTimeout(timer);
     own.close();
   }
+}
+
+/** The browser that all cases share. */
+export async function openBrowser(onStart) {
+  browser ??= await launch('chromium', CHROMIUM, onStart);
+  return browser;
 }
 
 export async function closeBrowser() {

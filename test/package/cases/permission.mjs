@@ -1,0 +1,14 @@
+// Node's permission model: nothing is allowed but to read the project; threads take one word more.
+const READ_ONLY = ['--experimental-permission', '--no-warnings'];
+
+export default {
+  async run(project) {
+    const flags = [...READ_ONLY, `--allow-fs-read=${project.folder}/*`];
+    await project.runNode('node.js', { flags });
+    const refused = await project.run(process.execPath, [...flags, 'node.js'], {
+      env: { FROM_PATH: '1', THREADS: '2' },
+    });
+    project.checkPrinted(refused, { reason: '--allow-worker' });
+    await project.runNode('node.js', { flags: [...flags, '--allow-worker'], threads: 2 });
+  },
+};
