@@ -1,4 +1,17 @@
 /** The public interface of the package. */
+// Declarations name Symbol.dispose, which is not in the libraries of ES2022.
+/// <reference lib="esnext.disposable" preserve="true" />
+
+declare global {
+  /** Declarations name these too, which projects for Node without the library of the DOM do not have. */
+  namespace WebAssembly {
+    // biome-ignore-start lint/suspicious/noEmptyInterface: what the DOM's library says of them is added
+    interface Memory {}
+    interface Module {}
+    // biome-ignore-end lint/suspicious/noEmptyInterface: as above
+  }
+}
+
 export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
@@ -33,8 +46,9 @@ export type {
 export { type GraphSummary, type NodeSummary, printGraph, summarize } from './graph/print.js';
 export { ACBlock, type ACBlockOptions } from './layers/acBlock.js';
 export { BatchNorm2d, type BatchNorm2dOptions } from './layers/batchNorm2d.js';
+export { type Apply, Composite, type Wiring } from './layers/composite.js';
 export { Conv2d, type Conv2dOptions } from './layers/conv2d.js';
-export type { Layer } from './layers/layer.js';
+export { Layer } from './layers/layer.js';
 export { Linear, type LinearOptions } from './layers/linear.js';
 export type { Size } from './layers/options.js';
 export { AvgPool2d, type AvgPool2dOptions, MaxPool2d, type MaxPool2dOptions } from './layers/pool2d.js';
@@ -52,6 +66,7 @@ export { type ToACNetOptions, toACNet } from './models/toACNet.js';
 export { vgg16 } from './models/vgg16.js';
 export { wideResnet } from './models/wideResnet.js';
 export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
+export type { Algorithm } from './plan/algorithm.js';
 export type { StepInfo } from './plan/stepInfo.js';
 export { warmUp } from './plan/warmUp.js';
 export {
@@ -62,6 +77,7 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
+export type { Feeds } from './session/feeds.js';
 export { InferenceSession } from './session/inferenceSession.js';
 export type { InferenceSessionOptions } from './session/options.js';
 export type { StepTime } from './session/profile.js';

@@ -156,14 +156,15 @@ export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout, spare
 
 /** Copies values of these dims from the other layout into `layout`. */
 export function convert(
-  { kernels }: Runtime,
+  runtime: Runtime,
   fromPtr: number,
   toPtr: number,
   dims: readonly number[],
   layout: Layout,
 ): void {
+  const { toPlanar, toChannelsLast } = runtime.kernels;
   const { batch, channels, pixels } = extentOf(dims);
-  const kernel = layout === 'planar' ? kernels.toPlanar : kernels.toChannelsLast;
+  const kernel = layout === 'planar' ? toPlanar : toChannelsLast;
   kernel(fromPtr, toPtr, batch, channels, pixels);
 }
 

@@ -70,7 +70,8 @@ export function winogradScheme(algorithm: Algorithm): WinogradScheme | undefined
 const LEAST_TILES = 4;
 
 /** The algorithms that can compute a node. The first transforms no weights. */
-export function applicableAlgorithms(node: Conv2dNode | LinearNode, { kernels }: Runtime): Algorithm[] {
+export function applicableAlgorithms(node: Conv2dNode | LinearNode, runtime: Runtime): Algorithm[] {
+  const { kernels } = runtime;
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];
   const gemm = kernels.sumsInDouble(node.weight.size / outChannels) ? 'gemmDouble' : 'gemm';
   if (node.op === 'linear') return [gemm];

@@ -2,6 +2,7 @@
 // that the page posts. Whatever the page prints as a warning or an error is one.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from '../engines/browsers.mjs';
@@ -26,10 +27,11 @@ let browser;
  * @param {string} options.folder what is served
  * @param {string} [options.page] address of the page in it
  * @param {string} [options.policy] Content-Security-Policy
+ * @param {RegExp} [options.mayComplain] lines that are expected
  * @param {string} [options.server] address of a server that is there, instead of the folder
  * @param {(kill: () => void) => void} options.onStart
  */
-export async function openPage({ folder, page = 'index.html', policy, server, onStart }) {
+export async function openPage({ folder, page, policy, mayComplain, server, onStart }) {
   await openBrowser(onStart);
   const own = await serve(folder, policy, server);
   const complaints = [];
@@ -38,7 +40,12 @@ export async function openPage({ folder, page = 'index.html', policy, server, on
     timer = setTimeout(() => reject(new Error('the page did not answer in time')), ANSWER_TIMEOUT);
   });
   try {
-    const answer = await Promise.race([browser.run(own, page, (line) => complaints.push(line)), late]);
+    const answer = await Promise.race([
+      browser.run(own, page, (line) => {
+        if (!mayComplain?.test(line)) complaints.push(line);
+      }),
+      late,
+    ]);
     if (complaints.length > 0) throw new Error(`the page prints ${complaints.join('\n')}`);
     return answer;
   } catch (error) {
@@ -109,6 +116,17 @@ async function serve(folder, policy, upstream) {
     response.setHeader('Content-Type', TYPES[path.extname(file)] ?? 'application/octet-stream');
     response.end(bytes);
   }
+
+  // A development server's socket to its page.
+  server.on('upgrade', (request, socket) => {
+    const { hostname, port } = new URL(upstream);
+    const other = connect(Number(port), hostname, () => {
+      const headers = Object.entries(request.headers).map(([name, value]) => `${name}: ${value}`);
+      other.write([`GET ${request.url} HTTP/1.1`, ...headers, '', ''].join('\r\n'));
+      other.pipe(socket).pipe(other);
+    });
+    for (const end of [socket, other]) end.on('error', () => {});
+  });
 
   await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   return {

@@ -80,6 +80,10 @@ export class Project {
     writeFileSync(target, content);
   }
 
+  copy(from, to) {
+    copyFileSync(this.path(from), this.path(to));
+  }
+
   read(file) {
     return readFileSync(this.path(file), 'utf8');
   }
@@ -103,6 +107,27 @@ export class Project {
     }).finally(() => killGroup(child));
     if (!mayWarn) checkQuiet(output);
     return output;
+  }
+
+  /** A script of a package that goes on until the project ends. */
+  startTool(script, args) {
+    return this.start(process.execPath, [this.path('node_modules', script), ...args]);
+  }
+
+  /** @returns what the command's output matches, as soon as it does */
+  async waitFor(child, pattern) {
+    for (const start = performance.now(); performance.now() - start < COMMAND_TIMEOUT; ) {
+      const [match] = pattern.exec(child.output) ?? [];
+      if (match !== undefined) return match;
+      if (child.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`${pattern} did not come\n${child.output.slice(-SHOWN_CHARACTERS)}`);
+  }
+
+  /** @throws Error where a command that was started has warned */
+  checkQuiet(child) {
+    checkQuiet(child.output);
   }
 
   /** A command that goes on until the project ends; `output` of it grows. */

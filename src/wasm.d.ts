@@ -1,8 +1,10 @@
-/** What the build makes and the bundler embeds: binaries as base64, the worker's script as text. */
+/** The bundler embeds .wasm files as base64. */
 declare module '*.wasm' {
   const base64: string;
   export default base64;
 }
+
+/** And the worker's script as text. */
 declare module '*.txt' {
   const text: string;
   export default text;
