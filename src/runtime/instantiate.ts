@@ -23,8 +23,7 @@ export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer>;
  * embedded ones cannot be loaded
  */
 export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSource | undefined): Promise<Binary> {
-  if (source === undefined) return loadEmbedded(simd);
-  const given = await source;
+  const given = await (source === undefined ? loadEmbedded(simd) : source);
   if (isA('WebAssembly.Module', given)) return ofThisRealm(given as WebAssembly.Module);
   const bytes = isA('Response', given) ? await bodyOf(given as Response) : (given as ArrayBuffer);
   return byteView(bytes, 'createRuntime: wasm') as Uint8Array<ArrayBuffer>;
