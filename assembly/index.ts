@@ -1,5 +1,5 @@
 /** The whole ABI: every function that TypeScript may call. Pointers in, nothing allocated. */
-export { conv2d, conv2dDouble, scratchBytes, sumsInDouble } from './conv/conv2d';
+export { conv2d, conv2dDouble, sumsInDouble } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d } from './conv/winograd';
 export { winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
@@ -17,6 +17,7 @@ export { softmax } from './nn/softmax';
 export { clearLanes, copyStrided, fill, reduceMean } from './nn/strided';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';
 export { addBranch, addDoubles, foldBatchNorm, roundDoubles } from './norm/fold';
+export { scratchBytes } from './scratch';
 export { IS_RELAXED } from './simd';
 export { DEPTH_CHUNK, TILE_ROWS } from './tuning';
 

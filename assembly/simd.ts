@@ -1,8 +1,9 @@
-/** What differs between the builds. Multiply-add: fused in the relaxed build, a rounded product and a rounded sum in the baseline one. */
+/** What differs between the builds or engines, and a store that no instruction is. */
 
 /** Which build this is, for who loads it. */
 export const IS_RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD ? 1 : 0;
 
+/** Fused in the relaxed build, a rounded product and a rounded sum in the baseline one. */
 export function multiplyAdd<T>(a: v128, b: v128, sum: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<T>(a, b, sum);
   return v128.add<T>(sum, v128.mul<T>(a, b));
@@ -13,4 +14,11 @@ export function multiplyAdd<T>(a: v128, b: v128, sum: v128): v128 {
  */
 export function clampLow(x: v128, low: v128): v128 {
   return f32x4.pmax(x, low);
+}
+
+/** Stores the first floats of a vector, at most three. */
+export function storeFirst(values: v128, count: i32, ptr: usize): void {
+  if (count > 0) v128.store32_lane(ptr, values, 0);
+  if (count > 1) v128.store32_lane(ptr, values, 1, 4);
+  if (count > 2) v128.store32_lane(ptr, values, 2, 8);
 }

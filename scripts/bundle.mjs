@@ -8,7 +8,16 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 const folder = process.argv[2];
-const common = { bundle: true, format: 'esm', target: 'es2022', minify: true, logLevel: 'warning' };
+/** The build for tests, whose memory has red zones (src/runtime/redZones.ts); the library alone. */
+const checked = process.argv.includes('--checked');
+const common = {
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  minify: !checked,
+  logLevel: 'warning',
+  define: { CHECKED: String(checked) },
+};
 
 // The worker is no module, so that Node can evaluate it, and has all that it needs: one file for a thread to load.
 const worker = path.join(folder, 'worker.js');
@@ -34,25 +43,27 @@ await build({
   loader: { '.wasm': 'base64' },
 });
 
-await build({
-  ...common,
-  entryPoints: { edge: 'src/index.ts' },
-  outdir: folder,
-  platform: 'neutral',
-  mainFields: ['module', 'main'],
-  plugins: [edgeTwins()],
-});
+if (!checked) {
+  await build({
+    ...common,
+    entryPoints: { edge: 'src/index.ts' },
+    outdir: folder,
+    platform: 'neutral',
+    mainFields: ['module', 'main'],
+    plugins: [edgeTwins()],
+  });
 
-const cli = path.join(folder, 'cli.js');
-await build({
-  ...common,
-  entryPoints: ['src/cli/main.ts'],
-  outfile: cli,
-  platform: 'node',
-  plugins: [libraryBeside()],
-});
-chmodSync(cli, 0o755);
-writeFileSync(path.join(folder, 'cli.LICENSES.txt'), licences());
+  const cli = path.join(folder, 'cli.js');
+  await build({
+    ...common,
+    entryPoints: ['src/cli/main.ts'],
+    outfile: cli,
+    platform: 'node',
+    plugins: [libraryBeside()],
+  });
+  chmodSync(cli, 0o755);
+  writeFileSync(path.join(folder, 'cli.LICENSES.txt'), licences());
+}
 
 /** The twins of edge.js; the kernels stay a file beside it, imported as Workers and Next write it. */
 function edgeTwins() {

@@ -1,15 +1,10 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
-import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, SCRATCH_BYTES, STREAM_DEPTH } from '../tuning';
-import { ConvDescriptor, LINE_OFFSET, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
+import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, STREAM_DEPTH } from '../tuning';
+import { ConvDescriptor, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
 import { packPixels } from './im2col';
 
 const NO_LOWER_BOUND: f32 = -Infinity;
-
-/** Bytes of working memory that convolutions need at `scratchPtr`. */
-export function scratchBytes(): i32 {
-  return max(SCRATCH_BYTES, <i32>LINE_OFFSET);
-}
 
 /** Whether a product of this depth is summed in float64: it then takes conv2dDouble and packWeightsDouble. */
 export function sumsInDouble(depth: i32): bool {

@@ -1,6 +1,6 @@
 import { FEW_BYTES } from '../gemm/micro';
 import { Panels } from '../gemm/panels';
-import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, EXACT_DEPTH, STREAM_DEPTH, STREAM_ROWS, TILE_ROWS } from '../tuning';
 
 /**
  * What a convolution kernel is told, written once by the plan (src/plan/convolution.ts mirrors the order of the
@@ -61,12 +61,19 @@ export class ConvDescriptor {
 /**
  * Working memory of a GEMM convolution, one for each thread:
  *
- *   | a few tiles | per pixel of a tile, 6 words each: image, rows, columns | packed pixels | a line ... |
+ *   | a few tiles | per pixel of a tile, a word each: image, rows, columns | packed pixels | a line ... |
  */
 export const TILE_OFFSET: usize = 0;
 export const IMAGES_OFFSET: usize = FEW_BYTES;
-export const ROWS_OFFSET: usize = IMAGES_OFFSET + 24;
-export const COLUMNS_OFFSET: usize = ROWS_OFFSET + 24;
-export const PANEL_OFFSET: usize = (COLUMNS_OFFSET + 24 + 63) & ~63;
-const DEEPEST: i32 = max(BLOCK_DEPTH, STREAM_DEPTH);
-export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(BLOCK_PIXELS * max(DEEPEST * 4, DEPTH_CHUNK * 8));
+const HIGHEST: i32 = max(TILE_ROWS, STREAM_ROWS);
+const WORDS_BYTES: usize = (<usize>HIGHEST) << 2;
+export const ROWS_OFFSET: usize = IMAGES_OFFSET + WORDS_BYTES;
+export const COLUMNS_OFFSET: usize = ROWS_OFFSET + WORDS_BYTES;
+export const PANEL_OFFSET: usize = (COLUMNS_OFFSET + WORDS_BYTES + 63) & ~63;
+/** A last panel may be packed as if it were whole, and a last chunk too. */
+const PACKED_ROWS: i32 = BLOCK_PIXELS + HIGHEST - 1;
+const FLOATS: i32 = ((max(BLOCK_DEPTH, STREAM_DEPTH) + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
+const DOUBLES: i32 = ((min(BLOCK_DEPTH, EXACT_DEPTH) + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
+export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(PACKED_ROWS * max(FLOATS * 4, DOUBLES * 8));
+/** All of it but the line, for which the other way of packing needs no room. */
+export const CONVOLUTION_BYTES: usize = LINE_OFFSET;

@@ -8,7 +8,8 @@
  * without them (a line), and then each pixel's part of it is a run.
  */
 import { chunksOf, panelRows } from '../gemm/gemm';
-import { BLOCK_PIXELS, DEPTH_CHUNK, SCRATCH_BYTES } from '../tuning';
+import { scratchBytes } from '../scratch';
+import { BLOCK_PIXELS, DEPTH_CHUNK } from '../tuning';
 import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, LINE_OFFSET, ROWS_OFFSET } from './descriptor';
 
 /**
@@ -133,8 +134,10 @@ function areNeighbours(d: ConvDescriptor, columnsPtr: usize): bool {
 
 /** Whether lines serve: few channels, blocks of depth that hold whole taps, windows without gaps, room for the longest line. */
 function isThin(d: ConvDescriptor): bool {
-  const longest = LINE_OFFSET + <usize>((BLOCK_PIXELS * d.columnShift + d.kernelWidth) * 12 + 64);
-  return d.inChannels < 4 && d.streamed === 0 && d.columnShift > 0 && longest <= <usize>SCRATCH_BYTES;
+  // In 64 bits: a kernel's width and stride may come from a file.
+  const columns = <u64>BLOCK_PIXELS * <u64>d.columnShift + <u64>d.kernelWidth;
+  const longest = <u64>LINE_OFFSET + columns * 12 + 64;
+  return d.inChannels < 4 && d.streamed === 0 && d.columnShift > 0 && longest <= <u64>scratchBytes();
 }
 
 /**

@@ -92,7 +92,9 @@ export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, outCha
   const fixed = BLOCK_BYTES + BETWEEN_BYTES + SEEN_BYTES + 32;
   const tables = (<usize>(tiles * PLACE_WORDS)) << 2;
   const products = <usize>points * productPointStride(tiles, outChannels);
-  return <i32>(fixed + tables + products + <usize>points * pointStride(tiles, depth, streamed));
+  // In 64 bits, as the depth may be anything.
+  const bytes = <u64>(fixed + tables + products) + <u64>points * pointBytes(tiles, depth, streamed);
+  return <i32>min(bytes, <u64>i32.MAX_VALUE);
 }
 
 export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, tiles: i32): Block {
@@ -120,7 +122,7 @@ export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, til
   b.productPtr = b.seenPtr + SEEN_BYTES;
   b.productStep = productPointStride(tiles, d.outChannels);
   b.panelPtr = b.productPtr + <usize>points * b.productStep;
-  b.panelStep = pointStride(tiles, b.depth, b.streamed);
+  b.panelStep = <usize>pointBytes(tiles, b.depth, b.streamed);
   b.placePtr = b.panelPtr + <usize>points * b.panelStep;
   const narrowEnd = inBlock(kindStart(d, b, 0), firstTile, tiles);
   const fullEnd = inBlock(kindStart(d, b, SHORT), firstTile, tiles);
@@ -210,13 +212,13 @@ function sideBySideBits(depth: i32): i32 {
  * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became
  * 0.081 ms).
  */
-function pointStride(tiles: i32, depth: i32, streamed: bool): usize {
+function pointBytes(tiles: i32, depth: i32, streamed: bool): u64 {
   const bits = sideBySideBits(depth);
   // The tiles that have some point may be fewer, but then their panels do not have more rows, only perhaps higher ones.
   const height = bits === 0 ? panelRows(tiles, streamed) : min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);
   const panels = (tiles + height - 1) / height;
   const groups = (panels + (1 << bits) - 1) >> bits;
-  return ((<usize>(groups * height * chunksOf(depth) * DEPTH_CHUNK)) << 2) + 5 * CACHE_LINE;
+  return <u64>(groups * height) * <u64>(chunksOf(depth) * DEPTH_CHUNK) * 4 + 5 * CACHE_LINE;
 }
 
 /** Bytes of the products of one point and a group of output channels, of all if they are fewer; padded for the same reason. */

@@ -20,11 +20,14 @@ const U_OFFSET: usize = HALF_OFFSET + 6 * ROW_BYTES;
 /** U of two input channels and a panel, [points][2][columns]; the columns of a point and both channels are a cache line. */
 const LINES_OFFSET: usize = 2048;
 const LINE_BYTES: usize = 64;
+/** Most points that have weights of their own: F(2x3, 5x5). */
+const MOST_POINTS: usize = 6 * 7;
+export const WEIGHTS_BYTES: usize = LINES_OFFSET + MOST_POINTS * LINE_BYTES;
 
 /**
  * Packs `channels` of `outChannels` output channels, from `first` on, a multiple of GROUP_CHANNELS; `weightPtr` are the
  * weights of the first, [channels][kernels][inChannels][r * r]. `scalePtr`: f64 for each to multiply with, or 0.
- * `packedPtr`: of all output channels, cut into segments of `segment` lanes. `workPtr`: working memory, 5 KiB.
+ * `packedPtr`: of all output channels, cut into segments of `segment` lanes. `workPtr`: working memory.
  */
 export function packWinogradWeights(
   weightPtr: usize,

@@ -533,7 +533,7 @@ function microFew<T, Rows>(
 /** Tiles that gemmMicroFew does at once. */
 export const MOST_FEW: i32 = 4;
 /** Bytes of as many tiles of the highest that it does, which is more than any single tile has. */
-export const FEW_BYTES: usize = <usize>(MOST_FEW * 5) * TILE_STRIDE;
+export const FEW_BYTES: usize = <usize>max(MOST_FEW * 5, TILE_ROWS) * TILE_STRIDE;
 
 /** Heights of tiles of which it has a kernel. Four tiles of six rows are more than the optimiser puts into one function. */
 export function hasFew(m: i32): bool {

@@ -1,8 +1,8 @@
 /**
- * Elementwise kernels. Those of one tensor go over whole buffers: `count` floats, rounded up to whole vectors, which
- * every buffer holds. An operation is a class, so that each gets loops of its own.
+ * Elementwise kernels. Those of one tensor go over whole buffers of `count` floats. An operation is a class, so that each
+ * gets loops of its own.
  */
-import { clampLow } from '../simd';
+import { clampLow, storeFirst } from '../simd';
 import { expOfNegative } from './exp';
 import { nextRun, runLength, runPtr, runStride, startWalk } from './walk';
 
@@ -112,10 +112,13 @@ export function unary(op: i32, inPtr: usize, outPtr: usize, count: i32, alpha: f
 function unaryOver<Op>(inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
   const alphas = f32x4.splat(alpha);
   const betas = f32x4.splat(beta);
-  const bytes = (<usize>count) << 2;
+  const bytes = (<usize>(count & ~3)) << 2;
   for (let at: usize = 0; at < bytes; at += 16) {
     v128.store(outPtr + at, apply<Op>(v128.load(inPtr + at), alphas, betas));
   }
+  // Reading beyond the last float is safe, writing is not.
+  const last = apply<Op>(v128.load(inPtr + bytes), alphas, betas);
+  storeFirst(last, count & 3, outPtr + bytes);
 }
 
 function apply<Op>(x: v128, alpha: v128, beta: v128): v128 {
@@ -148,7 +151,7 @@ function sigmoid(x: v128): v128 {
 }
 
 /**
- * Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count` as above. Without
+ * Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count`: a multiple of 4. Without
  * their sign, floats are ordered as integers are, NaN last, and integers have the cheaper maximum.
  */
 export function allBelow(ptr: usize, count: i32, limit: f32): bool {

@@ -11,9 +11,15 @@ import { panelColumns } from '../gemm/pack';
 import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS } from '../tuning';
 
-/** Packed blocks and a few tiles, one after the other in scratch. A last panel of rows may be packed as if it were whole. */
-const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS) * (BLOCK_DEPTH + DEPTH_CHUNK))) << 2;
+/**
+ * Working memory: packed rows, a few tiles, how the columns lie, packed columns. A last panel of rows may be packed as if
+ * it were whole, and a last chunk too.
+ */
+const A_DEPTH: i32 = ((BLOCK_DEPTH + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
+const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS - 1) * A_DEPTH)) << 2;
 const PANELS_BYTES: usize = 16;
+const B_BYTES: usize = (<usize>(BLOCK_DEPTH * ((MATRIX_COLUMNS + 3) & ~3))) << 2;
+export const MATRICES_BYTES: usize = A_BYTES + FEW_BYTES + PANELS_BYTES + B_BYTES;
 
 export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i32, n: i32, scratchPtr: usize): void {
   const aStride = (<usize>depth) << 2;

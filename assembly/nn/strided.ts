@@ -1,4 +1,5 @@
 /** Kernels that move and reduce values of tensors with any strides; walk.ts tells how they find them. */
+import { storeFirst } from '../simd';
 import { nextRow, nextRun, rowStride, runLength, runPtr, runStride, runsOfRow, startWalk } from './walk';
 
 /** Copies what a walk of `in` and `out` meets: transposition, slicing, padding, concatenation. */
@@ -72,11 +73,12 @@ function sumWalk(tablePtr: usize, inPtr: usize): f64 {
   return sum;
 }
 
-/** Sets `count` floats, rounded up to whole vectors. */
+/** Sets `count` floats. */
 export function fill(ptr: usize, count: i32, value: f32): void {
   const values = f32x4.splat(value);
-  const bytes = (<usize>count) << 2;
+  const bytes = (<usize>(count & ~3)) << 2;
   for (let at: usize = 0; at < bytes; at += 16) v128.store(ptr + at, values);
+  storeFirst(values, count & 3, ptr + bytes);
 }
 
 /** Zeros the lanes behind the last channel of [pixels][lanes]. */

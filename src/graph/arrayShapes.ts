@@ -2,7 +2,7 @@
  * Shapes of the operations that treat tensors as arrays of any rank, as ONNX and numpy define them. What is worked out
  * on the way (which axes, which part of an axis) is exported for those who carry the operation out.
  */
-import { sizeOf } from '../sizes.js';
+import { countOf, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import type {
   AxisNode,
@@ -101,7 +101,7 @@ export function reshapeDims(node: ReshapeNode, input: Dims, dimsOf: (value: stri
   const free = target.indexOf(-1);
   if (free !== target.lastIndexOf(-1)) wrong('at most one dim may be -1');
   const [size, known] = [sizeOf(input), sizeOf(target.filter((dim) => dim !== -1))];
-  if (free < 0 ? known !== size : !Number.isInteger(size / known)) {
+  if (free < 0 ? known !== size : size % known !== 0) {
     wrong(`the input has ${size} values, the target ${free < 0 ? '' : 'a multiple of '}${known}`);
   }
   return target.map((dim) => (dim === -1 ? size / known : dim));
@@ -193,7 +193,9 @@ function sliceRange(node: SliceNode, size: number, start: number, end: number, s
   const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, least), most);
   const first = step > 0 ? clamp(start) : Math.max(clamp(start), 0);
-  return { start: first, step, count: Math.max(0, Math.ceil((clamp(end) - first) / step)) };
+  const count = Math.max(0, Math.ceil((clamp(end) - first) / step));
+  // Backwards through an axis of size 0, the first position is its end too.
+  return { start: first, step, count: Math.min(size, count) };
 }
 
 export function paddedAxes(node: PadNode, input: Dims): PaddedAxis[] {
@@ -208,6 +210,7 @@ export function paddedAxes(node: PadNode, input: Dims): PaddedAxis[] {
 }
 
 function paddedAxis(node: PadNode, input: Dims, axis: number, size: number, before: number, after: number): PaddedAxis {
+  for (const pad of [before, after]) countOf(title(node), 'each of pads', Math.abs(pad));
   const inStart = Math.max(0, -before);
   const count = Math.max(0, Math.min(size, size + after) - inStart);
   const outSize = size + before + after;

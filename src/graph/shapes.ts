@@ -1,5 +1,5 @@
 /** Shapes of a graph's values from the shapes of its inputs. Every check that depends on a shape is here. */
-import { sizeOf } from '../sizes.js';
+import { countOf, extentOf, fitsMemory, MAX_COUNT, MAX_VALUES, product, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import {
   binaryDims,
@@ -102,9 +102,9 @@ function outputOf(node: Node, inputs: readonly Dims[], shapes: ReadonlyMap<strin
 }
 
 function conv2dDims(node: Conv2dNode, input: Dims): Dims {
-  expectImage(node, input);
+  expectWindowable(node, input);
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];
-  expectChannels(node, input, inPerGroup * node.groups);
+  expectChannels(node, input, product(inPerGroup, node.groups));
   checkPaddingMode(node, input);
   const [height, width] = windowCounts(node, node.window, input, false);
   return [input[0]!, outChannels, height, width];
@@ -152,7 +152,7 @@ function linearDims(node: LinearNode, input: Dims): Dims {
 }
 
 function poolDims(node: PoolNode, input: Dims): Dims {
-  expectImage(node, input);
+  expectWindowable(node, input);
   const [height, width] = windowCounts(node, node.window, input, node.ceilMode);
   return [input[0]!, input[1]!, height, width];
 }
@@ -162,9 +162,9 @@ function windowCounts(node: Node, window: Window, input: Dims, ceilMode: boolean
   const { kernel, stride, dilation, pads } = window;
   const count = (axis: 0 | 1): number => {
     const size = input[2 + axis]!;
-    const span = size + pads[axis] + pads[axis + 2]! - dilation[axis] * (kernel[axis] - 1) - 1;
+    const reach = countOf(title(node), 'a kernel with its dilation', product(dilation[axis], kernel[axis] - 1) + 1);
+    const span = paddedSize(node, size, pads[axis], pads[axis + 2]!) - reach;
     if (span < 0) {
-      const reach = dilation[axis] * (kernel[axis] - 1) + 1;
       throw new RangeError(
         `${title(node)}: kernel of ${axis === 0 ? 'height' : 'width'} ${reach} (with dilation) is larger than the padded ` +
           `input of ${span + reach} (dims ${format(input)})`,
@@ -172,9 +172,23 @@ function windowCounts(node: Node, window: Window, input: Dims, ceilMode: boolean
     }
     if (!ceilMode) return Math.floor(span / stride[axis]) + 1;
     const windows = Math.ceil(span / stride[axis]) + 1;
-    return (windows - 1) * stride[axis] >= size + pads[axis] ? windows - 1 : windows;
+    return product(windows - 1, stride[axis]) >= size + pads[axis] ? windows - 1 : windows;
   };
   return [count(0), count(1)];
+}
+
+/** The size of an axis with what is added before and behind it, or taken away. */
+function paddedSize(node: Node, size: number, before: number, after: number): number {
+  for (const pad of [before, after]) countOf(title(node), 'padding', Math.abs(pad));
+  return size + before + after;
+}
+
+/** Distances within an image stand in tables as numbers of at least 0, a negative one means padding. */
+function expectWindowable(node: Node, input: Dims): void {
+  expectImage(node, input);
+  const { pixels, lanes } = extentOf(input);
+  if (product(pixels, lanes, 4) <= MAX_COUNT) return;
+  fail(node, 'input', input, `images of at most ${MAX_COUNT} bytes (channels rounded up to a multiple of 4)`);
 }
 
 function expectImage(node: Node, input: Dims): void {
@@ -200,6 +214,7 @@ function expectResidual(node: Node, residual: Dims | undefined, output: Dims): v
 function checkSize(node: Node, argument: string, dims: Dims): void {
   if (sizeOf(dims) === 0 && !movesOnly(node)) fail(node, argument, dims, 'dims of at least 1');
   if (dims.length > MOST_DIMS) fail(node, argument, dims, `at most ${MOST_DIMS} dims`);
+  if (!fitsMemory(dims)) fail(node, argument, dims, `at most ${MAX_VALUES} values`);
 }
 
 function movesOnly({ op }: Node): boolean {

@@ -9,7 +9,7 @@ import { checkNames, finiteNumber, flag, oneOf, show, wholeNumber } from '../opt
 import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { sizeOf } from '../sizes.js';
+import { product, sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
 import type { Conv2dOptions } from './conv2d.js';
@@ -215,7 +215,7 @@ function placeBranches(kernel: Pair, branchSize: Size | undefined): readonly Bra
   if (lengths[0] > kernel[0] || lengths[1] > kernel[1]) {
     throw new RangeError(`ACBlock: branchSize must be at most kernelSize ${show(kernel)}, got ${show(branchSize)}`);
   }
-  const start = (size: number, length: number): number => (size >> 1) - (length >> 1);
+  const start = (size: number, length: number): number => Math.floor(size / 2) - Math.floor(length / 2);
   const place = (name: BranchName, size: Pair): Branch => ({
     name,
     size,
@@ -281,7 +281,7 @@ function mergeBranches(
 ): { weight: Tensor; bias: Tensor } {
   const { heap, kernels } = runtime;
   const [height, width] = window.kernel;
-  const count = outChannels * inPerGroup * height * width;
+  const count = product(outChannels, inPerGroup, height, width);
   return withStaging(runtime, (stage) => {
     const [kernelPtr, shiftPtr] = [stage.allocate(count * 8), stage.allocate(outChannels * 8)];
     kernels.clear(kernelPtr, count * 8);

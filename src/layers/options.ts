@@ -53,7 +53,8 @@ function pads(owner: string, padding: unknown, kernel: Pair, stride: Pair, dilat
     throw new RangeError(`${owner}: padding 'same' needs a stride of 1, got ${show(stride)}`);
   }
   const [height, width] = [dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)];
-  return [height >> 1, width >> 1, height - (height >> 1), width - (width >> 1)];
+  const [top, left] = [Math.floor(height / 2), Math.floor(width / 2)];
+  return [top, left, height - top, width - left];
 }
 
 /** Both channel counts must be multiples of groups. */

@@ -10,12 +10,15 @@ export interface Layout {
   readonly channels: number;
 }
 
+/** Channels that an input may declare: passes make numbers for each of them, of which the file may hold none. */
+const MAX_DECLARED = 2 ** 16;
+
 /** The layouts that follow from weights and from what is known of inputs. */
 export function knownLayouts(graph: Graph): Map<string, Layout> {
   const layouts = new Map<string, Layout>();
   for (const [name, dims] of graph.inputDims ?? []) {
     const channels = dims[1];
-    if ((dims.length === 4 || dims.length === 2) && typeof channels === 'number') {
+    if ((dims.length === 4 || dims.length === 2) && typeof channels === 'number' && channels <= MAX_DECLARED) {
       layouts.set(name, { rank: dims.length, channels });
     }
   }

@@ -1,7 +1,9 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
 import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
-import type { Job, ParallelKernel } from '../runtime/protocol.js';
+import { title } from '../graph/shapeErrors.js';
+import { type Job, MAX_CHUNKS, type ParallelKernel } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { wordsOf } from '../sizes.js';
 import {
   type Algorithm,
   applicableAlgorithms,
@@ -191,7 +193,7 @@ function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Ste
   const { threads } = runtime;
   const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
   const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
-  const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most));
+  const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most, MAX_CHUNKS));
   const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
   const unitStep = byChannels ? units : Math.ceil(units / chunks);
   const parts = Math.min(chunks, threads);
@@ -282,7 +284,7 @@ function writeDescriptor(
     ...(winogradScheme(algorithm)?.tile ?? [1, 1]),
   ];
   const descriptor = context.allocate((fields.length + 1) * 4);
-  runtime.heap.words(descriptor, fields.length).set(fields);
+  runtime.heap.words(descriptor, fields.length).set(wordsOf(title(node), fields));
   runtime.heap.floats(descriptor + fields.length * 4, 1)[0] = lowerBound(node);
   return descriptor;
 }

@@ -4,13 +4,15 @@
  */
 import type { Graph } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
+import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf } from '../sizes.js';
 import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
-import { type Lifetime, placeInArena } from './arena.js';
-import { isMove, type Lowered, lower, type Operation, type Place } from './lower.js';
+import { isMove, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';
+import { type Placed, place } from './slots.js';
 import type { Step, StepContext } from './step.js';
+import { StepGuard, withZones } from './stepGuard.js';
 import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
 import { makeStep } from './steps.js';
 
@@ -42,6 +44,7 @@ export class Plan {
   #arena: Spare = { ptr: 0, bytes: 0 };
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
+  readonly #guard: StepGuard | undefined;
 
   /**
    * @param shapes of all values of the graph
@@ -51,22 +54,26 @@ export class Plan {
   constructor(runtime: Runtime, graph: Graph, shapes: ReadonlyMap<string, Dims>, resources: Resources) {
     this.#runtime = runtime;
     const lowered = lower(graph, shapes);
-    const slots = assignSlots(lowered);
+    const asShipped = place(lowered);
+    const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
+    const { slots } = placed;
     const port = ({ buffer, layout }: Place, dims: Dims): Port => {
       return { slot: slots[buffer]!, layout, dims, bytes: bytesOf(dims, layout) };
     };
     this.#inputs = lowered.inputs.map((place, i) => port(place, shapes.get(graph.inputs[i]!)!));
     this.#outputs = lowered.outputs.map((place) => port(place, Object.freeze([...place.dims])));
+    this.#expectRoom(asShipped.arena.bytes);
     const contexts = lowered.operations.map((operation) => this.#contextOf(operation, shapes, slots, resources.packed));
     this.#steps = lowered.operations.map(({ node }, i) => {
       return isMove(node) ? move(node, contexts[i]!) : makeStep(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
     // The arena comes last: while weights are packed, copies of them are about.
-    this.#addresses = this.#placeSlots(lowered, slots);
+    this.#addresses = this.#allocateArena(placed, asShipped.arena.bytes);
     for (const { name, buffer, layout } of lowered.constants) {
       this.#addresses[slots[buffer]!] = resources.constant(name, layout);
     }
+    if (CHECKED) this.#guard = new StepGuard(runtime, lowered, placed, this.#infos);
   }
 
   /** Whether the plan is for inputs of these shapes. */
@@ -100,7 +107,8 @@ export class Plan {
       const { slot, layout } = this.#outputs[i]!;
       at[slot] = residentPtr(outputs[i]!, runtime, layout)!;
     }
-    if (onStep === undefined) for (const step of this.#steps) step(at);
+    if (CHECKED) this.#guard!.run(this.#steps, this.#infos, at, onStep);
+    else if (onStep === undefined) for (const step of this.#steps) step(at);
     else this.#runTimed(onStep);
     for (let i = 0; i < inputs.length; i++) if (resident[i] !== inputs[i]) resident[i]!.dispose();
     return outputs;
@@ -163,6 +171,13 @@ export class Plan {
     return allocation.ptr;
   }
 
+  /** Before weights are packed and tables made. @throws OutOfMemoryError where a run would not fit into any memory */
+  #expectRoom(arenaBytes: number): void {
+    // Several inputs may be one tensor.
+    const input = Math.max(0, ...this.#inputs.map(({ bytes }) => bytes));
+    this.#runtime.heap.expectRoom(this.#outputs.reduce((sum, { bytes }) => sum + bytes, input + arenaBytes));
+  }
+
   #allocateOutputs(): Tensor[] {
     const { heap } = this.#runtime;
     return heap.undoOnError(() =>
@@ -170,51 +185,16 @@ export class Plan {
     );
   }
 
-  /** Puts every slot that is neither input nor output nor constant into one arena. */
-  #placeSlots({ buffers, operations, outputs }: Lowered, slots: readonly number[]): number[] {
-    const external = new Set(outputs.map(({ buffer }) => slots[buffer]!));
-    buffers.forEach(({ kind }, i) => {
-      if (kind !== 'computed') external.add(slots[i]!);
+  /** Takes memory for the arena; the address of every slot that is in it. */
+  #allocateArena({ slots, lifetimes, arena }: Placed, arenaBytes: number): number[] {
+    const addresses = new Array<number>(slots.length).fill(0);
+    if (arenaBytes === 0) return addresses;
+    let arenaPtr = this.#allocate(arenaBytes);
+    if (CHECKED) arenaPtr = redZonesOf(this.#runtime.heap).enlarge(arenaPtr, arena.bytes);
+    this.#arena = { ptr: arenaPtr, bytes: arenaBytes };
+    [...lifetimes.keys()].forEach((slot, i) => {
+      addresses[slot] = arenaPtr + arena.offsets[i]!;
     });
-    const lifetimes = new Map<number, Lifetime>();
-    operations.forEach(({ inputs, output }, step) => {
-      for (const { buffer } of [output, ...inputs]) {
-        const slot = slots[buffer]!;
-        if (external.has(slot)) continue;
-        const life = lifetimes.get(slot) ?? { bytes: buffers[buffer]!.bytes, first: step, last: step };
-        lifetimes.set(slot, { ...life, last: step });
-      }
-    });
-    const { offsets, bytes } = placeInArena([...lifetimes.values()]);
-    const addresses = new Array<number>(buffers.length).fill(0);
-    if (bytes > 0) {
-      const arenaPtr = this.#allocate(bytes);
-      this.#arena = { ptr: arenaPtr, bytes };
-      [...lifetimes.keys()].forEach((slot, i) => {
-        addresses[slot] = arenaPtr + offsets[i]!;
-      });
-    }
     return addresses;
   }
-}
-
-/** A slot for each buffer: its own number, or that of a buffer of the same size which its operation may overwrite. */
-function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
-  const lastUse = new Array<number>(buffers.length).fill(-1);
-  operations.forEach(({ inputs }, step) => {
-    for (const { buffer } of inputs) lastUse[buffer] = step;
-  });
-  const kept = new Set(outputs.map(({ buffer }) => buffer));
-  const slots = buffers.map((_, i) => i);
-  operations.forEach(({ overwritable, output }, step) => {
-    const reused = overwritable.find(
-      (buffer) =>
-        buffers[buffer]!.kind === 'computed' &&
-        !kept.has(buffer) &&
-        lastUse[buffer] === step &&
-        buffers[buffer]!.bytes === buffers[output.buffer]!.bytes,
-    );
-    if (reused !== undefined) slots[output.buffer] = slots[reused]!;
-  });
-  return slots;
 }

@@ -11,7 +11,7 @@ import { convolution } from './convolution.js';
 import { binary, unary } from './elementwise.js';
 import { input, laneCleaner, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
 import { withStaging } from './weights.js';
-import { windowDivisors, windowTable } from './windows.js';
+import { seesNothing, windowDivisors, windowTable } from './windows.js';
 
 export function makeStep(node: Node, context: StepContext): Step {
   switch (node.op) {
@@ -131,14 +131,22 @@ function pool(node: PoolNode, context: StepContext): Step {
   const { batch, pixels, lanes } = input(node, context);
   const [, , inHeight, inWidth] = context.dims(node.inputs[0]!) as [number, number, number, number];
   const [, , outHeight, outWidth] = context.dims(node.output) as [number, number, number, number];
-  const rows = writeTable(context, windowTable(window, 0, 'zeros', inHeight, outHeight, inWidth * lanes * 4));
-  const columns = writeTable(context, windowTable(window, 1, 'zeros', inWidth, outWidth, lanes * 4));
+  const tables = [
+    windowTable(window, 0, 'zeros', inHeight, outHeight, inWidth * lanes * 4),
+    windowTable(window, 1, 'zeros', inWidth, outWidth, lanes * 4),
+  ] as const;
+  const [rows, columns] = tables.map((table) => writeTable(context, table)) as [number, number];
+  // The largest of nothing is -infinity, its mean NaN, also behind the channels.
+  const clearLanes = tables.some((table, axis) => seesNothing(table, window.kernel[axis as 0 | 1]))
+    ? laneCleaner(node.output, context)
+    : undefined;
   const shape = [batch, outHeight, outWidth, window.kernel[0], window.kernel[1], pixels * lanes * 4, lanes];
   const find = ports(node, context);
   if (node.op === 'maxPool2d') {
     return (at) => {
       const [inPtr, , outPtr] = find(at);
       kernels.maxPool2d(inPtr, outPtr, rows, columns, ...shape);
+      clearLanes?.(outPtr);
     };
   }
   const counted = node.countIncludePad;
@@ -147,6 +155,7 @@ function pool(node: PoolNode, context: StepContext): Step {
   return (at) => {
     const [inPtr, , outPtr] = find(at);
     kernels.avgPool2d(inPtr, outPtr, rows, columns, rowDivisors, columnDivisors, ...shape);
+    clearLanes?.(outPtr);
   };
 }
 

@@ -2,7 +2,7 @@
  * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
  * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
  */
-import { extentOf } from '../sizes.js';
+import { extentOf, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import { type StepContext, writeTable } from './step.js';
 
@@ -33,7 +33,7 @@ export function writeWalk(context: StepContext, axes: readonly WalkAxis[]): numb
   const outer = merged.filter((axis) => axis !== run);
   const words = [outer.length, run.size, ...run.strides, 0, 0, 0];
   for (const { size, strides } of outer) words.push(size, 0, ...strides);
-  return writeTable(context, Int32Array.from(words));
+  return writeTable(context, wordsOf('plan', words));
 }
 
 const ONE_VALUE: WalkAxis = { size: 1, strides: [4, 4, 4] };

@@ -40,6 +40,15 @@ export function windowTable(
   return table;
 }
 
+/** Whether a window of the table lies in zero padding as a whole. */
+export function seesNothing(table: Int32Array, kernel: number): boolean {
+  let seen = false;
+  return table.some((entry, i) => {
+    seen = (i % kernel > 0 && seen) || entry >= 0;
+    return i % kernel === kernel - 1 && !seen;
+  });
+}
+
 /** How many positions of each window count for an average: inside the image, or inside the padding too. */
 export function windowDivisors(
   window: Window,

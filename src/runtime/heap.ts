@@ -8,33 +8,30 @@
  */
 import { OutOfMemoryError } from '../errors.js';
 import { roundUp } from '../sizes.js';
+import { FreeList } from './freeList.js';
+import { redZonesOf, shareRedZones } from './redZones.js';
 
 const ALIGNMENT = 64;
 const GUARD = 64;
 const PAGE = 65536;
 
-interface Block {
-  ptr: number;
-  bytes: number;
-}
-
-interface UsedBlock extends Block {
+interface UsedBlock {
+  readonly ptr: number;
+  readonly bytes: number;
   /** Bytes that a slower but smaller form of the contents would not need. */
-  overhead: number;
+  readonly overhead: number;
 }
 
 /** A piece of linear memory. Whoever drops it without `free` gives it back when it is garbage collected. */
 export class Allocation {
   readonly ptr: number;
-  readonly bytes: number;
-  readonly overhead: number;
+  readonly #block: UsedBlock;
   #heap: Heap | undefined;
 
-  constructor(heap: Heap, block: UsedBlock) {
+  constructor(heap: Heap, block: UsedBlock, ptr: number) {
     this.#heap = heap;
-    this.ptr = block.ptr;
-    this.bytes = block.bytes;
-    this.overhead = block.overhead;
+    this.#block = block;
+    this.ptr = ptr;
   }
 
   get isFree(): boolean {
@@ -43,7 +40,7 @@ export class Allocation {
 
   /** Gives the memory back; a second call does nothing. */
   free(): void {
-    this.#heap?.release(this);
+    this.#heap?.release(this, this.#block);
     this.#heap = undefined;
   }
 }
@@ -51,8 +48,8 @@ export class Allocation {
 export class Heap {
   readonly #memory: WebAssembly.Memory;
   readonly #maximum: number;
-  /** Free blocks in address order, no two of them neighbours. */
-  readonly #free: Block[] = [];
+  readonly #start: number;
+  readonly #blocks: FreeList;
   /** Cloudflare Workers have none before the compatibility date 2025-05-05. */
   readonly #abandoned =
     typeof FinalizationRegistry === 'undefined'
@@ -60,7 +57,6 @@ export class Heap {
       : new FinalizationRegistry<UsedBlock>((block) => this.#giveBack(block));
   /** What the innermost `undoOnError` has to free. */
   #recorded: Allocation[] | undefined;
-  #end: number;
   #used = 0;
   #peak = 0;
   #overhead = 0;
@@ -70,10 +66,11 @@ export class Heap {
   constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
     this.#memory = memory;
     this.#maximum = maximum;
-    this.#end = roundUp(base, ALIGNMENT);
-    if (this.#end + GUARD > this.reserved && !this.#grow(this.#end + GUARD)) {
-      throw new OutOfMemoryError(this.#end + GUARD, maximum);
-    }
+    if (CHECKED) shareRedZones(memory, this);
+    const start = roundUp(base, ALIGNMENT);
+    this.#start = start;
+    this.#blocks = new FreeList(start);
+    if (start + GUARD > this.reserved && !this.#grow(start + GUARD)) throw new OutOfMemoryError(start + GUARD, maximum);
     this.#floats = new Float32Array(memory.buffer);
   }
 
@@ -91,7 +88,7 @@ export class Heap {
   }
 
   get reserved(): number {
-    return this.#memory.buffer.byteLength;
+    return CHECKED ? redZonesOf(this).reserved : this.#memory.buffer.byteLength;
   }
 
   /**
@@ -101,15 +98,21 @@ export class Heap {
    */
   allocate(bytes: number, overhead = 0): Allocation {
     const size = roundUp(Math.max(bytes, 1), ALIGNMENT);
-    const ptr = this.#takeFree(size) ?? this.#extend(size);
+    const ptr = this.#blocks.take(size) ?? this.#extend(size);
     const block = { ptr, bytes: size, overhead };
     this.#used += size;
     this.#overhead += overhead;
     this.#peak = Math.max(this.#peak, this.#used);
-    const allocation = new Allocation(this, block);
+    const allocation = new Allocation(this, block, CHECKED ? redZonesOf(this).open(ptr, bytes) : ptr);
     this.#abandoned?.register(allocation, block, allocation);
     this.#recorded?.push(allocation);
     return allocation;
+  }
+
+  /** @throws OutOfMemoryError where so many bytes would not fit if the memory were empty */
+  expectRoom(bytes: number): void {
+    const most = this.#maximum - GUARD - this.#start;
+    if (bytes > most) throw new OutOfMemoryError(bytes, Math.max(0, most - this.#used));
   }
 
   /** Runs `work`; if it throws, everything that it allocated is free again. */
@@ -129,9 +132,9 @@ export class Heap {
     }
   }
 
-  release(allocation: Allocation): void {
+  release(allocation: Allocation, block: UsedBlock): void {
     this.#abandoned?.unregister(allocation);
-    this.#giveBack(allocation);
+    this.#giveBack(block);
   }
 
   /** A view that holds until the next allocation. */
@@ -150,36 +153,22 @@ export class Heap {
     return new Float64Array(this.#memory.buffer, ptr, count);
   }
 
-  #takeFree(size: number): number | undefined {
-    let best = -1;
-    for (let i = 0; i < this.#free.length; i++) {
-      const { bytes } = this.#free[i]!;
-      if (bytes >= size && (best < 0 || bytes < this.#free[best]!.bytes)) best = i;
-    }
-    if (best < 0) return undefined;
-    const found = this.#free[best]!;
-    const { ptr } = found;
-    if (found.bytes === size) this.#free.splice(best, 1);
-    found.ptr += size;
-    found.bytes -= size;
-    return ptr;
-  }
-
   /** Takes memory at the end, growing it by a quarter at least so that growth is rare. */
   #extend(size: number): number {
-    const last = this.#free.at(-1);
-    const start = last !== undefined && last.ptr + last.bytes === this.#end ? last.ptr : this.#end;
+    const start = this.#blocks.tail;
     const needed = start + size + GUARD;
     if (needed > this.reserved && !this.#grow(Math.max(needed, this.reserved * 1.25)) && !this.#grow(needed)) {
       throw new OutOfMemoryError(size, Math.max(0, this.#maximum - GUARD - start));
     }
-    if (start !== this.#end) this.#free.pop();
-    this.#end = start + size;
-    return start;
+    return this.#blocks.extend(size);
   }
 
   #grow(bytes: number): boolean {
     if (bytes > this.#maximum) return false;
+    if (CHECKED) {
+      redZonesOf(this).reserved = roundUp(bytes, PAGE);
+      return true;
+    }
     try {
       this.#memory.grow(Math.ceil((bytes - this.reserved) / PAGE));
       return true;
@@ -191,30 +180,7 @@ export class Heap {
   #giveBack(block: UsedBlock): void {
     this.#used -= block.bytes;
     this.#overhead -= block.overhead;
-    let at = this.#firstAfter(block.ptr);
-    const before = this.#free[at - 1];
-    if (before !== undefined && before.ptr + before.bytes === block.ptr) {
-      before.bytes += block.bytes;
-      at -= 1;
-    } else {
-      this.#free.splice(at, 0, { ptr: block.ptr, bytes: block.bytes });
-    }
-    const joined = this.#free[at]!;
-    const after = this.#free[at + 1];
-    if (after !== undefined && joined.ptr + joined.bytes === after.ptr) {
-      joined.bytes += after.bytes;
-      this.#free.splice(at + 1, 1);
-    }
-  }
-
-  #firstAfter(ptr: number): number {
-    let low = 0;
-    let high = this.#free.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#free[middle]!.ptr < ptr) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    this.#blocks.giveBack(block.ptr, block.bytes);
+    if (CHECKED) redZonesOf(this).close(block.ptr);
   }
 }

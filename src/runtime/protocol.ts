@@ -20,6 +20,8 @@ const JOB = 4;
 /** The ticket: the job's number above, the next chunk below. */
 const CHUNK_BITS = 12;
 const CHUNK_MASK = (1 << CHUNK_BITS) - 1;
+/** Chunks that a job may have: the ticket counts up to their number. */
+export const MAX_CHUNKS = CHUNK_MASK;
 
 /** Kernels that are cut into chunks, by their number in the control block. */
 export const PARALLEL_KERNELS = ['conv2d', 'conv2dDouble', 'depthwiseConv2d', 'winogradConv2d'] as const;

@@ -8,6 +8,7 @@ import { type Binary, buildOf, instantiateKernels, loadBinary, shareable, type W
 import type { Kernels } from './kernels.js';
 import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
 import { chunkCount, type Job, runWhole } from './protocol.js';
+import { RedZones, redZonesOf, ZONE_BYTES } from './redZones.js';
 import { whyNoThreads } from './startThread.js';
 
 const PAGE = 65536;
@@ -130,7 +131,8 @@ export class Runtime {
    * @internal
    */
   run(job: Job): void {
-    const { pool, kernels } = this.#alive();
+    const { pool, kernels, heap } = this.#alive();
+    if (CHECKED) redZonesOf(heap).note(job.kernel);
     if (pool === undefined || pool.isBroken || chunkCount(job) === 1) runWhole(kernels, job, this.scratchPtr);
     else pool.run(job);
   }
@@ -199,10 +201,10 @@ async function start(
 }
 
 function startAlone(binary: Binary, maximum: number): Started {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum });
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: CHECKED ? MAX_BYTES / PAGE : maximum });
   const kernels = instantiateKernels(binary, memory);
   const { heap, scratchPtrs } = layOut(memory, kernels, maximum, 1);
-  return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads: 1, pool: undefined };
+  return { heap, kernels: watched(kernels, heap), scratchPtr: scratchPtrs[0]!, threads: 1, pool: undefined };
 }
 
 /** @throws Error that says why there can be no threads */
@@ -210,11 +212,16 @@ async function startThreads(threads: number, binary: Binary, maximum: number): P
   const reason = whyNoThreads();
   if (reason !== undefined) throw new Error(reason);
   const bytes = shareable(binary);
-  const memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: CHECKED ? MAX_BYTES / PAGE : maximum, shared: true });
   const kernels = instantiateKernels(bytes, memory);
   const { heap, scratchPtrs, controlPtr } = layOut(memory, kernels, maximum, threads);
   const pool = await startPool(threads, kernels, { bytes, memory, controlPtr }, scratchPtrs);
-  return { heap, kernels, scratchPtr: scratchPtrs[0]!, threads, pool };
+  return { heap, kernels: watched(kernels, heap), scratchPtr: scratchPtrs[0]!, threads, pool };
+}
+
+/** In the build for tests, kernels that note when they are called. */
+function watched(kernels: Kernels, heap: Heap): Kernels {
+  return CHECKED ? redZonesOf(heap).watch(kernels) : kernels;
 }
 
 /** | module data | control block | working memory of each thread ... | heap ... */
@@ -228,6 +235,11 @@ function layOut(
   const scratchBytes = roundUp(kernels.scratchBytes(), CONTROL_BYTES);
   const firstScratch = controlPtr + CONTROL_BYTES;
   const scratchPtrs = Array.from({ length: threads }, (_, i) => firstScratch + i * scratchBytes);
+  if (CHECKED) {
+    const step = roundUp(scratchBytes + 2 * ZONE_BYTES, CONTROL_BYTES);
+    for (let i = 0; i < threads; i++) scratchPtrs[i] = firstScratch + ZONE_BYTES + i * step;
+    new RedZones(memory, scratchPtrs, kernels.scratchBytes(), firstScratch + threads * step);
+  }
   return { heap: new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE), scratchPtrs, controlPtr };
 }
 
