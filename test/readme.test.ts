@@ -1,0 +1,186 @@
+/**
+ * The README and docs/*.md: every snippet runs as it stands, in an empty project that has the packed package installed;
+ * the picture is what its script draws, links lead somewhere, sizes are those of the build. Those for pages run in
+ * Chromium in test/package; here they are bundled and run in Node.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ACBlock, createRuntime, resnetCifar, writeSafetensors } from 'acnet-wasm';
+import { build } from 'esbuild';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bytesOf, op, pth } from './pthWriter.js';
+import { readSnippets, type Snippet } from './snippets.mjs';
+
+const LENET = 'lenet5bn-acb-fashion-mnist';
+const NETWORK = 'test/fixtures/networks/cfqkbnc-small.onnx';
+const TIMEOUT_MILLISECONDS = 120_000;
+/** Of a clone, not of a project: .ci/run does what they say, and test/demo.test.ts runs the demo. */
+const FOR_A_CLONE = ['npm ci && npm run demo', 'npm ci && npm test'];
+/** npm asks no registry, and nothing asks for the tests' own colours and widths. */
+const ENVIRONMENT = { ...process.env, npm_config_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false' };
+
+const snippets = readSnippets();
+const folder = mkdtempSync(path.join(tmpdir(), 'acnet-readme-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+function runs(command: string, args: readonly string[], what: string): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: folder,
+    encoding: 'utf8',
+    env: ENVIRONMENT,
+    timeout: TIMEOUT_MILLISECONDS,
+  });
+  assert.ok(status === 0, `${what}: ${error ?? `exit code ${status}`}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function inNode(code: string, what: string, extension = 'mjs'): string {
+  const file = path.join(folder, `snippet.${extension}`);
+  writeFileSync(file, code);
+  return runs(process.execPath, [file], what);
+}
+
+/** What the snippets name. */
+async function writeFiles(): Promise<void> {
+  const runtime = await createRuntime();
+  const block = new ACBlock(runtime, { inChannels: 16, outChannels: 32, kernelSize: 3, stride: 2, padding: 1 });
+  const network = resnetCifar(runtime);
+  const entries = Object.entries(network.stateDict());
+  const tensors = entries.map(([name, { dims, size }], i): [string, number[]] => [
+    name,
+    op.tensor(op.storage('FloatStorage', `${i}`, size), dims),
+  ]);
+  const storages = entries.map(([, { data }], i): [string, Uint8Array] => [`${i}`, bytesOf(data)]);
+  const files: Record<string, Uint8Array | string> = {
+    'block.safetensors': writeSafetensors(block.stateDict()),
+    'resnet56.pth': pth(op.pickle(op.orderedDict(...tensors)), Object.fromEntries(storages)),
+    'labels.txt': 'plane\ncar\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n',
+  };
+  runtime.dispose();
+  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
+  copyFileSync(NETWORK, path.join(folder, 'network.onnx'));
+  copyFileSync(`models/${LENET}.safetensors`, path.join(folder, 'train.safetensors'));
+  copyFileSync('test/fixtures/images/filters-rgb8.png', path.join(folder, 'photo.png'));
+  copyFileSync('test/fixtures/images/baseline420.jpg', path.join(folder, 'photo.jpg'));
+}
+
+test('an empty project, the packed package installed in it as the README says', async () => {
+  const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
+    encoding: 'utf8',
+  });
+  assert.is(packed.status, 0, packed.stderr);
+  writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
+  await writeFiles();
+});
+
+for (const snippet of snippets.filter(({ language }) => language === 'sh')) {
+  test(`${snippet.name}: commands`, () => {
+    for (const line of snippet.code.trim().split('\n')) {
+      if (FOR_A_CLONE.includes(line)) console.log(`# ${snippet.name}: not run here, is for a clone: ${line}`);
+      else runs('bash', ['-c', line], `${snippet.name}: ${line}`);
+    }
+  });
+}
+
+for (const snippet of snippets.filter(({ runsInNode }) => runsInNode)) {
+  test(`${snippet.name}: Node`, async () => {
+    const { language, code, name } = snippet;
+    if (language === 'js') inNode(code, name);
+    else inNode(await bundle(snippet), name);
+  });
+}
+
+for (const snippet of snippets.filter(({ runsInPage, runsInNode }) => runsInPage && !runsInNode)) {
+  test(`${snippet.name}: bundled`, async () => {
+    // What a page has and Node has not: addresses that are relative.
+    const fetchFile = `
+      const { readFile } = await import('node:fs/promises');
+      globalThis.fetch = async (file) => new Response(await readFile(file), { headers: { 'content-type': 'application/wasm' } });`;
+    inNode(`${fetchFile}\n${await bundle(snippet)}`, snippet.name);
+  });
+}
+
+/** As esbuild does it for Node 20; an imported binary is the name of a file. */
+async function bundle({ code, language }: Snippet): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: code, loader: language === 'ts' ? 'ts' : 'js', resolveDir: folder },
+    outdir: folder,
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    loader: { '.wasm': 'file' },
+    logLevel: 'silent',
+  });
+  for (const { path: file, contents } of outputFiles.slice(0, -1)) writeFileSync(file, contents);
+  return outputFiles.at(-1)!.text;
+}
+
+test('TypeScript snippets are strict', () => {
+  mkdirSync(path.join(folder, 'types'));
+  for (const [i, { language, code }] of snippets.entries()) {
+    if (language === 'ts') writeFileSync(path.join(folder, 'types', `${i}.mts`), code);
+  }
+  const options = {
+    strict: true,
+    noEmit: true,
+    target: 'ES2022',
+    module: 'NodeNext',
+    lib: ['ES2022', 'DOM', 'ESNext.Disposable'],
+    types: [],
+    skipLibCheck: true,
+  };
+  writeFileSync(path.join(folder, 'types/tsconfig.json'), JSON.stringify({ compilerOptions: options }));
+  const tsc = path.resolve('node_modules/typescript/bin/tsc');
+  runs(process.execPath, [tsc, '-p', path.join(folder, 'types')], 'tsc');
+});
+
+test("the README's first snippet prints a difference that is rounding", () => {
+  const [first] = snippets.filter(({ name, language }) => name.startsWith('README.md') && language === 'js');
+  const printed = inNode(first!.code, first!.name);
+  const [, difference] = /^largest difference (\S+)\n$/.exec(printed) ?? [];
+  assert.ok(Number(difference) > 0 && Number(difference) < 1e-5, printed);
+});
+
+test('the README is short, the picture as its script draws it', () => {
+  assert.ok(statSync('README.md').size < 10_000);
+  const drawn = path.join(folder, 'block.svg');
+  runs(process.execPath, [path.resolve('scripts/picture.mjs'), drawn], 'picture.mjs');
+  assert.is(readFileSync(drawn, 'utf8'), readFileSync('docs/block.svg', 'utf8'));
+});
+
+test('links lead to files and headings that there are', () => {
+  const anchor = (heading: string): string =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-');
+  for (const file of ['README.md', 'CONTRIBUTING.md', ...readdirSync('docs').map((name) => `docs/${name}`)]) {
+    if (!file.endsWith('.md')) continue;
+    for (const [, target] of readFileSync(file, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      const [place, heading] = target!.split('#') as [string, string?];
+      const linked = place === '' ? file : path.join(path.dirname(file), place);
+      assert.ok(existsSync(linked), `${file}: ${target}`);
+      if (heading === undefined) continue;
+      const headings = [...readFileSync(linked, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) => anchor(title!));
+      assert.ok(headings.includes(heading), `${file}: ${target}`);
+    }
+  }
+});
+
+test.run();

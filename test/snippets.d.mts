@@ -1,0 +1,10 @@
+export interface Snippet {
+  /** File and line. */
+  readonly name: string;
+  readonly language: 'js' | 'ts' | 'sh';
+  readonly code: string;
+  readonly runsInNode: boolean;
+  readonly runsInPage: boolean;
+}
+
+export function readSnippets(): Snippet[];
