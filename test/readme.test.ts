@@ -89,7 +89,7 @@ test('an empty project, the packed package installed in it as the README says', 
 for (const snippet of snippets.filter(({ language }) => language === 'sh')) {
   test(`${snippet.name}: commands`, () => {
     for (const line of snippet.code.trim().split('\n')) {
-      if (FOR_A_CLONE.includes(line)) console.log(`# ${snippet.name}: not run here, is for a clone: ${line}`);
+      if (FOR_A_CLONE.includes(line)) console.log(`\n# ${snippet.name}: not run here, is for a clone: ${line}`);
       else runs('bash', ['-c', line], `${snippet.name}: ${line}`);
     }
   });

@@ -1,0 +1,31 @@
+// The snippets of README.md and docs/*.md that import nothing of Node, bundled by esbuild, in Chromium.
+import { copyFileSync } from 'node:fs';
+import { readSnippets } from '../../snippets.mjs';
+import { openPage } from '../page.mjs';
+
+/** Settles when the snippet has run to its end. */
+const ENTRY = `
+import('./snippet.js')
+  .then(() => ({ done: true }), (error) => ({ error: String(error?.stack ?? error) }))
+  .then((answer) => fetch('/answer', { method: 'POST', body: JSON.stringify(answer) }));
+`;
+const PAGE = '<!doctype html><title>snippet</title><script type="module" src="./entry.js"></script>\n';
+
+export default {
+  needs: ['esbuild'],
+  usesBrowser: true,
+  async run(project) {
+    project.write('index.html', PAGE);
+    project.write('entry.js', ENTRY);
+    copyFileSync(project.path('cfqkbnc-small.onnx'), project.path('network.onnx'));
+    const snippets = readSnippets().filter(({ runsInPage }) => runsInPage);
+    const options = ['--bundle', '--format=esm', '--loader:.wasm=file', '--outfile=snippet.js', '--target=es2022'];
+    for (const { name, language, code } of snippets) {
+      project.write(`source.${language}`, code);
+      await project.tool('esbuild/bin/esbuild', [`source.${language}`, ...options, '--log-level=warning']);
+      const { error } = await openPage({ folder: project.folder, onStart: project.onStart });
+      if (error !== undefined) throw new Error(`${name}: ${error}`);
+    }
+    console.log(`       ${snippets.length} snippets: ${snippets.map(({ name }) => name).join(', ')}`);
+  },
+};
