@@ -29,9 +29,27 @@ export class OutOfMemoryError extends Error {
   /** Bytes that could still have been had. */
   readonly bytesFree: number;
 
-  constructor(bytesRequested: number, bytesFree: number) {
-    super(`out of memory: ${bytesRequested} bytes were asked for, ${bytesFree} bytes are free`);
+  /** @param withheld bytes that only wait for worker threads to be gone */
+  constructor(bytesRequested: number, bytesFree: number, withheld = 0) {
+    const waiting = withheld === 0 ? '' : `, ${withheld} bytes wait for the end of a worker thread that died`;
+    super(`out of memory: ${bytesRequested} bytes were asked for, ${bytesFree} bytes are free${waiting}`);
     this.bytesRequested = bytesRequested;
     this.bytesFree = bytesFree;
+  }
+}
+
+/**
+ * A worker thread died, or stood still for seconds, in the middle of a computation. Nothing has changed, and the same call
+ * can be made again: the runtime goes on with one thread until new workers have started. What the worker may still be
+ * writing is in use by nobody until it is known to be gone. `InferenceSession.run` makes its call again by itself.
+ */
+export class ThreadError extends Error {
+  override readonly name = 'ThreadError';
+  /** Settled when no worker of that computation can write any more, if the engine ever tells. @internal */
+  readonly workersGone: Promise<void>;
+
+  constructor(message: string, workersGone: Promise<void>) {
+    super(message);
+    this.workersGone = workersGone;
   }
 }

@@ -12,7 +12,7 @@ declare global {
   }
 }
 
-export { FormatError, OutOfMemoryError, UnsupportedError } from './errors.js';
+export { FormatError, OutOfMemoryError, ThreadError, UnsupportedError } from './errors.js';
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
 export { writeOnnx } from './formats/onnx/write.js';

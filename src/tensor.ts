@@ -168,6 +168,11 @@ export function convert(
   kernel(fromPtr, toPtr, batch, channels, pixels);
 }
 
+/** A tensor of the same values in JavaScript's memory, and nobody else's. */
+export function copyToHost(tensor: Tensor): Tensor {
+  return new Tensor('float32', tensor.data.slice(), tensor.dims);
+}
+
 export function runtimeOf(tensor: Tensor): Runtime | undefined {
   return Tensor.residenceOf(tensor)?.runtime;
 }

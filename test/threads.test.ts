@@ -1,17 +1,44 @@
 /** Threads: the same bits with 1, 2 and 3 of them, a reason where there are none, errors instead of hangs. */
-import { spawnSync } from 'node:child_process';
-import { ACBlock, Conv2d, createRuntime, lenet5bn, type Runtime, Tensor } from 'acnet-wasm';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as acnet from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Heap } from '../src/runtime/heap.js';
 import type { Kernels } from '../src/runtime/kernels.js';
 import { Pool } from '../src/runtime/pool.js';
 import { CONTROL_BYTES, Control, type Job } from '../src/runtime/protocol.js';
+import { runCasualties } from './engines/casualties.js';
+import { Faults } from './engines/faults.js';
 import { readFixture, sameBits, seededRandom, supportedBuilds } from './support.js';
 
-const COUNTS = [1, 2, 3];
+const { ACBlock, Conv2d, createRuntime, InferenceSession, lenet5bn, Sequential, Tensor, ThreadError } = acnet;
 
-async function runtimes(simd: 'baseline' | 'relaxed'): Promise<Runtime[]> {
+const COUNTS = [1, 2, 3];
+/** Longer than the runtime is patient with a worker that stands still. */
+const STALL_MILLISECONDS = 3_500;
+/** Runs until a worker has got a chunk at last: with few cores the main thread may compute all of them. */
+const MAX_RUNS = 500;
+/** Sessions that are made and released; 5,000 take some minutes. */
+const SESSIONS = Number(process.env.SESSIONS ?? 40);
+
+function jobOf(units: number): Job {
+  const addresses = { descriptorPtr: 0, inPtr: 0, outPtr: 0, residualPtr: 0 };
+  return { kernel: 'conv2d', ...addresses, units, unitStep: 1, channels: 8, channelStep: 8, blockTiles: 0 };
+}
+
+/** Handles and threads of this process, when those that are ending have ended. */
+async function handlesAndThreads(atMost: number): Promise<number> {
+  const count = (): number => {
+    const threads = existsSync('/proc/self/task') ? readdirSync('/proc/self/task').length : 0;
+    return process.getActiveResourcesInfo().length + threads;
+  };
+  for (let i = 0; i < 500 && count() > atMost; i++) await sleep(10);
+  return count();
+}
+
+async function runtimes(simd: 'baseline' | 'relaxed'): Promise<acnet.Runtime[]> {
   return Promise.all(COUNTS.map((threads) => createRuntime({ simd, threads })));
 }
 
@@ -80,7 +107,9 @@ test('zeros have equal bits with 1, 2 and 3 threads', async () => {
 test('a whole network, both forms, has equal bits with 1, 2 and 3 threads', async () => {
   const all = await runtimes('baseline');
   const { tensors } = readFixture('../../models/lenet5bn-acb-fashion-mnist.safetensors');
-  const { input } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors').tensors as { input: Tensor };
+  const { input } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors').tensors as {
+    input: acnet.Tensor;
+  };
   const many = new Tensor(
     'float32',
     Float32Array.from({ length: 64 * 784 }, (_, i) => input.data[i % input.size]!),
@@ -126,29 +155,126 @@ test('threads that cannot be are an error that names the argument', async () => 
   }
 });
 
-test('a worker that died while computing is an error, not a hang', async () => {
-  const runtime = (await createRuntime({ simd: 'baseline' })) as Runtime & { kernels: Kernels; heap: Heap };
+for (const threads of [2, 4]) {
+  test(`${threads} threads: workers that die, fail and stand still cost no value, no session and no memory`, async () => {
+    for (const { name, complaints } of await runCasualties(acnet, threads, STALL_MILLISECONDS)) {
+      assert.equal(complaints, [], name);
+    }
+  });
+}
+
+test('forward throws when a worker dies, changes nothing, and can be called again', async () => {
+  const faults = new Faults();
+  const [alone, runtime] = [
+    await createRuntime({ simd: 'baseline' }),
+    await createRuntime({ simd: 'baseline', threads: 2 }),
+  ];
+  try {
+    const [expected, net] = [alone, runtime].map((home) => {
+      const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1 } as const;
+      return new Sequential(home, [new ACBlock(home, options), new ACBlock(home, options)]);
+    }) as [acnet.Sequential, acnet.Sequential];
+    net.loadStateDict(expected.stateDict());
+    const data = Float32Array.from({ length: 64 * 1600 }, (_, i) => Math.sin(i));
+    const input = new Tensor('float32', data, [1, 64, 40, 40]);
+    faults.arm('die');
+    for (let i = 0; faults.met === 0 && i < MAX_RUNS; i++) {
+      const before = net.stateDict();
+      const used = runtime.memory.used;
+      try {
+        assert.ok(sameBits(net.forward(input).data, expected.forward(input).data));
+      } catch (error) {
+        assert.instance(error, ThreadError);
+        assert.match((error as Error).message, /worker thread died.*can be made again/);
+        for (const [key, { data }] of Object.entries(net.stateDict()))
+          assert.ok(sameBits(data, before[key]!.data), key);
+        assert.ok(runtime.memory.used > used, 'what the worker may still write to is in use');
+      }
+    }
+    assert.is(faults.met, 1);
+    assert.is(runtime.threads, 1);
+    assert.match(runtime.capabilities.threads.reason!, /died.*new ones are starting/);
+    // Nothing has told the runtime yet that the worker is gone.
+    assert.ok(sameBits(net.forward(input).data, expected.forward(input).data));
+  } finally {
+    faults.restore();
+    for (const home of [alone, runtime]) home.dispose();
+  }
+});
+
+test('workers that die again and again are not replaced for ever', async () => {
+  const faults = new Faults();
+  const runtime = await createRuntime({ simd: 'baseline', threads: 2 });
+  try {
+    for (let deaths = 1; !/no more are started/.test(runtime.capabilities.threads.reason ?? ''); deaths++) {
+      assert.ok(deaths < 20);
+      faults.workers.at(-1)!.terminate();
+      const started = faults.workers.length;
+      while (runtime.threads === 2) await sleep(5);
+      while (runtime.threads === 1 && faults.workers.length === started && deaths < 9) await sleep(5);
+      while (runtime.threads === 1 && deaths < 9) await sleep(5);
+    }
+    assert.is(runtime.threads, 1);
+    const layer = new Conv2d(runtime, { inChannels: 64, outChannels: 64, kernelSize: 3 });
+    assert.equal(
+      layer.forward(new Tensor('float32', new Float32Array(64 * 900), [1, 64, 30, 30])).dims,
+      [1, 64, 28, 28],
+    );
+  } finally {
+    faults.restore();
+    runtime.dispose();
+  }
+});
+
+test('a kernel that fails on the calling thread waits for the workers first', async () => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const control = new Control(memory, CONTROL_BYTES);
-  let terminated = 0;
-  const worker = { ready: Promise.resolve(), terminate: () => void terminated++ };
-  const stolen = { ...runtime.kernels, conv2d: () => void control.take(control.current(), 3) };
-  const pool = new Pool(stolen as Kernels, control, 0, [worker], 200);
-  const addresses = { descriptorPtr: 0, inPtr: 0, outPtr: 0, residualPtr: 0 };
-  const job: Job = {
-    kernel: 'conv2d',
-    ...addresses,
-    units: 3,
-    unitStep: 1,
-    channels: 8,
-    channelStep: 8,
-    blockTiles: 0,
+  const fail = (): void => {
+    throw new Error('a kernel failed');
   };
-  // While the main thread computes its first chunk, somebody takes the second and is never heard of again.
-  assert.throws(() => pool.run(job), /worker thread died/);
-  assert.ok(pool.isBroken);
-  assert.is(terminated, 1);
-  runtime.dispose();
+  const pool = new Pool({ conv2d: fail } as unknown as Kernels, control, 0, [], () => assert.unreachable());
+  assert.throws(() => pool.run(jobOf(3)), /a kernel failed/);
+  assert.is(control.done(), 3);
+  assert.not.ok(control.hasChunks());
+});
+
+test('a chunk is taken once, by whoever comes first, and never one of another job', () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const [main, worker] = [new Control(memory, CONTROL_BYTES), new Control(memory, CONTROL_BYTES)];
+  assert.is(worker.take(), 0);
+  // More jobs than the ticket has numbers.
+  for (let job = 0; job < 600; job++) {
+    main.post(jobOf(6000), 6000);
+    assert.is(worker.take(), 5999);
+    assert.is(main.take(), 5998);
+    for (let left = 5997; left > 0; left--) assert.is((left % 2 === 0 ? main : worker).take(), left);
+    assert.is(worker.take(), 0);
+    assert.is(main.take(), 0);
+    assert.is(worker.job().units, 6000);
+  }
+});
+
+test(`${SESSIONS} sessions of two threads leave no thread and no handle`, async () => {
+  const layers = Array.from({ length: 2 }, () => ({ inChannels: 16, outChannels: 16, kernelSize: 3, padding: 1 }));
+  const input = new Tensor('float32', new Float32Array(16 * 1024), [1, 16, 32, 32]);
+  const makeAndRelease = async (): Promise<void> => {
+    const runtime = await createRuntime({ simd: 'baseline', threads: 2 });
+    assert.is(runtime.threads, 2);
+    const net = new Sequential(
+      runtime,
+      layers.map((options) => new Conv2d(runtime, options)),
+    ).eval();
+    const session = await InferenceSession.create(net, { runtime });
+    await session.run({ [session.inputNames[0]!]: input });
+    await session.release();
+    runtime.dispose();
+  };
+  await makeAndRelease();
+  await sleep(500);
+  const before = await handlesAndThreads(0);
+  for (let i = 0; i < SESSIONS; i++) await makeAndRelease();
+  const after = await handlesAndThreads(before);
+  assert.ok(after <= before, `${before} before, ${after} after`);
 });
 
 test('a program ends though it does not dispose of its threads', () => {
@@ -162,6 +288,23 @@ test('a program ends though it does not dispose of its threads', () => {
   assert.is(signal, null);
   assert.is(status, 0);
   assert.is(String(stdout).trim(), '3');
+});
+
+test('a program that is interrupted ends though its threads compute', async () => {
+  const program = `
+    import { createRuntime, Conv2d, InferenceSession, Tensor } from 'acnet-wasm';
+    const runtime = await createRuntime({ threads: 3 });
+    const session = await InferenceSession.create(
+      new Conv2d(runtime, { inChannels: 64, outChannels: 64, kernelSize: 3 }).eval(), { runtime });
+    const input = new Tensor('float32', new Float32Array(64 * 3600), [1, 64, 60, 60]);
+    console.log('runs');
+    for (;;) await session.run({ [session.inputNames[0]]: input });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  child.kill('SIGINT');
+  assert.equal(await once(child, 'exit'), [null, 'SIGINT']);
 });
 
 test.run();

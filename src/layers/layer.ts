@@ -90,7 +90,8 @@ export abstract class Layer {
    * Computes the layer.
    * @param inputs float32 [N, C, H, W] (or [N, features]), in JavaScript's memory or resident
    * @returns a new resident tensor, which the caller disposes of
-   * @throws TypeError, RangeError when an input does not fit; OutOfMemoryError. The layer is unchanged then.
+   * @throws TypeError, RangeError when an input does not fit; OutOfMemoryError; ThreadError when a worker thread has died.
+   * The layer is unchanged then.
    */
   forward(...inputs: Tensor[]): Tensor {
     this.assertUsable('forward');

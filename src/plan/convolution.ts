@@ -190,7 +190,7 @@ interface Cut {
  */
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
   const { descriptorPtr, units, channels, blockTiles } = cut;
-  const { threads } = runtime;
+  const { mostThreads: threads } = runtime;
   const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
   const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
   const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most, MAX_CHUNKS));

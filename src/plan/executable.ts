@@ -2,6 +2,7 @@
  * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, packs its parameters and places its constants
  * once, and keeps a Plan for each of the input shapes it met last.
  */
+import { ThreadError } from '../errors.js';
 import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';
 import { fuse } from '../passes/fuse.js';
@@ -45,14 +46,19 @@ export class Executable {
    * @param inputs of this runtime or in JavaScript's memory
    * @param onStep told of every step and its time
    * @returns new resident tensors
-   * @throws RangeError when shapes do not fit, OutOfMemoryError; nothing has changed then
+   * @throws RangeError when shapes do not fit, OutOfMemoryError, ThreadError; nothing has changed then
    */
   run(inputs: readonly Tensor[], onStep?: OnStep): Tensor[] {
     return this.#undoOnError(() => {
       const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
-      const outputs = plan.run(inputs, onStep);
-      this.#keep(plan);
-      return outputs;
+      try {
+        const outputs = plan.run(inputs, onStep);
+        this.#keep(plan);
+        return outputs;
+      } catch (error) {
+        if (error instanceof ThreadError) this.#abandon(plan, error);
+        throw error;
+      }
     });
   }
 
@@ -107,6 +113,12 @@ export class Executable {
     if (this.#plans[0] === plan) return;
     this.#plans = [plan, ...this.#plans.filter((other) => other !== plan)];
     if (this.#plans.length > MOST_PLANS) this.#plans.pop()!.dispose();
+  }
+
+  /** What a worker may still be writing, and the tables that it goes by, stay as they are until it is gone. */
+  #abandon(plan: Plan, { workersGone }: ThreadError): void {
+    plan.disposeAfter(workersGone);
+    this.#plans = this.#plans.filter((other) => other !== plan);
   }
 
   #forgetFreed(): void {

@@ -35,6 +35,8 @@ interface Port {
 export class Plan {
   readonly #runtime: Runtime;
   #allocations: Allocation[] = [];
+  /** What is done to the graph's own values once all steps are through, so that a run which fails changes nothing. */
+  readonly #afterwards: (() => void)[] = [];
   readonly #lazySteps: { step: Step | undefined }[] = [];
   readonly #steps: readonly Step[];
   readonly #infos: readonly StepInfo[];
@@ -110,6 +112,7 @@ export class Plan {
     if (CHECKED) this.#guard!.run(this.#steps, this.#infos, at, onStep);
     else if (onStep === undefined) for (const step of this.#steps) step(at);
     else this.#runTimed(onStep);
+    for (const step of this.#afterwards) step();
     for (let i = 0; i < inputs.length; i++) if (resident[i] !== inputs[i]) resident[i]!.dispose();
     return outputs;
   }
@@ -123,6 +126,12 @@ export class Plan {
 
   dispose(): void {
     for (const allocation of this.#allocations) allocation.free();
+    this.#allocations = [];
+  }
+
+  /** As `dispose`, for a plan whose memory worker threads may still be using. */
+  disposeAfter(gone: Promise<void>): void {
+    for (const allocation of this.#allocations) allocation.freeAfter(gone);
     this.#allocations = [];
   }
 
@@ -152,6 +161,7 @@ export class Plan {
       output: { slot: slots[output.buffer]!, layout: output.layout },
       allocate: (bytes) => this.#allocate(bytes),
       lazily: (make) => this.#lazily(make),
+      afterwards: (step) => this.#afterwards.push(step),
       packed,
     };
   }

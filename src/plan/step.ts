@@ -29,6 +29,8 @@ export interface StepContext {
   allocate(bytes: number): number;
   /** A step that is made when it is first needed. */
   lazily(make: () => Step): () => Step;
+  /** To be done once all steps of a run are through. */
+  afterwards(step: () => void): void;
   packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
 }
 

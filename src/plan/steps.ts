@@ -117,11 +117,13 @@ function prepareFromBatch(
   const [gamma, beta, runningMean, runningVariance] = [norm.gamma, norm.beta, norm.mean, norm.variance].map((tensor) =>
     tensor === undefined ? 0 : residentPtr(tensor, context.runtime, 'planar')!,
   ) as [number, number, number, number];
+  context.afterwards(() => {
+    kernels.updateRunning(runningMean, mean, channels, momentum, 1);
+    kernels.updateRunning(runningVariance, variance, channels, momentum, count / (count - 1));
+  });
   return (inPtr) => {
     kernels.batchStatistics(inPtr, count, lanes, mean, variance);
     kernels.prepareNormalize(gamma, beta, mean, variance, norm.eps, channels, lanes, coefficients);
-    kernels.updateRunning(runningMean, mean, channels, momentum, 1);
-    kernels.updateRunning(runningVariance, variance, channels, momentum, count / (count - 1));
   };
 }
 

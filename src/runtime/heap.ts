@@ -6,7 +6,7 @@
  * Blocks are multiples of 64 bytes (a cache line) and 64-byte aligned; freed neighbours are joined. The guard at the
  * end is never given out, so that kernels may read a whole vector at the last float of an allocation.
  */
-import { OutOfMemoryError } from '../errors.js';
+import { OutOfMemoryError, ThreadError } from '../errors.js';
 import { roundUp } from '../sizes.js';
 import { FreeList } from './freeList.js';
 import { redZonesOf, shareRedZones } from './redZones.js';
@@ -43,6 +43,12 @@ export class Allocation {
     this.#heap?.release(this, this.#block);
     this.#heap = undefined;
   }
+
+  /** As `free`, but until `gone` has come nobody gets the memory, since a worker thread may still be writing there. */
+  freeAfter(gone: Promise<void>): void {
+    this.#heap?.releaseAfter(this, this.#block, gone);
+    this.#heap = undefined;
+  }
 }
 
 export class Heap {
@@ -60,6 +66,9 @@ export class Heap {
   #used = 0;
   #peak = 0;
   #overhead = 0;
+  /** Bytes of those in use that only wait for worker threads to be gone. */
+  #withheld = 0;
+  #withheldUntil: Promise<void> | undefined;
   #floats: Float32Array;
 
   /** @param base first byte that may be given out. @param maximum bytes that `memory` may grow to. */
@@ -98,7 +107,7 @@ export class Heap {
    */
   allocate(bytes: number, overhead = 0): Allocation {
     const size = roundUp(Math.max(bytes, 1), ALIGNMENT);
-    const ptr = this.#blocks.take(size) ?? this.#extend(size);
+    const ptr = this.#take(size);
     const block = { ptr, bytes: size, overhead };
     this.#used += size;
     this.#overhead += overhead;
@@ -115,7 +124,13 @@ export class Heap {
     if (bytes > most) throw new OutOfMemoryError(bytes, Math.max(0, most - this.#used));
   }
 
-  /** Runs `work`; if it throws, everything that it allocated is free again. */
+  /** Address of memory for the runtime itself, for good; it does not count as in use. @throws OutOfMemoryError */
+  reserve(bytes: number): number {
+    const ptr = this.#take(roundUp(bytes, ALIGNMENT));
+    return CHECKED ? redZonesOf(this).open(ptr, bytes) : ptr;
+  }
+
+  /** Runs `work`; if it throws, everything that it allocated is free again, after a ThreadError when that may be. */
   undoOnError<T>(work: () => T): T {
     const outer = this.#recorded;
     const recorded: Allocation[] = [];
@@ -125,7 +140,10 @@ export class Heap {
       outer?.push(...recorded);
       return result;
     } catch (error) {
-      for (const allocation of recorded) allocation.free();
+      for (const allocation of recorded) {
+        if (error instanceof ThreadError) allocation.freeAfter(error.workersGone);
+        else allocation.free();
+      }
       throw error;
     } finally {
       this.#recorded = outer;
@@ -135,6 +153,21 @@ export class Heap {
   release(allocation: Allocation, block: UsedBlock): void {
     this.#abandoned?.unregister(allocation);
     this.#giveBack(block);
+  }
+
+  releaseAfter(allocation: Allocation, block: UsedBlock, gone: Promise<void>): void {
+    this.#abandoned?.unregister(allocation);
+    this.#withheld += block.bytes;
+    this.#withheldUntil = gone;
+    void gone.then(() => {
+      this.#withheld -= block.bytes;
+      this.#giveBack(block);
+    });
+  }
+
+  /** When memory comes back that worker threads may still be writing to; undefined where there is none. */
+  get withheldUntil(): Promise<void> | undefined {
+    return this.#withheld === 0 ? undefined : this.#withheldUntil;
   }
 
   /** A view that holds until the next allocation. */
@@ -153,12 +186,16 @@ export class Heap {
     return new Float64Array(this.#memory.buffer, ptr, count);
   }
 
+  #take(size: number): number {
+    return this.#blocks.take(size) ?? this.#extend(size);
+  }
+
   /** Takes memory at the end, growing it by a quarter at least so that growth is rare. */
   #extend(size: number): number {
     const start = this.#blocks.tail;
     const needed = start + size + GUARD;
     if (needed > this.reserved && !this.#grow(Math.max(needed, this.reserved * 1.25)) && !this.#grow(needed)) {
-      throw new OutOfMemoryError(size, Math.max(0, this.#maximum - GUARD - start));
+      throw new OutOfMemoryError(size, Math.max(0, this.#maximum - GUARD - start), this.#withheld);
     }
     return this.#blocks.extend(size);
   }

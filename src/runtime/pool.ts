@@ -1,102 +1,140 @@
 /** The worker threads of a runtime, from the main thread's side. */
+import { ThreadError } from '../errors.js';
 import type { Kernels } from './kernels.js';
-import { CONTROL_BYTES, Control, chunkCount, type Job, runChunk } from './protocol.js';
-import { startThread, type Thread } from './startThread.js';
-import type { WorkerSetup } from './worker.js';
-
-export { CONTROL_BYTES };
+import { type Control, chunkCount, type Job, runChunk } from './protocol.js';
+import type { Thread } from './startThread.js';
 
 /**
  * Polls, about a millisecond, before a thread that has no chunk left goes to sleep until the others are done. One that
  * slept may be woken on the core of the thread that woke it, and systems take a tenth of a second to part the two.
  */
 const POLLS = 200_000;
-/** How long a chunk may take to be computed before its worker counts as dead. */
-const CHUNK_MILLISECONDS = 30_000;
+/** Polls between two looks at the clock. */
+const CLOCK_POLLS = 1024;
+const SLEEP_MILLISECONDS = 100;
+/** What a longer pause between two looks counts: this thread stood still then too. */
+const MAX_LOOK_MILLISECONDS = 2 * SLEEP_MILLISECONDS;
+/** How long no chunk may be finished before a worker counts as dead: the longer of the two. */
+const MIN_PATIENCE_MILLISECONDS = 2_000;
+const PATIENCE_CHUNKS = 20;
+/** Workers leave by themselves when they are told to; those that have not by then are ended. */
+const LEAVE_MILLISECONDS = 100;
 
+/** Lives and dies as one: when a worker is lost, the others leave too. */
 export class Pool {
+  /** Settled when no worker can write any more, which engines do not tell of all deaths. */
+  readonly gone: Promise<void>;
   readonly #kernels: Kernels;
   readonly #control: Control;
   readonly #scratchPtr: number;
   readonly #threads: readonly Thread[];
-  readonly #patience: number;
-  #isBroken = false;
+  readonly #onLoss: (why: string) => void;
+  #isRetired = false;
 
-  /** @param patience milliseconds that a chunk may take before its worker counts as dead */
+  /**
+   * @param scratchPtr working memory of the main thread
+   * @param onLoss told once, when the pool cannot be used any more though nobody has retired it
+   */
   constructor(
     kernels: Kernels,
     control: Control,
     scratchPtr: number,
     threads: readonly Thread[],
-    patience = CHUNK_MILLISECONDS,
+    onLoss: (why: string) => void,
   ) {
-    this.#patience = patience;
     this.#kernels = kernels;
     this.#control = control;
     this.#scratchPtr = scratchPtr;
     this.#threads = threads;
+    this.#onLoss = onLoss;
+    this.gone = Promise.all(threads.map(({ gone }) => gone)).then(() => {});
+    // No job is in flight then: this thread waits for those.
+    for (const { gone } of threads) void gone.then(() => this.#lose('a worker thread died'));
   }
 
-  get isBroken(): boolean {
-    return this.#isBroken;
-  }
-
-  /** Computes a job with all threads, this one too. @throws Error when a worker has failed or died */
+  /**
+   * Computes a job with all threads, this one too.
+   * @throws ThreadError when a worker has failed or died
+   */
   run(job: Job): void {
     const control = this.#control;
     const chunks = chunkCount(job);
-    control.post(job);
-    const number = control.current();
-    for (let chunk = control.take(number, chunks); chunk >= 0; chunk = control.take(number, chunks)) {
-      runChunk(this.#kernels, job, this.#scratchPtr, chunk);
-      control.finish(false);
+    const start = performance.now();
+    let own = 0;
+    control.post(job, chunks);
+    try {
+      for (let left = chunks; left > 0; left = control.take(), own++) {
+        runChunk(this.#kernels, job, this.#scratchPtr, chunks - left);
+        control.finish(false);
+      }
+    } catch (error) {
+      // Nobody may be computing any more when the caller gives the memory to others.
+      do control.finish(true);
+      while (control.take() > 0);
+      this.#awaitOthers(chunks, start, own);
+      throw error;
     }
-    this.#awaitOthers(chunks);
+    this.#awaitOthers(chunks, start, own);
     if (control.failed()) this.#giveUp('a worker thread failed while computing');
   }
 
-  terminate(): void {
+  /** Tells the workers to leave, and ends those that do not. */
+  retire(): void {
+    this.#isRetired = true;
     this.#control.stop();
+    const timer = setTimeout(() => this.#terminate(), LEAVE_MILLISECONDS);
+    void this.gone.then(() => clearTimeout(timer));
+  }
+
+  /** For good. */
+  dispose(): void {
+    this.#isRetired = true;
+    this.#control.stop();
+    this.#terminate();
+  }
+
+  #terminate(): void {
     for (const thread of this.#threads) thread.terminate();
   }
 
-  #awaitOthers(chunks: number): void {
+  /** @param start of the job. @param own chunks of it that this thread has computed */
+  #awaitOthers(chunks: number, start: number, own: number): void {
     const control = this.#control;
     let seen = control.done();
-    let since = performance.now();
-    for (let polls = 0; seen < chunks; polls++) {
-      if (polls > POLLS) control.awaitDone(seen, 100);
+    let patience = 0;
+    let waited = 0;
+    let looked = 0;
+    for (let polls = 1; seen < chunks; polls++) {
+      if (polls > POLLS) control.awaitDone(seen, SLEEP_MILLISECONDS);
       const done = control.done();
       if (done !== seen) {
         seen = done;
-        since = performance.now();
-      } else if ((polls & 1023) === 1023 || polls > POLLS) {
-        if (performance.now() - since > this.#patience) this.#giveUp('a worker thread died while computing');
+        waited = 0;
+      } else if (polls % CLOCK_POLLS === 0 || polls > POLLS) {
+        const now = performance.now();
+        if (looked === 0) {
+          // All that passed until now was for the chunks of this thread.
+          patience = Math.max(MIN_PATIENCE_MILLISECONDS, (PATIENCE_CHUNKS * (now - start)) / Math.max(own, 1));
+          looked = now;
+        }
+        waited += Math.min(now - looked, MAX_LOOK_MILLISECONDS);
+        looked = now;
+        if (waited > patience) this.#giveUp('a worker thread died, or stood still for too long, while computing');
       }
     }
   }
 
-  #giveUp(why: string): never {
-    this.#isBroken = true;
-    this.terminate();
-    throw new Error(`Runtime: ${why}; this runtime goes on with one thread`);
+  #lose(why: string): void {
+    if (this.#isRetired) return;
+    this.retire();
+    this.#onLoss(why);
   }
-}
 
-/** Starts workers. @throws Error that says why there can be none; none is left running then */
-export async function startPool(
-  count: number,
-  kernels: Kernels,
-  setup: Omit<WorkerSetup, 'scratchPtr'>,
-  scratchPtrs: readonly number[],
-): Promise<Pool> {
-  const threads: Thread[] = [];
-  try {
-    for (let i = 1; i < count; i++) threads.push(await startThread({ ...setup, scratchPtr: scratchPtrs[i]! }));
-    await Promise.all(threads.map(({ ready }) => ready));
-    return new Pool(kernels, new Control(setup.memory, setup.controlPtr), scratchPtrs[0]!, threads);
-  } catch (error) {
-    for (const thread of threads) thread.terminate();
-    throw error;
+  #giveUp(why: string): never {
+    this.#lose(why);
+    throw new ThreadError(
+      `Runtime: ${why}; nothing has changed, and the same call can be made again (InferenceSession.run does so by itself)`,
+      this.gone,
+    );
   }
 }

@@ -1,10 +1,13 @@
 /**
  * What the threads of a runtime say to each other, in a few words of their shared memory.
  *
- * A job is cut into chunks: `unitChunks` ranges of pixels or tiles by `channelChunks` ranges of output channels. Every
- * thread, the main one too, takes the next chunk until none is left, by exchanging the ticket word. The ticket also
- * holds the job's number, so that a thread that wakes late cannot take a chunk of a later job for one of its own. The
- * job is done when all chunks are; a thread that sleeps, or has died before it took one, keeps nobody waiting.
+ * A job is cut into chunks: `unitChunks` ranges of pixels or tiles by `channelChunks` ranges of output channels. The main
+ * thread keeps the first one; every thread, the main one too, takes the next until none is left, by exchanging the
+ * ticket word. The job is done when all chunks are; a thread that sleeps, or has died before it took one, keeps nobody
+ * waiting.
+ *
+ * A worker reads the job after it took a chunk of it. Jobs change only when all chunks are done, so what it reads is the
+ * job of its chunk, however long it stood still before.
  */
 import type { Kernels } from './kernels.js';
 
@@ -17,11 +20,11 @@ const FAILED = 2;
 const STOPPED = 3;
 const JOB = 4;
 
-/** The ticket: the job's number above, the next chunk below. */
-const CHUNK_BITS = 12;
-const CHUNK_MASK = (1 << CHUNK_BITS) - 1;
-/** Chunks that a job may have: the ticket counts up to their number. */
-export const MAX_CHUNKS = CHUNK_MASK;
+/** The ticket: chunks that are left below, above them a number that every job changes, for those who wait for a change. */
+const LEFT_BITS = 24;
+const LEFT_MASK = (1 << LEFT_BITS) - 1;
+/** Chunks that a job may have. */
+export const MAX_CHUNKS = LEFT_MASK;
 
 /** Kernels that are cut into chunks, by their number in the control block. */
 export const PARALLEL_KERNELS = ['conv2d', 'conv2dDouble', 'depthwiseConv2d', 'winogradConv2d'] as const;
@@ -92,8 +95,13 @@ export class Control {
     this.#words = new Int32Array(memory.buffer, ptr, CONTROL_BYTES / 4);
   }
 
-  /** Publishes a job. Only when the last one is done. */
-  post(job: Job): void {
+  /** As it is before the first job. Only while no worker uses it. */
+  clear(): void {
+    this.#words.fill(0);
+  }
+
+  /** Publishes a job but for its first chunk, which the caller keeps. Only when the last one is done. */
+  post(job: Job, chunks: number): void {
     const words = this.#words;
     const { kernel, descriptorPtr, inPtr, outPtr, residualPtr, units, unitStep, channels, channelStep } = job;
     const number = PARALLEL_KERNELS.indexOf(kernel);
@@ -101,11 +109,10 @@ export class Control {
     words.set([...addresses, units, unitStep, channels, channelStep, job.blockTiles], JOB);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, FAILED, 0);
-    Atomics.store(words, TICKET, ((words[TICKET]! >>> CHUNK_BITS) + 1) << CHUNK_BITS);
-    Atomics.notify(words, TICKET);
+    this.#issue(chunks - 1);
   }
 
-  /** The job as published. */
+  /** The job as published. Only for who has a chunk of it. */
   job(): Job {
     const word = (i: number): number => this.#words[JOB + i]! >>> 0;
     return {
@@ -122,35 +129,33 @@ export class Control {
     };
   }
 
-  /** The next chunk of a job of that many, or -1. `number`: the job's, as `current` gave it. */
-  take(number: number, chunks: number): number {
+  /** Takes a chunk: the number of those that were left, so that 1 is the job's last one and 0 is none. */
+  take(): number {
     for (;;) {
       const ticket = Atomics.load(this.#words, TICKET);
-      const chunk = ticket & CHUNK_MASK;
-      if (ticket >>> CHUNK_BITS !== number || chunk >= chunks) return -1;
-      if (Atomics.compareExchange(this.#words, TICKET, ticket, ticket + 1) === ticket) return chunk;
+      const left = ticket & LEFT_MASK;
+      if (left === 0 || Atomics.compareExchange(this.#words, TICKET, ticket, ticket - 1) === ticket) return left;
     }
+  }
+
+  hasChunks(): boolean {
+    return (Atomics.load(this.#words, TICKET) & LEFT_MASK) !== 0;
   }
 
   /** Tells the workers to leave: Deno cannot end a thread that sleeps. */
   stop(): void {
     Atomics.store(this.#words, STOPPED, 1);
-    Atomics.add(this.#words, TICKET, 1 << CHUNK_BITS);
-    Atomics.notify(this.#words, TICKET);
+    this.#issue(0);
   }
 
   stopped(): boolean {
     return Atomics.load(this.#words, STOPPED) !== 0;
   }
 
-  current(): number {
-    return Atomics.load(this.#words, TICKET) >>> CHUNK_BITS;
-  }
-
-  /** Waits for another job than that number, at most so long. */
-  sleep(number: number, milliseconds: number): void {
+  /** Waits until there are chunks or the workers are told to leave; may come back earlier. */
+  sleep(): void {
     const ticket = Atomics.load(this.#words, TICKET);
-    if (ticket >>> CHUNK_BITS === number) Atomics.wait(this.#words, TICKET, ticket, milliseconds);
+    if ((ticket & LEFT_MASK) === 0 && !this.stopped()) Atomics.wait(this.#words, TICKET, ticket);
   }
 
   finish(failed: boolean): void {
@@ -174,5 +179,11 @@ export class Control {
     } catch {
       // A browser's main thread may not sleep: its caller spins.
     }
+  }
+
+  #issue(left: number): void {
+    const number = (this.#words[TICKET]! >>> LEFT_BITS) + 1;
+    Atomics.store(this.#words, TICKET, (number << LEFT_BITS) | left);
+    Atomics.notify(this.#words, TICKET);
   }
 }

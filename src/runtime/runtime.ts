@@ -6,10 +6,10 @@ import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
 import { type Binary, buildOf, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
 import type { Kernels } from './kernels.js';
-import { CONTROL_BYTES, type Pool, startPool } from './pool.js';
-import { chunkCount, type Job, runWhole } from './protocol.js';
+import { CONTROL_BYTES, chunkCount, type Job, runWhole } from './protocol.js';
 import { RedZones, redZonesOf, ZONE_BYTES } from './redZones.js';
 import { whyNoThreads } from './startThread.js';
+import { type PoolMemory, Threads } from './threads.js';
 
 const PAGE = 65536;
 const MOST_THREADS = 64;
@@ -23,7 +23,8 @@ export interface RuntimeOptions {
   simd?: 'auto' | 'baseline' | 'relaxed';
   /**
    * Threads to compute with, default 1. Where there can be no more than one, `capabilities.threads` says why and the
-   * runtime goes on with one. Results do not depend on it. Deno does not end before such a runtime is disposed of.
+   * runtime goes on with one, also while workers that died are replaced. Results do not depend on it. Deno does not end
+   * before such a runtime is disposed of.
    */
   threads?: number;
   /**
@@ -64,22 +65,29 @@ export interface MemoryUse {
 /** Made by {@link createRuntime}. */
 export class Runtime {
   readonly simd: 'baseline' | 'relaxed';
-  readonly capabilities: Capabilities;
+  readonly #features: Features;
   #core: Core | undefined;
 
   /** @internal */
-  constructor(simd: 'baseline' | 'relaxed', capabilities: Capabilities, core: Core) {
+  constructor(simd: 'baseline' | 'relaxed', features: Features, core: Core) {
     this.simd = simd;
-    this.capabilities = capabilities;
+    this.#features = features;
     this.#core = core;
     this.scratchPtr = core.scratchPtr;
     this.scratchBytes = core.kernels.scratchBytes();
   }
 
-  /** Threads that compute. */
+  /** Threads that compute now: fewer than were asked for while workers that died are replaced. */
   get threads(): number {
-    const core = this.#core;
-    return core === undefined || core.pool === undefined || core.pool.isBroken ? 1 : core.threads;
+    const threads = this.#core?.threads;
+    return threads?.pool === undefined ? 1 : threads.most;
+  }
+
+  /** What this engine can do, and why it cannot do the rest; of threads, how it is now. */
+  get capabilities(): Capabilities {
+    const { threads, alone } = this.#core ?? { alone: 'this runtime is disposed' };
+    const reason = threads === undefined ? alone : threads.reason;
+    return { ...this.#features, threads: reason === undefined ? { available: true } : { available: false, reason } };
   }
 
   /** Bytes used now, at most, and taken from the system. All zero after `dispose`. */
@@ -95,7 +103,7 @@ export class Runtime {
 
   /** Lets go of the memory. Whatever lives in it cannot be used any more. A second call does nothing. */
   dispose(): void {
-    this.#core?.pool?.terminate();
+    this.#core?.threads?.dispose();
     this.#core = undefined;
   }
 
@@ -126,14 +134,21 @@ export class Runtime {
   /** @internal */
   readonly scratchBytes: number;
 
+  /** For how many threads jobs are to be cut. @internal */
+  get mostThreads(): number {
+    return this.#alive().threads?.most ?? 1;
+  }
+
   /**
    * Runs a job's kernel, by all threads where it was cut for them.
+   * @throws ThreadError
    * @internal
    */
   run(job: Job): void {
-    const { pool, kernels, heap } = this.#alive();
+    const { threads, kernels, heap } = this.#alive();
     if (CHECKED) redZonesOf(heap).note(job.kernel);
-    if (pool === undefined || pool.isBroken || chunkCount(job) === 1) runWhole(kernels, job, this.scratchPtr);
+    const pool = threads?.pool;
+    if (pool === undefined || chunkCount(job) === 1) runWhole(kernels, job, this.scratchPtr);
     else pool.run(job);
   }
 
@@ -148,8 +163,10 @@ interface Core {
   readonly kernels: Kernels;
   /** Working memory of the main thread. */
   readonly scratchPtr: number;
-  readonly threads: number;
-  readonly pool: Pool | undefined;
+  /** Those beside the main one; undefined where there never are any. */
+  readonly threads: Threads | undefined;
+  /** Why there never are any. */
+  readonly alone: string | undefined;
   readonly transformsWeights: boolean;
 }
 
@@ -170,53 +187,49 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const features = probe(simd);
   const maximum = Math.floor(maximumMemory / PAGE);
   const binary = await loadBinary(chooseBuild(simd, features), wasm);
-  const { core, capability } = await start(threads, binary, maximum);
+  const core = await start(threads, binary, maximum);
   const build = buildOf(core.kernels);
   if (simd !== 'auto' && simd !== build) {
-    core.pool?.terminate();
+    core.threads?.dispose();
     throw new RangeError(`createRuntime: simd is '${simd}', but the kernels at hand are the ${build} build`);
   }
-  const capabilities = { ...usedFeatures(features, build), threads: capability };
-  return new Runtime(build, capabilities, { ...core, transformsWeights: memory === 'fast' });
+  return new Runtime(build, usedFeatures(features, build), { ...core, transformsWeights: memory === 'fast' });
 }
 
 type Started = Omit<Core, 'transformsWeights'>;
 
 /** With as many threads as were asked for, or with one and the reason why. */
-async function start(
-  threads: number,
-  binary: Binary,
-  maximum: number,
-): Promise<{ core: Started; capability: Capability }> {
+async function start(threads: number, binary: Binary, maximum: number): Promise<Started> {
   let reason = 'one thread was asked for';
   if (threads > 1) {
     try {
-      return { core: await startThreads(threads, binary, maximum), capability: { available: true } };
+      return await startThreads(threads, binary, maximum);
     } catch (error) {
       if (error instanceof OutOfMemoryError) throw error;
       reason = error instanceof Error ? error.message : String(error);
     }
   }
-  return { core: startAlone(binary, maximum), capability: { available: false, reason } };
+  return startAlone(binary, maximum, reason);
 }
 
-function startAlone(binary: Binary, maximum: number): Started {
+function startAlone(binary: Binary, maximum: number, reason: string): Started {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: CHECKED ? MAX_BYTES / PAGE : maximum });
   const kernels = instantiateKernels(binary, memory);
-  const { heap, scratchPtrs } = layOut(memory, kernels, maximum, 1);
-  return { heap, kernels: watched(kernels, heap), scratchPtr: scratchPtrs[0]!, threads: 1, pool: undefined };
+  const { heap, scratchPtr } = layOut(memory, kernels, maximum, 1);
+  return { heap, kernels: watched(kernels, heap), scratchPtr, threads: undefined, alone: reason };
 }
 
 /** @throws Error that says why there can be no threads */
-async function startThreads(threads: number, binary: Binary, maximum: number): Promise<Started> {
+async function startThreads(count: number, binary: Binary, maximum: number): Promise<Started> {
   const reason = whyNoThreads();
   if (reason !== undefined) throw new Error(reason);
   const bytes = shareable(binary);
   const memory = new WebAssembly.Memory({ initial: 1, maximum: CHECKED ? MAX_BYTES / PAGE : maximum, shared: true });
   const kernels = instantiateKernels(bytes, memory);
-  const { heap, scratchPtrs, controlPtr } = layOut(memory, kernels, maximum, threads);
-  const pool = await startPool(threads, kernels, { bytes, memory, controlPtr }, scratchPtrs);
-  return { heap, kernels: watched(kernels, heap), scratchPtr: scratchPtrs[0]!, threads, pool };
+  const { heap, scratchPtr, scratchBytes, poolMemory } = layOut(memory, kernels, maximum, count);
+  const threads = new Threads({ kernels, heap, worker: { bytes, memory }, scratchPtr, scratchBytes }, poolMemory);
+  await threads.start();
+  return { heap, kernels: watched(kernels, heap), scratchPtr, threads, alone: undefined };
 }
 
 /** In the build for tests, kernels that note when they are called. */
@@ -224,23 +237,28 @@ function watched(kernels: Kernels, heap: Heap): Kernels {
   return CHECKED ? redZonesOf(heap).watch(kernels) : kernels;
 }
 
+interface LaidOut {
+  readonly heap: Heap;
+  readonly scratchPtr: number;
+  /** Of one thread. */
+  readonly scratchBytes: number;
+  readonly poolMemory: PoolMemory;
+}
+
 /** | module data | control block | working memory of each thread ... | heap ... */
-function layOut(
-  memory: WebAssembly.Memory,
-  kernels: Kernels,
-  maximum: number,
-  threads: number,
-): { heap: Heap; scratchPtrs: number[]; controlPtr: number } {
+function layOut(memory: WebAssembly.Memory, kernels: Kernels, maximum: number, threads: number): LaidOut {
   const controlPtr = roundUp(kernels.heapBase(), CONTROL_BYTES);
   const scratchBytes = roundUp(kernels.scratchBytes(), CONTROL_BYTES);
   const firstScratch = controlPtr + CONTROL_BYTES;
-  const scratchPtrs = Array.from({ length: threads }, (_, i) => firstScratch + i * scratchBytes);
+  const threadPtrs = Array.from({ length: threads }, (_, i) => firstScratch + i * scratchBytes);
   if (CHECKED) {
     const step = roundUp(scratchBytes + 2 * ZONE_BYTES, CONTROL_BYTES);
-    for (let i = 0; i < threads; i++) scratchPtrs[i] = firstScratch + ZONE_BYTES + i * step;
-    new RedZones(memory, scratchPtrs, kernels.scratchBytes(), firstScratch + threads * step);
+    for (let i = 0; i < threads; i++) threadPtrs[i] = firstScratch + ZONE_BYTES + i * step;
+    new RedZones(memory, threadPtrs, kernels.scratchBytes(), firstScratch + threads * step);
   }
-  return { heap: new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE), scratchPtrs, controlPtr };
+  const [scratchPtr, ...scratchPtrs] = threadPtrs;
+  const heap = new Heap(memory, firstScratch + threads * scratchBytes, maximum * PAGE);
+  return { heap, scratchPtr: scratchPtr!, scratchBytes, poolMemory: { controlPtr, scratchPtrs } };
 }
 
 function checkOptions(simd: string, threads: number, memory: string, maximumMemory: number): void {

@@ -4,23 +4,29 @@
  * know `new Worker(new URL(...))` put beside the page's own scripts.
  */
 import workerText from '../../build/worker.txt';
+import { lifelineCut, lifelineName } from './lifeline.js';
 import { importNodeModule } from './nodeModule.js';
-import type { WorkerSetup } from './worker.js';
+import type { Ready, WorkerSetup } from './worker.js';
 
-/** How long a worker may take to start before it counts as dead. */
-const START_MILLISECONDS = 10_000;
+/** How long a worker may take to start before it counts as dead, in ticks: what keeps this thread busy is not its fault. */
+const START_TICKS = 25;
+const TICK_MILLISECONDS = 100;
+const ENDED_EARLY = 'a worker thread ended before it was ready';
+const NEVER = new Promise<void>(() => {});
 /** Of a reason that an engine gives. */
 const MAX_REASON_CHARACTERS = 300;
 
 /** The little of a worker that browsers, Deno, Bun and Node have in common. */
 export interface Thread {
   readonly terminate: () => void;
-  readonly ready: Promise<void>;
+  readonly ready: Promise<unknown>;
+  /** Settled when it cannot write any more, whatever ended it. Never where an engine does not tell. */
+  readonly gone: Promise<void>;
 }
 
 /** What is used of a worker of node:worker_threads, whose types a web page's compiler does not have. */
 interface NodeWorker {
-  once(event: 'message' | 'error', listener: (value: never) => void): void;
+  once(event: 'message' | 'error' | 'exit', listener: (value: never) => void): void;
   postMessage(message: unknown): void;
   unref(): void;
   terminate(): unknown;
@@ -47,16 +53,22 @@ export async function startThread(setup: WorkerSetup): Promise<Thread> {
 function startWebThread(setup: WorkerSetup): Thread {
   let worker: Worker | undefined;
   let isTerminated = false;
+  let closed = NEVER;
+  const lifeline = lifelineName();
   const start = (make: () => Worker): FirstMessage =>
     firstMessage((resolve, reject) => {
       if (isTerminated) throw new Error('it was terminated');
-      worker = make();
+      const made = make();
+      worker = made;
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = (event) => {
         event.preventDefault?.();
         reject(new Error(event.message || 'refused without a reason'));
       };
-      worker.postMessage(setup);
+      // Only Bun has this event.
+      closed = new Promise<void>((settle) => made.addEventListener('close', () => settle()));
+      void closed.then(() => resolve(ENDED_EARLY));
+      worker.postMessage({ ...setup, lifeline });
       // Bun's workers keep a process alive unless told not to; browsers' have no such thing.
       (worker as { unref?: () => void }).unref?.();
     });
@@ -72,8 +84,13 @@ function startWebThread(setup: WorkerSetup): Thread {
         );
       }),
     );
+  const ready = message.then(checkReady);
   return {
-    ready: message.then(checkReady),
+    ready,
+    gone: ready.then(
+      ({ holdsLifeline }) => (holdsLifeline ? lifelineCut(lifeline!) : closed),
+      () => NEVER,
+    ),
     terminate: () => {
       isTerminated = true;
       worker?.terminate();
@@ -93,28 +110,36 @@ async function startNodeThread(setup: WorkerSetup): Promise<Thread> {
   }>('node:worker_threads');
   // Not the process's own arguments, some of which (--input-type) are not for workers.
   const worker = new ThisWorker(workerText, { eval: true, execArgv: [] });
+  const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const ready = firstMessage((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
+    worker.once('exit', () => resolve(ENDED_EARLY));
     worker.postMessage(setup);
   }).then(checkReady);
-  await ready.catch(() => {});
-  worker.unref();
-  return { ready, terminate: () => void worker.terminate() };
+  ready.then(
+    () => worker.unref(),
+    () => {},
+  );
+  return { ready, gone, terminate: () => void worker.terminate() };
 }
 
 function firstMessage(
   begin: (resolve: (message: unknown) => void, reject: (error: Error) => void) => void,
 ): FirstMessage {
-  let timer: ReturnType<typeof setTimeout>;
+  let timer: ReturnType<typeof setInterval>;
   return new Promise((resolve, reject) => {
-    timer = setTimeout(resolve, START_MILLISECONDS, 'worker threads did not start in time');
+    let ticks = 0;
+    timer = setInterval(() => {
+      if (++ticks === START_TICKS) resolve('worker threads did not start in time');
+    }, TICK_MILLISECONDS);
     begin(resolve, reject);
-  }).finally(() => clearTimeout(timer));
+  }).finally(() => clearInterval(timer));
 }
 
-function checkReady(message: unknown): void {
-  if (message !== 'ready') throw new Error(String(message));
+function checkReady(message: unknown): Ready {
+  if (typeof message === 'string') throw new Error(message);
+  return message as Ready;
 }
 
 function reasonOf(error: unknown): string {

@@ -1,5 +1,6 @@
 /** A worker thread: runs chunks of the jobs in shared memory until it is terminated. */
 import type { Kernels } from './kernels.js';
+import { holdLifeline } from './lifeline.js';
 import { importNodeModule } from './nodeModule.js';
 import { Control, chunkCount, runChunk } from './protocol.js';
 
@@ -9,6 +10,13 @@ export interface WorkerSetup {
   readonly memory: WebAssembly.Memory;
   readonly controlPtr: number;
   readonly scratchPtr: number;
+  /** See lifeline.ts. */
+  readonly lifeline?: string | undefined;
+}
+
+/** What a worker answers when it has started; where it cannot, or fails later, a text that says why. */
+export interface Ready {
+  readonly holdsLifeline: boolean;
 }
 
 /**
@@ -17,7 +25,6 @@ export interface WorkerSetup {
  * 64->64 @32 on two cores; 20,000: 0.60 ms; 100,000: the same).
  */
 const POLLS = 20_000;
-const FOREVER = 0x7fffffff;
 
 interface Port {
   postMessage(message: unknown): void;
@@ -40,39 +47,35 @@ async function main(): Promise<void> {
   }
 }
 
-async function start({ bytes, memory, controlPtr, scratchPtr }: WorkerSetup, port: Port): Promise<void> {
+async function start(setup: WorkerSetup, port: Port): Promise<void> {
+  const { bytes, memory, controlPtr, scratchPtr, lifeline } = setup;
   try {
     const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
     const control = new Control(memory, controlPtr);
-    port.postMessage('ready');
+    const ready: Ready = { holdsLifeline: lifeline !== undefined && (await holdLifeline(lifeline)) };
+    port.postMessage(ready);
     serve(instance.exports as unknown as Kernels, control, scratchPtr);
-    port.close();
   } catch (error) {
     port.postMessage(String(error));
   }
+  port.close();
 }
 
 /** Until it is told to leave. */
 function serve(kernels: Kernels, control: Control, scratchPtr: number): void {
-  let number = 0;
-  for (;;) {
-    for (let i = 0; i < POLLS && control.current() === number; i++);
-    if (control.current() === number) control.sleep(number, FOREVER);
-    const next = control.current();
-    if (control.stopped()) return;
-    if (next === number) continue;
-    number = next;
-    const job = control.job();
-    const chunks = chunkCount(job);
-    for (let chunk = control.take(number, chunks); chunk >= 0; chunk = control.take(number, chunks)) {
+  while (!control.stopped()) {
+    for (let left = control.take(); left > 0; left = control.take()) {
       let failed = true;
       try {
-        runChunk(kernels, job, scratchPtr, chunk);
+        const job = control.job();
+        runChunk(kernels, job, scratchPtr, chunkCount(job) - left);
         failed = false;
       } finally {
         control.finish(failed);
       }
     }
+    for (let i = 0; i < POLLS && !control.hasChunks(); i++);
+    control.sleep();
   }
 }
 

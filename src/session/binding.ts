@@ -5,7 +5,7 @@
 import type { Graph } from '../graph/graph.js';
 import { Executable } from '../plan/executable.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { Tensor } from '../tensor.js';
+import { copyToHost, type Tensor } from '../tensor.js';
 
 /** A graph that is ready to run. */
 export interface Bound {
@@ -35,7 +35,7 @@ export class Binding {
     if (current !== undefined && [...current.values].every(([name, value]) => isSame(value, feeds[name]!))) {
       return current;
     }
-    const values = new Map(this.#parameters.map((name) => [name, copyOf(feeds[name]!)]));
+    const values = new Map(this.#parameters.map((name) => [name, copyToHost(feeds[name]!)]));
     const graph = this.#build(values);
     const executable = new Executable(this.#runtime, graph);
     this.dispose();
@@ -47,11 +47,6 @@ export class Binding {
     this.#current?.executable.dispose();
     this.#current = undefined;
   }
-}
-
-/** In JavaScript's memory, and nobody else's. */
-function copyOf(tensor: Tensor): Tensor {
-  return new Tensor('float32', tensor.data.slice(), tensor.dims);
 }
 
 function isSame(a: Tensor, b: Tensor): boolean {

@@ -2,7 +2,7 @@
 import type { Graph } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
-import { runtimeOf, Tensor } from '../tensor.js';
+import { copyToHost, runtimeOf, Tensor } from '../tensor.js';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 
@@ -32,6 +32,11 @@ function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): 
   if (home !== undefined && home !== runtime) {
     throw new RangeError(`InferenceSession.run: feed ${name} is resident in another runtime than the session's`);
   }
+}
+
+/** The same values in memory that is nobody else's. */
+export function copyFeeds(feeds: Feeds): Feeds {
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, copyToHost(tensor)]));
 }
 
 /** What a graph declares of its inputs' dims, a batch of any size as 1; undefined where more is left open. */

@@ -1,12 +1,15 @@
 /** Runs a whole network under the names of its inputs and outputs, in onnxruntime-web's manner. */
+import { OutOfMemoryError, ThreadError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import { Layer } from '../layers/layer.js';
 import { checkNames } from '../options.js';
 import { reparameterize as reparameterizeGraph } from '../passes/reparameterize.js';
 import { createRuntime, type Runtime } from '../runtime/runtime.js';
+import { settlesWithin } from '../runtime/settlesWithin.js';
+import { END_MILLISECONDS } from '../runtime/threads.js';
 import { Tensor } from '../tensor.js';
 import { Binding, type Bound } from './binding.js';
-import { checkFeeds, declaredDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
+import { checkFeeds, copyFeeds, declaredDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
 import { checkOptions, type InferenceSessionOptions } from './options.js';
 import { type StepTime, StepTimer } from './profile.js';
 import { Progress } from './progress.js';
@@ -14,6 +17,8 @@ import { type Model, type ModelSource, readSource } from './source.js';
 
 /** Runs of `profile` where none are asked for. */
 const PROFILED_RUNS = 10;
+/** How long a run waits for memory that a worker thread may still be writing to. */
+const MAX_WAIT_MILLISECONDS = 30_000;
 
 /**
  * A network made ready to run, on one runtime.
@@ -78,7 +83,7 @@ export class InferenceSession {
   }
 
   /**
-   * Computes all outputs, or those that are named.
+   * Computes all outputs, or those that are named. Where a worker thread dies or stands still meanwhile, does so again.
    * @param feeds a tensor for each input name, in JavaScript's memory or resident; whole numbers where a model wants
    * integers. Weights, shapes and axes that are inputs make the session plan anew when their values change.
    * @returns tensors in JavaScript's memory by output name
@@ -86,10 +91,20 @@ export class InferenceSession {
    * then.
    */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>> {
-    return this.runSync(feeds, fetches);
+    for (let again = feeds; ; ) {
+      try {
+        return this.runSync(again, fetches);
+      } catch (error) {
+        const end = this.#endOfWorkers(error);
+        if (end === undefined) throw error;
+        // The caller may change or dispose of what it gave while this waits.
+        if (again === feeds) again = copyFeeds(feeds);
+        await end;
+      }
+    }
   }
 
-  /** `run` without a promise. */
+  /** `run` without a promise. @throws as `run`, and ThreadError */
   runSync(feeds: Feeds, fetches?: readonly string[]): Record<string, Tensor> {
     const names = this.#checkFetches(fetches);
     const outputs = this.runResident(feeds);
@@ -112,7 +127,7 @@ export class InferenceSession {
    * Runs several times and tells what takes how long. The thread is kept meanwhile.
    * @param feeds as for `run`; without any, zeros of the input's declared dims, a batch of 1 where that may vary
    * @returns the steps in the order in which they run
-   * @throws as `run`; RangeError where dims other than the batch are not declared, and so feeds are needed
+   * @throws as `runSync`; RangeError where dims other than the batch are not declared, and so feeds are needed
    * @example
    * for (const { path, op, milliseconds } of session.profile({ image }, { runs: 20 })) console.log(path, op, milliseconds);
    */
@@ -162,6 +177,19 @@ export class InferenceSession {
       }
     });
     progress.throwIfAborted();
+  }
+
+  /** What to wait for before a call that failed is made again; undefined where that does not help. */
+  #endOfWorkers(error: unknown): Promise<void> | undefined {
+    // Another run takes other memory, so that it need not wait for long; the end of workers only saves memory.
+    if (error instanceof ThreadError) return settlesWithin(error.workersGone, END_MILLISECONDS).then(() => {});
+    const until = error instanceof OutOfMemoryError ? this.#runtime.heap.withheldUntil : undefined;
+    return (
+      until &&
+      settlesWithin(until, MAX_WAIT_MILLISECONDS).then((isFree) => {
+        if (!isFree) throw error;
+      })
+    );
   }
 
   #usable(): Binding {

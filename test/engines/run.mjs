@@ -19,7 +19,7 @@ CHROMIUM and FIREFOX in the environment name other browser executables.`;
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '../..');
-const ENGINE_TIMEOUT = 90_000;
+const ENGINE_TIMEOUT = 240_000;
 /** Of one engine; --json has them all. */
 const SHOWN_FAILURES = 10;
 const INSTALL_PACKAGES = 'npm --prefix test/engines ci --ignore-scripts';
@@ -92,7 +92,7 @@ async function bundle() {
   rmSync(outdir, { recursive: true, force: true });
   mkdirSync(outdir, { recursive: true });
   await build({
-    entryPoints: ['shell', 'page', 'blocked'].map((name) => path.join(here, `${name}.ts`)),
+    entryPoints: ['shell', 'page', 'blocked', 'deaths'].map((name) => path.join(here, `${name}.ts`)),
     outdir,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -134,8 +134,11 @@ async function runEngine(name) {
   if (process.stderr.isTTY) process.stderr.write(`${name} ...\r`);
   const start = performance.now();
   try {
-    const report = await withTimeout(run(file), name);
-    return { engine: name, ...report, seconds: (performance.now() - start) / 1000 };
+    const { casualties, ...report } = await withTimeout(run(file), name);
+    for (const { threads, name: what, complaints } of casualties) {
+      addCheck(report, `${threads} threads, one ${what}`, complaints.join('; '));
+    }
+    return { engine: name, ...report, casualties, seconds: (performance.now() - start) / 1000 };
   } catch (error) {
     return { ...nothing, failed: 1, failures: [error.message] };
   } finally {
@@ -146,20 +149,26 @@ async function runEngine(name) {
 function runNode(file) {
   // On by default from Node 21 on, where the flag is no longer known.
   const flags = Number(process.versions.node.split('.')[0]) < 21 ? ['--experimental-wasm-relaxed-simd'] : [];
-  return runShell('node', file, [...flags, 'build/engines/shell.mjs']);
+  return runShells('node', file, flags);
 }
 
 function runDeno(file) {
   const flags = ['--no-prompt', '--no-config', '--no-lock', '--no-remote', '--no-npm', '--allow-read=.', '--quiet'];
-  return runShell('deno', file, ['run', ...flags, 'build/engines/shell.mjs'], { DENO_NO_UPDATE_CHECK: '1' });
+  return runShells('deno', file, ['run', ...flags], { DENO_NO_UPDATE_CHECK: '1' });
 }
 
 function runBun(file) {
-  return runShell('bun', file, ['--no-install', 'build/engines/shell.mjs'], { DO_NOT_TRACK: '1' });
+  return runShells('bun', file, ['--no-install'], { DO_NOT_TRACK: '1' });
 }
 
-/** Runs shell.mjs in an engine with a command line; its report is the last line it prints. */
-async function runShell(name, file, args, variables = {}) {
+async function runShells(name, file, args, variables = {}) {
+  const { versions, ...report } = await runShell(name, file, [...args, 'build/engines/shell.mjs'], variables);
+  const deaths = await runShell(name, file, [...args, 'build/engines/deaths.mjs'], variables);
+  return { ...report, ...deaths, version: versions[name] };
+}
+
+/** Runs a script in an engine with a command line; its report is the last line it prints. */
+async function runShell(name, file, args, variables) {
   const cache = mkdtempSync(path.join(tmpdir(), `acnet-engines-${name}-`));
   const child = spawn(file, args, {
     cwd: root,
@@ -182,8 +191,7 @@ async function runShell(name, file, args, variables = {}) {
     child.once('close', (code, signal) => resolve(code ?? signal));
   });
   if (status !== 0) throw new Error(`ended with ${status}\n${output.stderr || output.stdout}`);
-  const { versions, ...report } = JSON.parse(output.stdout.trimEnd().split('\n').at(-1));
-  return { ...report, version: versions[name] };
+  return JSON.parse(output.stdout.trimEnd().split('\n').at(-1));
 }
 
 function killGroup(child) {
@@ -210,7 +218,8 @@ async function runBrowser(name, file) {
     const met = error?.name ? `${error.name}: ${error.message}` : String(error);
     const wish = "without 'wasm-unsafe-eval' createRuntime should give an UnsupportedError that names it, it gave";
     addCheck(row, 'a policy without WebAssembly', clear ? '' : `${wish} ${met}`);
-    return { ...row, version: browser.version };
+    const deaths = await browser.run(server, 'deaths.html');
+    return { ...row, ...deaths, version: browser.version };
   } finally {
     await browser.close();
   }

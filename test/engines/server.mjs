@@ -12,10 +12,12 @@ const TYPES = {
 };
 const FOLDERS = ['build/engines/', 'dist/', 'test/fixtures/', 'models/'];
 const POLICY = "default-src 'none'; connect-src 'self'; script-src 'self'";
-// Two pages that differ in their policy alone: what the package asks of a page, and one word less.
+// Two pages that differ in their policy alone, what the package asks of a page and one word less; and one whose worker
+// threads may start from text, as the faulty ones do.
 const PAGES = {
   '/page.html': { script: 'page.mjs', policy: `${POLICY} 'wasm-unsafe-eval'` },
   '/blocked.html': { script: 'blocked.mjs', policy: POLICY },
+  '/deaths.html': { script: 'deaths.mjs', policy: `${POLICY} 'wasm-unsafe-eval'; worker-src blob:` },
 };
 
 /**

@@ -1,0 +1,136 @@
+/**
+ * The threads of a runtime beside the calling one: a pool while its workers live, nobody after one of them has died, and
+ * another pool when its workers have started.
+ */
+import type { Heap } from './heap.js';
+import type { Kernels } from './kernels.js';
+import { Pool } from './pool.js';
+import { CONTROL_BYTES, Control } from './protocol.js';
+import { settlesWithin } from './settlesWithin.js';
+import { startThread, type Thread } from './startThread.js';
+import type { WorkerSetup } from './worker.js';
+
+/** Pools that follow the first one, so that workers that always die do not cost time for ever. */
+const MAX_SUCCESSORS = 8;
+/**
+ * How long a new pool, or a call that is to be made again, waits for the end of dead workers. Most engines tell of it at
+ * once; a worker that stands still, or an engine that never tells, keeps its memory instead.
+ */
+export const END_MILLISECONDS = 250;
+
+/** Where a pool has its words and its workers' scratch. */
+export interface PoolMemory {
+  readonly controlPtr: number;
+  /** One for each worker. */
+  readonly scratchPtrs: readonly number[];
+}
+
+/** What all pools of a runtime have in common. */
+export interface PoolSetup {
+  readonly kernels: Kernels;
+  readonly heap: Heap;
+  readonly worker: Omit<WorkerSetup, 'controlPtr' | 'scratchPtr'>;
+  /** Working memory of the main thread. */
+  readonly scratchPtr: number;
+  /** Bytes of one thread's working memory. */
+  readonly scratchBytes: number;
+}
+
+export class Threads {
+  readonly #setup: PoolSetup;
+  readonly #workers: number;
+  /** Memory of pools whose workers are known to be gone, or that never was a pool's. */
+  readonly #free: PoolMemory[];
+  #pool: Pool | undefined;
+  #reason: string | undefined;
+  #successors = 0;
+  #isDisposed = false;
+
+  /** @param memory for the first pool, before the heap */
+  constructor(setup: PoolSetup, memory: PoolMemory) {
+    this.#setup = setup;
+    this.#free = [memory];
+    this.#workers = memory.scratchPtrs.length;
+  }
+
+  /** Undefined while the calling thread is alone. */
+  get pool(): Pool | undefined {
+    return this.#pool;
+  }
+
+  /** Threads that there are when all live, the calling one too. */
+  get most(): number {
+    return this.#workers + 1;
+  }
+
+  /** Why the calling thread is alone; undefined where it is not. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** @throws Error that says why there can be no workers; none is left running then */
+  async start(): Promise<void> {
+    const { kernels, worker, scratchPtr } = this.#setup;
+    const memory = this.#free.pop() ?? this.#allocate();
+    const { controlPtr, scratchPtrs } = memory;
+    const control = new Control(worker.memory, controlPtr);
+    control.clear();
+    const workers = await startWorkers(scratchPtrs.map((ptr) => ({ ...worker, controlPtr, scratchPtr: ptr })));
+    const pool = new Pool(kernels, control, scratchPtr, workers, (why) => this.#replace(pool, why));
+    void pool.gone.then(() => this.#free.push(memory));
+    if (this.#isDisposed) {
+      pool.dispose();
+      return;
+    }
+    this.#pool = pool;
+    this.#reason = undefined;
+  }
+
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#pool?.dispose();
+  }
+
+  /** From now on without the pool, and with another one when that has started. */
+  #replace({ gone }: Pool, why: string): void {
+    this.#pool = undefined;
+    if (this.#successors === MAX_SUCCESSORS) {
+      this.#reason = `${why}, as those before it did: no more are started`;
+      return;
+    }
+    this.#successors++;
+    this.#reason = `${why}; new ones are starting`;
+    this.#succeed(gone).catch((error: unknown) => {
+      this.#reason = `${why}, and new ones do not start: ${error instanceof Error ? error.message : String(error)}`;
+    });
+  }
+
+  async #succeed(gone: Promise<void>): Promise<void> {
+    // Then their memory can be used again; else it is left to them.
+    await settlesWithin(gone, END_MILLISECONDS);
+    if (!this.#isDisposed) await this.start();
+  }
+
+  #allocate(): PoolMemory {
+    const { heap, scratchBytes } = this.#setup;
+    const controlPtr = heap.reserve(CONTROL_BYTES + this.#workers * scratchBytes);
+    const firstScratch = controlPtr + CONTROL_BYTES;
+    const scratchPtrs = Array.from({ length: this.#workers }, (_, i) => firstScratch + i * scratchBytes);
+    return { controlPtr, scratchPtrs };
+  }
+}
+
+/** @throws Error where one of them does not start; none is left running then */
+async function startWorkers(setups: readonly WorkerSetup[]): Promise<Thread[]> {
+  const starting = setups.map(startThread);
+  try {
+    const threads = await Promise.all(starting);
+    await Promise.all(threads.map(({ ready }) => ready));
+    return threads;
+  } catch (error) {
+    for (const result of await Promise.allSettled(starting)) {
+      if (result.status === 'fulfilled') result.value.terminate();
+    }
+    throw error;
+  }
+}
