@@ -77,8 +77,10 @@ export {
   type Runtime,
   type RuntimeOptions,
 } from './runtime/runtime.js';
+export type { ExternalData } from './session/externalData.js';
 export type { Feeds } from './session/feeds.js';
 export { InferenceSession } from './session/inferenceSession.js';
+export { loadOnnx } from './session/loadOnnx.js';
 export type { InferenceSessionOptions } from './session/options.js';
 export type { StepTime } from './session/profile.js';
 export type { Phase, ProgressEvent } from './session/progress.js';

@@ -9,6 +9,7 @@ import * as acnet from '../../dist/index.js';
 import { HOW_TO_INSTALL, isMissing } from './onnxruntimes.mjs';
 
 const NETWORKS = fileURLToPath(new URL('../../test/fixtures/networks', import.meta.url));
+const EXPORTERS = fileURLToPath(new URL('../../test/fixtures/exporters', import.meta.url));
 /** Of the largest magnitude of the expected output. */
 const TOLERANCE = 1e-5;
 
@@ -55,6 +56,12 @@ async function main() {
       );
     }
   }
+  const { input } = acnet.readSafetensors(readFileSync(path.join(EXPORTERS, 'acnet.io.safetensors'))).tensors;
+  for (const file of readdirSync(EXPORTERS).filter((name) => name.endsWith('.onnx'))) {
+    await check(`${file}, of PyTorch's exporter, beside onnxruntime-node`, () =>
+      checkExported(native, path.join(EXPORTERS, file), input),
+    );
+  }
   const runtime = await acnet.createRuntime();
   for (const [name, { build, options, dims }] of Object.entries(SMALL)) {
     for (const form of ['train', 'base', 'deploy']) {
@@ -64,6 +71,19 @@ async function main() {
     }
   }
   runtime.dispose();
+}
+
+/** Both from the path, as weights may lie beside the model; here also written again, with weights beside it and inside. */
+async function checkExported(native, file, input) {
+  const expected = await runNative(native, file, input);
+  const graph = acnet.reparameterize(await acnet.loadOnnx(file)).graph;
+  const { model, externalData } = acnet.writeOnnx(graph, { externalData: 'weights.data' });
+  const written = await runNative(native, model, input, { externalData });
+  const inside = await runNative(native, acnet.writeOnnx(graph), input);
+  const session = await acnet.InferenceSession.create(file);
+  const [output] = Object.values(await session.run({ [session.inputNames[0]]: input }));
+  await session.release();
+  return Math.max(...[output.data, written, inside].map((values) => close(values, expected)));
 }
 
 async function checkBuilder(native, runtime, layer, dims) {
@@ -81,8 +101,12 @@ async function checkBuilder(native, runtime, layer, dims) {
   return error;
 }
 
-async function runNative(native, model, { data, dims }) {
-  const session = await native.InferenceSession.create(model, { executionProviders: ['cpu'], logSeverityLevel: 3 });
+async function runNative(native, model, { data, dims }, options = {}) {
+  const session = await native.InferenceSession.create(model, {
+    executionProviders: ['cpu'],
+    logSeverityLevel: 3,
+    ...options,
+  });
   const results = await session.run({ [session.inputNames[0]]: new native.Tensor('float32', data, dims) });
   const values = results[session.outputNames[0]].data;
   await session.release();

@@ -18,7 +18,7 @@ import { inputShapes, parseShapes, readGraphFile } from './model.js';
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
 import { formatTable, milliseconds, plural, showDims } from './table.js';
-import { paint, printable, shorten, type Terminal } from './terminal.js';
+import { paint, printable, type Terminal } from './terminal.js';
 
 const RUNS = 30;
 /** Of each form, before the clock counts. */
@@ -84,7 +84,8 @@ export const bench: Command = {
     try {
       const measured = await measure(graph, feeds, runtime, runs);
       if (trace !== undefined) {
-        await writeWhole(trace, new TextEncoder().encode(JSON.stringify(toChromeTrace(measured.profile))));
+        const bytes = new TextEncoder().encode(JSON.stringify(toChromeTrace(measured.profile)));
+        await writeWhole([{ file: trace, bytes }]);
       }
       report(file, graph, dims, runtime, threads, runs, measured, output);
       if (trace !== undefined) output.lines(['', `Trace written to ${printable(trace)}`]);
@@ -180,11 +181,11 @@ function report(
   ];
   const shapes = inputs.map(({ name, dims: own }) => `${printable(name)} ${showDims(own)}`).join(', ');
   output.lines([
-    `${paint(shorten(printable(file), terminal.columns, terminal), 'cyan', terminal)}  ${shapes}`,
+    `${paint(printable(file), 'cyan', terminal)}  ${shapes}`,
     paint(`  ${runtime.simd} SIMD, ${plural(runtime.threads, 'thread')}, ${plural(runs, 'run')}`, 'dim', terminal),
     '',
     ...formatTable(
-      [{ title: '' }, { title: 'median', align: 'right' }, { title: 'middle half', align: 'right', isOptional: true }],
+      [{ title: '' }, { title: 'median', align: 'right' }, { title: 'middle half', align: 'right' }],
       [row('as exported', exported), row('merged', merged)],
       [],
       terminal,
@@ -209,7 +210,7 @@ function profileTable(profile: readonly StepTime[], terminal: Terminal): string[
   return formatTable(
     [
       { title: 'node', least: 24 },
-      { title: 'op', isOptional: true },
+      { title: 'op' },
       { title: 'kernel', isOptional: true },
       { title: 'output', isOptional: true },
       { title: 'ms', align: 'right' },

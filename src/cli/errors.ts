@@ -11,7 +11,7 @@ export class CommandError extends Error {
 }
 
 /** Functions of the library that a message begins with, which tell nothing to who never called them. */
-const READER = /^(readOnnx|readCheckpoint|readSafetensors|decodeImage): /;
+const READER = /^(readOnnx|loadOnnx|readCheckpoint|readSafetensors|decodeImage): /;
 
 /** What happened, for one line. Errors of the system say which file and what is wrong with it, nothing else. */
 export function messageOf(error: unknown): string {

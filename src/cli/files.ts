@@ -1,6 +1,6 @@
 /** Files in and out: what is no file is not read, and a file is there as a whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { rmSync, type Stats } from 'node:fs';
 import { type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -9,46 +9,86 @@ import { CommandError } from './errors.js';
 /** Bytes at a time, so that Ctrl-C gets its turn while a large file is written. */
 const CHUNK = 2 ** 24;
 
-let unfinished: string | undefined;
+const unfinished = new Set<string>();
 
 /** Reads a whole file; `-` is standard input. */
 export async function readWhole(file: string): Promise<Uint8Array> {
   if (file === '-') return readStandardInput();
+  await checkFile(file);
+  return readFile(file);
+}
+
+/** The first bytes of a file, and how many it has. */
+export async function readHead(file: string, length: number): Promise<{ head: Uint8Array; bytes: number }> {
+  const { size } = await checkFile(file);
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, 0);
+    return { head: buffer.subarray(0, bytesRead), bytes: size };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function checkFile(file: string): Promise<Stats> {
   const status = await stat(file);
   if (status.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file`);
   // A pipe or a terminal may never end, and one that waits to be opened cannot be interrupted.
   if (!status.isFile()) throw new CommandError(`${file}: is no regular file; - reads standard input`);
-  return readFile(file);
+  return status;
+}
+
+export interface WholeFile {
+  readonly file: string;
+  readonly bytes: Uint8Array;
 }
 
 /**
- * Writes beside `file` and renames, so that a failure leaves what was there, and nothing half-written. A device is written
- * to as it is.
+ * Writes beside each file and renames when all are written, so that a failure leaves what was there, and nothing
+ * half-written. A device is written to as it is.
  */
-export async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
+export async function writeWhole(files: readonly WholeFile[]): Promise<void> {
+  const renames: (() => Promise<void>)[] = [];
+  try {
+    for (const { file, bytes } of files) renames.push(await prepare(file, bytes));
+    for (const rename of renames) await rename();
+  } finally {
+    // Where one could not even be made, it cannot be removed.
+    for (const temporary of unfinished) await rm(temporary, { force: true }).catch(() => {});
+    unfinished.clear();
+  }
+}
+
+/** Writes everything but the name; returns what gives it that. */
+async function prepare(file: string, bytes: Uint8Array): Promise<() => Promise<void>> {
   const target = await realpath(file).catch(() => file);
   const existing = await stat(target).catch(() => undefined);
   if (existing?.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file to write`);
-  if (existing?.isCharacterDevice()) return writeAll(await open(target, 'w'), bytes, false);
+  if (existing?.isCharacterDevice()) {
+    await writeAll(await open(target, 'w'), bytes, false);
+    return async () => {};
+  }
   if (existing !== undefined && !existing.isFile()) throw new CommandError(`${file}: is no regular file`);
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
-  unfinished = temporary;
-  try {
+  unfinished.add(temporary);
+  // Errors are told under the name that the user knows.
+  return underName(file, async () => {
     await writeAll(await open(temporary, 'wx', existing?.mode), bytes, true);
-    await rename(temporary, target);
+    return () => underName(file, () => rename(temporary, target));
+  });
+}
+
+async function underName<T>(file: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
-    // Where it could not even be made, it cannot be removed.
-    await rm(temporary, { force: true }).catch(() => {});
-    // Under the name that the user knows.
     throw error instanceof Error && 'code' in error ? Object.assign(error, { path: file }) : error;
-  } finally {
-    unfinished = undefined;
   }
 }
 
 /** Takes away what is half-written, when the process has to end. */
 export function removeUnfinished(): void {
-  if (unfinished !== undefined) rmSync(unfinished, { force: true });
+  for (const temporary of unfinished) rmSync(temporary, { force: true });
 }
 
 async function readStandardInput(): Promise<Uint8Array> {

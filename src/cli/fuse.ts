@@ -18,13 +18,13 @@ import { type Block, checkBlock, fuseBlocks } from './blocks.js';
 import type { Command, Output } from './command.js';
 import { differenceOf } from './difference.js';
 import { CommandError, UsageError } from './errors.js';
-import { writeWhole } from './files.js';
+import { type WholeFile, writeWhole } from './files.js';
 import { comparison, nameOf } from './inspect.js';
 import { type CheckpointFile, formatOfName, type GraphFile, inputShapes, parseShapes, readModelFile } from './model.js';
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
 import { count, formatTable, plural, significant } from './table.js';
-import { paint, printable, shorten } from './terminal.js';
+import { paint, printable } from './terminal.js';
 
 const TOLERANCE = 1e-5;
 const EPS = 1e-5;
@@ -47,6 +47,8 @@ Options:
   --shape [NAME=]DIMS  Dims of an input of an ONNX file, such as 1x3x224x224;
                        needed where it leaves more than the batch open
                        (repeatable)
+  --external-data      Write the weights into a file beside OUT, OUT.data; an
+                       ONNX file with its weights inside has at most 2 GB
   --eps X              What the BatchNorms of a checkpoint add to their
                        variances (default ${EPS})
   --json               Print JSON instead
@@ -56,10 +58,11 @@ Exits 1 and writes nothing when the forms differ by more, or when there is
 nothing to merge.
 `;
 
-/** How the two forms compare, and the bytes to write. */
+/** How the two forms compare, and what to write. */
 interface Fused {
   readonly difference: number;
-  readonly bytes: Uint8Array;
+  /** OUT is the last: when it is there, all are. */
+  readonly files: readonly WholeFile[];
   /** For JSON. */
   readonly details: Readonly<Record<string, unknown>>;
   readonly lines: readonly string[];
@@ -79,6 +82,7 @@ export const fuse: Command = {
     tolerance: { type: 'string' },
     seed: { type: 'string' },
     shape: { type: 'string', multiple: true },
+    'external-data': { type: 'boolean' },
     eps: { type: 'string' },
   },
   async run(args, output) {
@@ -96,14 +100,17 @@ export const fuse: Command = {
     if (model.kind !== 'onnx' && args.texts('shape').length > 0) {
       throw new UsageError('--shape is for ONNX files; a checkpoint has no inputs');
     }
+    if (model.kind !== 'onnx' && args.flag('external-data')) {
+      throw new UsageError('--external-data is for ONNX files');
+    }
     const runtime = await createRuntime();
     try {
       const fused =
         model.kind === 'onnx'
-          ? await fuseGraph(file, model, args, settings, runtime, output)
-          : await fuseCheckpoint(file, model, settings, runtime, output);
+          ? await fuseGraph(file, target, model, args, settings, runtime, output)
+          : await fuseCheckpoint(file, target, model, settings, runtime, output);
       const isEqual = fused.difference <= tolerance;
-      if (isEqual) await writeWhole(target, fused.bytes);
+      if (isEqual) await writeWhole(fused.files);
       report(file, target, model, fused, isEqual, tolerance, settings, output);
       return isEqual;
     } finally {
@@ -127,6 +134,7 @@ function checkFormats(source: 'onnx' | 'pth' | 'safetensors' | undefined, target
 
 async function fuseGraph(
   file: string,
+  target: string,
   { graph }: GraphFile,
   args: Arguments,
   { seed }: Settings,
@@ -138,14 +146,18 @@ async function fuseGraph(
   if (merged.length === 0 && mergedGraph.nodes.length === graph.nodes.length) {
     throw new CommandError(`${file}: has no branches to merge and no BatchNorms to fold; nothing is written`);
   }
-  const bytes = writeOnnx(mergedGraph);
+  const dataFile = args.flag('external-data') ? `${target}.data` : undefined;
+  const { model, externalData } =
+    dataFile === undefined
+      ? { model: writeOnnx(mergedGraph), externalData: [] }
+      : writeOnnx(mergedGraph, { externalData: path.basename(dataFile) });
   const random = normalTensors(seed);
   const feeds = Object.fromEntries(graph.inputs.map((name, i) => [name, random(dims[i]!)]));
   // What is compared is what others will read.
   const difference = await withProgress('comparing', 2, async (step) => {
     const expected = await outputsOf(graph, feeds, runtime);
     await step(1);
-    const actual = await outputsOf(readOnnx(bytes), feeds, runtime);
+    const actual = await outputsOf(readOnnx(model, { externalData }), feeds, runtime);
     return Math.max(...[...expected].map(([name, values]) => differenceOf(values, actual.get(name) ?? [])));
   });
   const before = summarize(graph, dims);
@@ -159,7 +171,7 @@ async function fuseGraph(
     merged.length === 0 ? 'No branches to merge; BatchNorms folded' : `${plural(merged.length, 'block')} merged`;
   return {
     difference,
-    bytes,
+    files: [...externalData.map(({ data }) => ({ file: dataFile!, bytes: data })), { file: target, bytes: model }],
     details: { merged, before: totals(before), after: totals(after) },
     lines: [what, ...comparison(before, after, terminal)],
   };
@@ -188,6 +200,7 @@ async function outputsOf(
 
 async function fuseCheckpoint(
   file: string,
+  target: string,
   { state, metadata }: CheckpointFile,
   { seed, eps }: Settings,
   runtime: Runtime,
@@ -211,7 +224,7 @@ async function fuseCheckpoint(
   return {
     // Math.max gives NaN where one is.
     difference: Math.max(...checked.map(({ difference }) => difference)),
-    bytes,
+    files: [{ file: target, bytes }],
     details: {
       eps,
       merged: checked.map(({ dims, ...block }) => ({ ...block, kernel: dims.slice(2) })),
@@ -222,10 +235,10 @@ async function fuseCheckpoint(
       `${plural(blocks.length, 'block')} merged`,
       ...formatTable(
         [
-          { title: 'block', least: 24 },
-          { title: 'kernel', align: 'right', isOptional: true },
-          { title: 'elements', align: 'right', isOptional: true },
-          { title: 'merged', align: 'right', isOptional: true },
+          { title: 'block', least: 12 },
+          { title: 'kernel', align: 'right' },
+          { title: 'elements', align: 'right' },
+          { title: 'merged', align: 'right' },
           { title: 'difference', align: 'right' },
         ],
         checked.map((block) => [
@@ -252,22 +265,25 @@ function report(
   { seed }: Settings,
   output: Output,
 ): void {
-  const { difference } = fused;
+  const { difference, files } = fused;
+  const written = files.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const others = files.slice(0, -1).map((one) => one.file);
   output.json({
     input: file,
     output: target,
+    ...(others.length > 0 && { externalData: others }),
     format: model.kind,
     seed,
     tolerance,
     // JSON has no infinity: null stands for what is not finite.
     difference,
     written: isEqual,
-    bytes: { before: model.bytes, after: fused.bytes.length },
+    bytes: { before: model.bytes, after: written },
     ...fused.details,
   });
   const { terminal } = output;
   const limit = `of the largest value, ${significant(tolerance)} allowed (seed ${seed})`;
-  const name = shorten(printable(path.basename(file)), terminal.columns, terminal);
+  const name = printable(path.basename(file));
   output.lines([
     `${paint(name, 'cyan', terminal)}  ${fused.lines[0]}`,
     '',
@@ -276,7 +292,7 @@ function report(
       ? [
           '',
           `Largest difference on random input: ${significant(difference)} ${limit}`,
-          `${paint('Written', 'green', terminal)} ${printable(target)}, ${plural(fused.bytes.length, 'byte')}`,
+          `${paint('Written', 'green', terminal)} ${printable([target, ...others].join(' and '))}, ${plural(written, 'byte')}`,
         ]
       : []),
   ]);

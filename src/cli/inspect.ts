@@ -6,7 +6,7 @@ import { type Block, fuseBlocks } from './blocks.js';
 import type { Command, Output } from './command.js';
 import { type CheckpointFile, type GraphFile, inputShapes, parseShapes, readModelFile } from './model.js';
 import { type Column, count, formatTable, plural, showDims } from './table.js';
-import { paint, printable, shorten, type Terminal } from './terminal.js';
+import { paint, printable, type Terminal } from './terminal.js';
 
 const HELP = `Usage: acnet inspect FILE [OPTIONS]
 
@@ -25,10 +25,10 @@ Options:
 `;
 
 const NODE_COLUMNS: readonly Column[] = [
-  { title: 'node', least: 20 },
-  { title: 'op', isOptional: true },
-  { title: 'output', least: 14, isOptional: true },
-  { title: 'parameters', align: 'right', isOptional: true },
+  { title: 'node', least: 12 },
+  { title: 'op' },
+  { title: 'output', least: 14 },
+  { title: 'parameters', align: 'right' },
   { title: 'MACs', align: 'right' },
 ];
 
@@ -76,7 +76,7 @@ function inspectGraph(file: string, { graph, bytes }: GraphFile, args: Arguments
     showDims(after.nodes.find((node) => node.output === one.output)?.dims ?? []),
   ]);
   output.lines([
-    `${heading(shorten(printable(path.basename(file)), terminal.columns, terminal))}  ONNX, ${plural(bytes, 'byte')}`,
+    `${heading(printable(path.basename(file)))}  ONNX, ${plural(bytes, 'byte')}`,
     `  in   ${shapes(inputs)}`,
     `  out  ${shapes(outputs)}`,
     '',
@@ -89,10 +89,10 @@ function inspectGraph(file: string, { graph, bytes }: GraphFile, args: Arguments
           heading(`${plural(merged.length, 'group')} of branches merge`),
           ...formatTable(
             [
-              { title: 'into', least: 24 },
-              { title: 'branches', align: 'right', isOptional: true },
-              { title: 'kernel', align: 'right', isOptional: true },
-              { title: 'output', least: 14, isOptional: true },
+              { title: 'into', least: 12 },
+              { title: 'branches', align: 'right' },
+              { title: 'kernel', align: 'right' },
+              { title: 'output', least: 14 },
             ],
             groups,
             [],
@@ -151,12 +151,12 @@ export function comparison(before: GraphSummary, after: GraphSummary, terminal: 
       { title: '' },
       { title: 'as it is', align: 'right' },
       { title: 'merged', align: 'right' },
-      { title: 'ratio', align: 'right', isOptional: true },
+      { title: '', align: 'right' },
     ],
     [
       row('nodes', before.nodes.length, after.nodes.length),
       row('parameters', before.parameters, after.parameters),
-      row('MACs', before.multiplyAdds, after.multiplyAdds),
+      row('multiply-adds', before.multiplyAdds, after.multiplyAdds),
     ],
     [],
     terminal,
@@ -186,13 +186,13 @@ function inspectCheckpoint(file: string, { kind, bytes, state, metadata }: Check
   const rows = tensors.map((one) => [printable(one.name), showDims(one.dims), count(one.elements)]);
   const totals = [plural(tensors.length, 'tensor'), '', count(elements)];
   output.lines([
-    `${heading(shorten(printable(path.basename(file)), terminal.columns, terminal))}  ${kind === 'pth' ? 'PyTorch' : 'safetensors'}, ${plural(bytes, 'byte')}`,
+    `${heading(printable(path.basename(file)))}  ${kind === 'pth' ? 'PyTorch' : 'safetensors'}, ${plural(bytes, 'byte')}`,
     '',
     heading('Tensors'),
     ...formatTable(
       [
-        { title: 'tensor', least: 24 },
-        { title: 'shape', least: 14, isOptional: true },
+        { title: 'tensor', least: 12 },
+        { title: 'shape', least: 14 },
         { title: 'elements', align: 'right' },
       ],
       rows,
@@ -210,10 +210,10 @@ function inspectCheckpoint(file: string, { kind, bytes, state, metadata }: Check
 function blockTable(blocks: readonly Block[], elements: number, saved: number, terminal: Terminal): string[] {
   return formatTable(
     [
-      { title: 'block', least: 24 },
-      { title: 'kernel', align: 'right', isOptional: true },
-      { title: 'elements', align: 'right', isOptional: true },
-      { title: 'merged', align: 'right' },
+      { title: 'block', least: 12 },
+      { title: 'kernel', align: 'right' },
+      { title: 'elements', align: 'right' },
+      { title: 'fused', align: 'right' },
     ],
     blocks.map((block) => [
       nameOf(block),

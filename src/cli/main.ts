@@ -28,15 +28,15 @@ Commands:
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
 
 Options:
-  -h, --help     Print this, or after a command what it takes
-  -v, --version  Print the version
+  --help     Print this, or after a command what it takes
+  --version  Print the version
 
 Exit codes: 0 success, 1 the work failed, 2 wrong usage.
 `;
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === '--help' || name === '-h' || name === 'help') return print(HELP);
-  if (name === '--version' || name === '-v') return print(`${version}\n`);
+  if (name === '--version') return print(`${version}\n`);
   if (name === undefined) {
     process.stderr.write(HELP);
     return WRONG_USAGE;

@@ -1,9 +1,10 @@
 /** Model files of every kind, and the shapes of what goes into them. */
 import path from 'node:path';
-import { type Graph, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
+import { fileKind } from '../formats/sniff.js';
+import { type Graph, loadOnnx, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
 import { sizeOf } from '../sizes.js';
 import { CommandError, messageOf, UsageError } from './errors.js';
-import { readWhole } from './files.js';
+import { readHead, readWhole } from './files.js';
 import { showDims } from './table.js';
 import { printable } from './terminal.js';
 
@@ -24,6 +25,8 @@ export interface CheckpointFile {
 const MOST_DECLARED = 2 ** 24;
 /** Values of one input that may be asked for; more do not fit into a runtime's memory beside anything else. */
 const MOST_ASKED = 2 ** 28;
+/** Enough to tell what a file is. */
+const HEAD_BYTES = 256;
 const DIMS = /^\d+(x\d+)*$/i;
 
 /** What a name says about a file's format; undefined where it says nothing. */
@@ -45,12 +48,33 @@ export function formatOfName(file: string): 'onnx' | 'pth' | 'safetensors' | und
 }
 
 export async function readModelFile(file: string): Promise<GraphFile | CheckpointFile> {
-  const bytes = await readWhole(file);
-  const format = formatOfBytes(bytes) ?? formatOfName(file) ?? 'onnx';
+  if (file === '-') return readModelBytes(file, await readWhole(file));
+  const { head, bytes } = await readHead(file, HEAD_BYTES);
+  if (isCheckpoint(file, head)) return readModelBytes(file, await readWhole(file));
+  // Not its bytes: weights may lie in files beside it.
+  return { kind: 'onnx', bytes, graph: await named(file, () => loadOnnx(file)) };
+}
+
+async function readModelBytes(file: string, bytes: Uint8Array): Promise<GraphFile | CheckpointFile> {
+  return named(file, () => {
+    if (!isCheckpoint(file, bytes)) return { kind: 'onnx', bytes: bytes.length, graph: readOnnx(bytes) };
+    const isSafetensors = fileKind(bytes) === 'safetensors';
+    const metadata = isSafetensors ? readSafetensors(bytes).metadata : {};
+    const state = readCheckpoint(bytes);
+    return { kind: isSafetensors ? 'safetensors' : 'pth', bytes: bytes.length, state, metadata };
+  });
+}
+
+/** What the bytes do not tell, the name does. */
+function isCheckpoint(file: string, head: Uint8Array): boolean {
+  const kind = fileKind(head);
+  if (kind === undefined) return ['pth', 'safetensors'].includes(formatOfName(file) ?? '');
+  return ['zip', 'pickle', 'safetensors'].includes(kind);
+}
+
+async function named<T>(file: string, read: () => T | Promise<T>): Promise<T> {
   try {
-    if (format === 'onnx') return { kind: 'onnx', bytes: bytes.length, graph: readOnnx(bytes) };
-    const metadata = format === 'safetensors' ? readSafetensors(bytes).metadata : {};
-    return { kind: format, bytes: bytes.length, state: readCheckpoint(bytes), metadata };
+    return await read();
   } catch (error) {
     throw new CommandError(`${file}: ${messageOf(error)}`);
   }
@@ -63,13 +87,6 @@ export async function readGraphFile(file: string): Promise<GraphFile> {
   throw new CommandError(
     `${file}: is a checkpoint, which holds tensors but not how they are connected; export the network as ONNX`,
   );
-}
-
-/** The first bytes of a zip archive or a pickle; the length of a header and a brace. */
-function formatOfBytes(bytes: Uint8Array): 'pth' | 'safetensors' | undefined {
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'pth';
-  if (bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5) return 'pth';
-  return bytes[8] === 0x7b && bytes[6] === 0 && bytes[7] === 0 ? 'safetensors' : undefined;
 }
 
 /** `1x3x224x224`, or `image=1x3x224x224`, which a network with several inputs needs. */

@@ -66,10 +66,10 @@ export class InferenceSession {
    * });
    */
   static async create(source: ModelSource, options: InferenceSessionOptions = {}): Promise<InferenceSession> {
-    const { runtime, reparameterize, onProgress, signal } = checkOptions(options);
+    const { runtime, reparameterize, externalData, onProgress, signal } = checkOptions(options);
     const progress = new Progress(onProgress, signal);
     progress.throwIfAborted();
-    const model = await readSource(source, progress);
+    const model = await readSource(source, externalData, progress);
     const given = runtime ?? (source instanceof Layer ? source.runtime : undefined);
     const session = new InferenceSession(model, reparameterize, given ?? (await createRuntime()), given === undefined);
     try {

@@ -1,6 +1,8 @@
 /** Options of InferenceSession.create, checked. */
+import { checkExternalData } from '../formats/onnx/externalData.js';
 import { checkNames, flag } from '../options.js';
 import { Runtime } from '../runtime/runtime.js';
+import type { ExternalData } from './externalData.js';
 import type { ProgressEvent } from './progress.js';
 
 export interface InferenceSessionOptions {
@@ -8,13 +10,18 @@ export interface InferenceSessionOptions {
   readonly runtime?: Runtime;
   /** Whether to merge branches and fold BatchNorms into weights first (see `reparameterize`); default true. */
   readonly reparameterize?: boolean;
+  /**
+   * Files in which a model's weights lie, where they lie beside it. From a path or an address they are found there; those
+   * that are given here are not looked for.
+   */
+  readonly externalData?: readonly ExternalData[];
   /** Told of every phase when it begins and when it is done, and of bytes as they arrive. */
   readonly onProgress?: (event: ProgressEvent) => void;
   /** Ends the making of the session, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-const NAMES: readonly string[] = ['runtime', 'reparameterize', 'onProgress', 'signal'];
+const NAMES: readonly string[] = ['runtime', 'reparameterize', 'onProgress', 'signal', 'externalData'];
 
 /** Options of onnxruntime-web's, which choose among what there is one of here. They are taken and do nothing. */
 const FOREIGN: readonly string[] = [
@@ -40,6 +47,7 @@ const FOREIGN: readonly string[] = [
 interface Checked {
   readonly runtime: Runtime | undefined;
   readonly reparameterize: boolean;
+  readonly externalData: readonly ExternalData[];
   readonly onProgress: ((event: ProgressEvent) => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -58,5 +66,11 @@ export function checkOptions(options: InferenceSessionOptions): Checked {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     wrong('signal', 'be an AbortSignal', signal);
   }
-  return { runtime, reparameterize: flag(owner, 'reparameterize', options.reparameterize ?? true), onProgress, signal };
+  return {
+    runtime,
+    reparameterize: flag(owner, 'reparameterize', options.reparameterize ?? true),
+    externalData: checkExternalData(owner, options.externalData),
+    onProgress,
+    signal,
+  };
 }

@@ -1,7 +1,7 @@
 /** How far the making of a session has come, and whether it is still wanted. */
 
 /**
- * load: bytes of a URL or file arrive. read: the file becomes a Graph. merge: branches are merged and BatchNorms folded.
+ * load: bytes of a URL or file arrive, of the model and then of each file that its weights lie in. read: the file becomes a Graph. merge: branches are merged and BatchNorms folded.
  * plan: weights are packed and memory is laid out. Phases that a source does not need are left out.
  */
 export type Phase = 'load' | 'read' | 'merge' | 'plan';
@@ -32,12 +32,12 @@ export class Progress {
     this.signal?.throwIfAborted();
   }
 
-  /** A phase of work that is not interrupted; other tasks of the thread get their turn before it. */
-  async during<T>(phase: Exclude<Phase, 'load'>, work: () => T): Promise<T> {
+  /** A phase of work; other tasks of the thread get their turn before it. */
+  async during<T>(phase: Exclude<Phase, 'load'>, work: () => T | Promise<T>): Promise<T> {
     this.report(phase, 0, 1);
     await otherTasks();
     this.throwIfAborted();
-    const result = work();
+    const result = await work();
     this.report(phase, 1, 1);
     return result;
   }

@@ -1,12 +1,13 @@
 /** What sessions are made from, and what becomes of it: a Model, which gives a Graph. */
-import { FormatError } from '../errors.js';
 import { byteView } from '../formats/file.js';
 import { lowerOnnx, parameterInputs, portNames } from '../formats/onnx/lower.js';
 import { readModel } from '../formats/onnx/proto.js';
+import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { Layer } from '../layers/layer.js';
 import type { Tensor } from '../tensor.js';
+import { type ExternalData, loadExternalData } from './externalData.js';
 import { loadBytes } from './loadBytes.js';
 import type { Progress } from './progress.js';
 import { toGraph } from './toGraph.js';
@@ -23,7 +24,13 @@ export interface Model {
   build(bound: ReadonlyMap<string, Tensor>): Graph;
 }
 
-export async function readSource(source: ModelSource, progress: Progress): Promise<Model> {
+const OWNER = 'InferenceSession.create';
+
+export async function readSource(
+  source: ModelSource,
+  externalData: readonly ExternalData[],
+  progress: Progress,
+): Promise<Model> {
   if (source instanceof Layer) return modelOf(toGraph(source));
   if (isGraph(source)) {
     checkGraph(source);
@@ -36,10 +43,18 @@ export async function readSource(source: ModelSource, progress: Progress): Promi
     );
   }
   const bytes = isLocation
-    ? await loadBytes(source, progress)
-    : byteView(source as Uint8Array | ArrayBuffer, 'InferenceSession.create');
-  checkNoWeights(bytes);
-  return progress.during('read', () => readBytes(bytes));
+    ? await loadBytes(source, progress, OWNER)
+    : byteView(source as Uint8Array | ArrayBuffer, OWNER);
+  return progress.during('read', async () => {
+    const model = readModelFile(bytes);
+    const parameters = parameterInputs(model);
+    // What is built later must not change with the caller's bytes.
+    const kept = parameters.length > 0 && !isLocation ? readModel(bytes.slice()) : model;
+    await loadExternalData(kept, externalData, isLocation ? source : undefined, progress, OWNER);
+    if (parameters.length === 0) return modelOf(lowerOnnx(kept, new Map()));
+    const { inputs, outputs } = portNames(kept);
+    return { inputNames: inputs, outputNames: outputs, parameters, build: (bound) => lowerOnnx(kept, bound) };
+  });
 }
 
 function isGraph(source: unknown): source is Graph {
@@ -52,34 +67,4 @@ function isBytes(source: unknown): boolean {
 
 function modelOf(graph: Graph): Model {
   return { inputNames: graph.inputs, outputNames: graph.outputs, parameters: [], build: () => graph };
-}
-
-function readBytes(bytes: Uint8Array): Model {
-  const model = readModel(bytes);
-  const parameters = parameterInputs(model);
-  if (parameters.length === 0) return modelOf(lowerOnnx(model, new Map()));
-  // What is built later must not change with the caller's bytes.
-  const kept = readModel(bytes.slice());
-  const { inputs, outputs } = portNames(kept);
-  return { inputNames: inputs, outputNames: outputs, parameters, build: (bound) => lowerOnnx(kept, bound) };
-}
-
-/** @throws FormatError for checkpoints, which people take for models */
-function checkNoWeights(bytes: Uint8Array): void {
-  const format = checkpointFormat(bytes);
-  if (format === undefined) return;
-  throw new FormatError(
-    `InferenceSession.create: the file is ${format}, weights without a graph; make the network with its builder ` +
-      '(lenet5bn, resnet18, ...), loadStateDict(readCheckpoint(bytes)), eval(), and create the session from that',
-    0,
-  );
-}
-
-function checkpointFormat(bytes: Uint8Array): string | undefined {
-  const startsWith = (...start: number[]): boolean => start.every((byte, i) => bytes[i] === byte);
-  if (startsWith(0x50, 0x4b, 3, 4)) return 'a zip archive, as torch.save writes .pth';
-  if (startsWith(0x80, 2)) return 'a pickle, as old versions of torch.save wrote .pth';
-  // A header's length below 2^32, then JSON.
-  const isHeader = bytes[8] === 0x7b && startsWith(bytes[0]!, bytes[1]!, bytes[2]!, bytes[3]!, 0, 0, 0, 0);
-  return isHeader ? 'of safetensors' : undefined;
 }

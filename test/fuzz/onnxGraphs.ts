@@ -702,6 +702,16 @@ const MAKERS: Readonly<Record<string, Make>> = {
     const filled = node(maker, 'ConstantOfShape', [maker.ints(dims)], attributes);
     return maker.add('Add', [x.name, filled], x.dims);
   },
+  CastLike: (maker, x) => {
+    const filled = node(maker, 'ConstantOfShape', [maker.ints(maker.random.chance(0.8) ? [1] : [maker.number(1)])]);
+    const like = maker.random.chance(0.9) ? x.name : maker.ints([1]);
+    return maker.add('Add', [x.name, node(maker, 'CastLike', [filled, like])], x.dims);
+  },
+  Expand: (maker, x) => {
+    const one = node(maker, 'ConstantOfShape', [maker.ints(x.dims.map(() => 1))]);
+    const shape = maker.random.chance(0.8) ? x.dims : x.dims.map((dim) => maker.number(dim));
+    return maker.add('Add', [x.name, node(maker, 'Expand', [one, maker.ints(shape)])], x.dims);
+  },
 };
 
 /** A part so large that it cannot be, of which the next node takes a little back. */

@@ -82,14 +82,7 @@ export function calculateConstants(
   a: Constant,
   b: Constant,
 ): Constant | undefined {
-  const rank = Math.max(a.dims.length, b.dims.length);
-  const dims = Array.from({ length: rank }, (_, axis) => {
-    const x = a.dims[axis - rank + a.dims.length] ?? 1;
-    const y = b.dims[axis - rank + b.dims.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1)
-      node.broken(`dims [${showList(a.dims)}] and [${showList(b.dims)}] do not broadcast`);
-    return x === 1 ? y : x;
-  });
+  const dims = broadcastDims(node, a.dims, b.dims);
   const size = sizeOf(dims);
   if (a.integer || b.integer || size > Math.max(a.size, b.size)) return undefined;
   node.spend(4 * size);
@@ -100,6 +93,29 @@ export function calculateConstants(
   return new Constant(dims, false, () => values);
 }
 
+function broadcastDims(node: NodeContext, a: readonly number[], b: readonly number[]): number[] {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const x = a[axis - rank + a.length] ?? 1;
+    const y = b[axis - rank + b.length] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) node.broken(`dims [${showList(a)}] and [${showList(b)}] do not broadcast`);
+    return x === 1 ? y : x;
+  });
+}
+
+/** ONNX's Expand. */
+export function expandConstant(node: NodeContext, constant: Constant, shape: readonly number[]): Constant {
+  if (shape.some((dim) => dim < 0)) node.broken(`its shape is [${showList(shape)}]`);
+  const dims = broadcastDims(node, constant.dims, shape);
+  const size = sizeOf(dims);
+  node.spend(8 * size);
+  const value = broadcast(constant, dims);
+  const array = constant.integer ? Float64Array : Float32Array;
+  const values = new array(size);
+  for (let i = 0; i < size; i++) values[i] = value(i);
+  return new Constant(dims, constant.integer, () => values);
+}
+
 function calculateOne(operation: Arithmetic, a: number, b: number): number {
   if (operation === 'Add') return a + b;
   if (operation === 'Sub') return a - b;
@@ -107,10 +123,10 @@ function calculateOne(operation: Arithmetic, a: number, b: number): number {
 }
 
 /** Reads a constant by the place in the broadcast result. */
-function broadcast({ tensor, size }: Constant, dims: readonly number[]): (place: number) => number {
-  const { data } = tensor;
-  if (size === 1) return () => data[0]!;
-  const own = [...new Array<number>(dims.length - tensor.dims.length).fill(1), ...tensor.dims];
+function broadcast(constant: Constant, dims: readonly number[]): (place: number) => number {
+  const data = constant.integer ? constant.values : constant.tensor.data;
+  if (constant.size === 1) return () => data[0]!;
+  const own = [...new Array<number>(dims.length - constant.dims.length).fill(1), ...constant.dims];
   if (own.every((dim, axis) => dim === dims[axis])) return (place) => data[place]!;
   return (place) => {
     let rest = place;

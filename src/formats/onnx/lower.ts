@@ -54,7 +54,7 @@ export function parameterInputs(model: ModelProto): string[] {
   for (const node of [...graph.node].reverse()) {
     const operator = OPERATORS.get(node.opType);
     if (operator?.foldable && node.output.some((name) => known.has(name))) {
-      for (const name of node.input) known.add(name);
+      for (const name of operator.foldable === 'first' ? node.input.slice(0, 1) : node.input) known.add(name);
     }
     for (const index of operator?.parameters ?? []) known.add(node.input[index] ?? '');
   }
@@ -399,6 +399,14 @@ export class NodeContext {
     if (!('elements' in value) || !value.elements.every((element) => typeof element === 'number')) return undefined;
     const elements = value.elements as readonly number[];
     return new Constant(value.scalar ? [] : [elements.length], true, () => elements);
+  }
+
+  /** The element type of an input. Of integers in the file it is not kept which they are, and some are booleans. */
+  typeLike(index: number): number {
+    const value = this.#lowering.value(this.#name(index));
+    if ('elements' in value) return DataType.INT64;
+    if (value instanceof Constant && value.integer) this.unsupported('it takes the type of integers in the file');
+    return DataType.FLOAT;
   }
 
   /** An input that has to be known; `role` says what it is. */

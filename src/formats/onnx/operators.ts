@@ -7,7 +7,7 @@ import type { Pads, Pair, Window } from '../../graph/graph.js';
 import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { type Dim, type Dims, sameDim } from './dims.js';
-import { calculateConstants, castConstant, reshapeConstant, transposeConstant } from './fold.js';
+import { calculateConstants, castConstant, expandConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
 import { type Arithmetic, calculate, gather, type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, readTensor, showList, typeName } from './tensors.js';
@@ -17,8 +17,8 @@ interface Operator {
   readonly lower: (node: NodeContext) => string;
   /** Inputs that have to be known before the Graph is built. */
   readonly parameters?: readonly number[];
-  /** Whether its output is known where all of its inputs are. */
-  readonly foldable?: boolean;
+  /** Whether its output is known where all of its inputs are, or the first one is. */
+  readonly foldable?: boolean | 'first';
 }
 
 /** What Clip does without a bound. */
@@ -73,7 +73,9 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map(
     ReduceMean: { lower: lowerReduceMean, parameters: [1] },
     Shape: { lower: lowerShape },
     Gather: { lower: lowerGather, parameters: [1], foldable: true },
-    Cast: { lower: lowerCast, foldable: true },
+    Cast: { lower: (node) => lowerCast(node, node.int('to', DataType.FLOAT)), foldable: true },
+    CastLike: { lower: (node) => lowerCast(node, node.typeLike(1)), foldable: 'first' },
+    Expand: { lower: lowerExpand, parameters: [1], foldable: true },
     ConstantOfShape: { lower: lowerConstantOfShape, parameters: [0] },
   }),
 );
@@ -607,14 +609,20 @@ function lowerGather(node: NodeContext): string {
   );
 }
 
-function lowerCast(node: NodeContext): string {
-  const to = node.int('to', DataType.FLOAT);
+function lowerCast(node: NodeContext, to: number): string {
   const integers = node.integers(0);
   if (integers !== undefined && (to === DataType.INT64 || to === DataType.INT32)) return node.define(integers);
   const constant = node.constant(0);
   if (constant !== undefined) return node.define(castConstant(node, constant, to));
   if (integers !== undefined || to !== DataType.FLOAT) node.unsupported(`a cast to ${typeName(to)}`);
   return node.emit({ op: 'identity', inputs: [node.operand(0)] });
+}
+
+/** Of known values: exporters make the biases that layers do not have with it. */
+function lowerExpand(node: NodeContext): string {
+  const shape = node.numbers(1, 'shape');
+  const constant = node.constant(0) ?? node.unsupported('it is taken only of known values');
+  return node.define(expandConstant(node, constant, shape));
 }
 
 function lowerConstantOfShape(node: NodeContext): string {

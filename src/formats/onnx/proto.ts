@@ -74,6 +74,8 @@ export interface TensorProto extends Message {
   uint64Data: readonly number[];
   externalData: readonly StringStringEntryProto[];
   dataLocation?: number;
+  /** Not of the file: `rawData` is a whole buffer that nobody else has, as that of external data is. */
+  ownsData?: boolean;
 }
 
 export interface ValueInfoProto extends Message {
@@ -98,6 +100,9 @@ export interface DimensionProto extends Message {
   dimValue?: number;
   dimParam: string;
 }
+
+/** TensorProto.DataLocation: the data lies in another file, of which `externalData` tells the name and the place. */
+export const EXTERNAL = 1;
 
 /** AttributeProto.AttributeType */
 export const AttributeType = { FLOAT: 1, INT: 2, STRING: 3, TENSOR: 4, FLOATS: 6, INTS: 7 } as const;
@@ -124,6 +129,8 @@ const WIRE_TYPES: Record<Scalar, number> = {
 
 /** Of a network with tens of thousands of nodes; a file of empty messages would take a hundred bytes for each two. */
 const MAX_MESSAGES = 500_000;
+/** Readers of protocol buffers take no more. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
 const NONE: readonly never[] = Object.freeze([]);
 
 function schema(fields: Record<number, [key: string, type: Scalar | Schema, repeated?: 'repeated']>): Schema {
@@ -209,8 +216,16 @@ function plain(file: Uint8Array): Uint8Array {
   return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
 }
 
+/** @throws {RangeError} if the file would be longer than a protocol buffer can be */
 export function writeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
-  return encode(MODEL, model as unknown as Record<string, unknown>).finish();
+  const writer = encode(MODEL, model as unknown as Record<string, unknown>);
+  if (writer.length > MAX_FILE_BYTES) {
+    throw new RangeError(
+      `writeOnnx: the file would have ${writer.length} bytes, a protocol buffer has at most ${MAX_FILE_BYTES}; ` +
+        "write the weights into a file of their own: writeOnnx(graph, { externalData: 'NAME.onnx.data' })",
+    );
+  }
+  return writer.finish();
 }
 
 class Decoder {

@@ -1,28 +1,51 @@
 /** ONNX files to Graphs: bytes to messages (proto.ts), messages to a Graph (lower.ts). */
-import { UnsupportedError } from '../../errors.js';
+import { FormatError, UnsupportedError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
+import { checkNames } from '../../options.js';
+import { byteView } from '../file.js';
+import { describeKind, fileKind } from '../sniff.js';
+import { attachFiles, checkExternalData, type ExternalFile } from './externalData.js';
 import { lowerOnnx, parameterInputs, readerOf } from './lower.js';
-import { readModel } from './proto.js';
+import { type ModelProto, readModel } from './proto.js';
 import { show } from './tensors.js';
+
+const WITHOUT_GRAPH =
+  ', weights without a graph; make the network with its builder (lenet5bn, resnet18, ...), ' +
+  'loadStateDict(readCheckpoint(bytes)), eval(), and create the session from that';
 
 /**
  * Reads an ONNX file of opset 9 to 21. Values have the names of the file, nodes its names and operators. Weights become
  * float32 and own their data.
  *
- * @param bytes The whole file, with its weights inside.
- * @throws {FormatError} if the file is truncated, contradicts itself or is no ONNX model
- * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph; it names every
- *   such node
+ * @param bytes The whole file.
+ * @param options.externalData The files beside it in which its weights lie, where they do: each with its path as the model
+ *   names it. `loadOnnx` finds them itself.
+ * @throws {FormatError} if the file is truncated, contradicts itself, is no ONNX model, or its external data is too short
+ * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph, of which it names
+ *   every node, or external data that is not given
  * @example
  * const graph = readOnnx(await readFile('model.onnx'));
  */
-export function readOnnx(bytes: Uint8Array | ArrayBuffer): Graph {
-  // By tag, not instanceof: test runners give modules a realm of their own.
-  const tag = Object.prototype.toString.call(bytes).slice(8, -1);
-  if (tag !== 'Uint8Array' && tag !== 'ArrayBuffer') {
-    throw new TypeError(`readOnnx: bytes is ${tag}, expected a Uint8Array or an ArrayBuffer`);
-  }
-  const model = readModel(ArrayBuffer.isView(bytes) ? bytes : new Uint8Array(bytes));
+export function readOnnx(
+  bytes: Uint8Array | ArrayBuffer,
+  options: { readonly externalData?: readonly ExternalFile[] } = {},
+): Graph {
+  checkNames('readOnnx', options, ['externalData']);
+  const model = readModelFile(byteView(bytes, 'readOnnx'));
+  attachFiles(model, checkExternalData('readOnnx', options.externalData));
+  return graphOf(model);
+}
+
+/** @throws {FormatError} if the file is truncated or no ONNX model; if it is of a kind that is known, that is said */
+export function readModelFile(file: Uint8Array): ModelProto {
+  const kind = fileKind(file);
+  if (kind === undefined || kind === 'onnx') return readModel(file);
+  const isWeights = kind === 'zip' || kind === 'pickle' || kind === 'safetensors';
+  throw new FormatError(`readOnnx: the file is ${describeKind(kind)}${isWeights ? WITHOUT_GRAPH : ''}`, 0);
+}
+
+/** The Graph of a model that has its data. */
+export function graphOf(model: ModelProto): Graph {
   const [parameter] = parameterInputs(model);
   if (parameter !== undefined) {
     throw new UnsupportedError(

@@ -4,7 +4,7 @@
  * read; values are only made when something asks for them.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
-import { fitsMemory, sizeOf } from '../../sizes.js';
+import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { brainsToFloat32, halvesToFloat32 } from '../elements.js';
 import type { TensorProto } from './proto.js';
@@ -45,7 +45,6 @@ export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;
 
 /** More axes than this are an attack: what is worked out per axis would grow without end. */
 export const MAX_RANK = 32;
-const EXTERNAL = 1;
 
 /** The name of an element type, for messages. */
 export function typeName(dataType: number | undefined): string {
@@ -104,17 +103,12 @@ export class Constant {
 }
 
 /**
- * @throws {FormatError} if the tensor's data does not fit its dims
- * @throws {UnsupportedError} if its data lies in another file, or its elements are of a type that has no place here
+ * The type of a tensor's elements and their number, which its data is to fit.
+ * @throws {FormatError} if its dims are no sizes
+ * @throws {UnsupportedError} if its elements are of a type that has no place here
  */
-export function readTensor(tensor: TensorProto): Constant {
-  const { dims, dataType, name, at } = tensor;
+function layoutOf({ dims, dataType, name, at }: TensorProto): { label: string; type: ElementType; size: number } {
   const label = `tensor ${show(name)}`;
-  if (tensor.dataLocation === EXTERNAL || tensor.externalData.length > 0) {
-    throw new UnsupportedError(
-      `readOnnx: the data of ${label} lies in another file; save the model with its data inside`,
-    );
-  }
   if (dims.length > MAX_RANK || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     throw new FormatError(`readOnnx: ${label} has dims [${showList(dims)}], expected at most ${MAX_RANK} from 0`, at);
   }
@@ -122,25 +116,40 @@ export function readTensor(tensor: TensorProto): Constant {
   if (type === undefined) {
     throw new UnsupportedError(`readOnnx: ${label} has elements of type ${dataType}, expected numbers or booleans`);
   }
-  const size = sizeOf(dims);
-  const { rawData } = tensor;
+  return { label, type, size: sizeOf(dims) };
+}
+
+/** How many bytes a tensor's elements take; infinite where nobody can tell any more. */
+export function byteSizeOf(tensor: TensorProto): number {
+  const { type, size } = layoutOf(tensor);
+  return product(size, type.array.BYTES_PER_ELEMENT);
+}
+
+/**
+ * @throws {FormatError} if the tensor's data does not fit its dims
+ * @throws {UnsupportedError} if its elements are of a type that has no place here
+ */
+export function readTensor(tensor: TensorProto): Constant {
+  const { dims, rawData } = tensor;
+  const { label, type, size } = layoutOf(tensor);
   const given = rawData === undefined ? tensor[type.field].length : rawData.length / type.array.BYTES_PER_ELEMENT;
   if (given !== size || !fitsMemory(dims)) {
     throw new FormatError(
       `readOnnx: ${label} has ${given} elements of type ${type.name}, expected ${size} for dims [${showList(dims)}]`,
-      at,
+      tensor.at,
     );
   }
-  return new Constant(dims, type.integer, () => elementsOf(tensor, type, dataType!));
+  return new Constant(dims, type.integer, () => elementsOf(tensor, type));
 }
 
-function elementsOf(tensor: TensorProto, type: ElementType, dataType: number): ArrayLike<number> {
-  const { rawData } = tensor;
+function elementsOf(tensor: TensorProto, type: ElementType): ArrayLike<number> {
+  const { rawData, ownsData } = tensor;
   // slice, not subarray: the copy is aligned, and does not keep the file alive.
-  const elements = rawData === undefined ? tensor[type.field] : new type.array(rawData.slice().buffer as ArrayBuffer);
+  const bytes = ownsData ? rawData : rawData?.slice();
+  const elements = bytes === undefined ? tensor[type.field] : new type.array(bytes.buffer as ArrayBuffer);
   if (type.name === 'FLOAT16') return halvesToFloat32(elements as ArrayLike<number>);
   if (type.name === 'BFLOAT16') return brainsToFloat32(elements as ArrayLike<number>);
-  if (dataType === DataType.FLOAT)
+  if (type.name === 'FLOAT')
     return elements instanceof Float32Array ? elements : Float32Array.from(elements as number[]);
   if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)
     return Float64Array.from(elements, Number);

@@ -17,12 +17,15 @@ import type {
   ReshapeNode,
   UnaryNode,
 } from '../../graph/graph.js';
+import { checkNames } from '../../options.js';
 import { Tensor } from '../../tensor.js';
+import { normalPath } from './externalData.js';
 import { Names } from './names.js';
 import {
   type AttributeProto,
   AttributeType,
   type DimensionProto,
+  EXTERNAL,
   type ModelProto,
   type NodeProto,
   type TensorProto,
@@ -49,16 +52,34 @@ const UNARY = {
 } as const;
 const BINARY = { add: 'Add', sub: 'Sub', mul: 'Mul', div: 'Div' } as const;
 
+/** Tensors of fewer bytes stay in the model: a file of many small ones is slow to load. */
+const LEAST_EXTERNAL_BYTES = 1024;
+
 /**
  * Writes a Graph as an ONNX file. Nodes have the names of their paths, values those of the Graph; dims of inputs are
  * written where they are known.
  *
+ * @param options.externalData The name of a file for the weights beside the model, which many tools want from 2 GB on: then
+ *   that file is returned too, in the form in which `readOnnx` and sessions take it.
  * @throws {UnsupportedError} if a BatchNorm uses batch statistics, which a file for inference has no word for
+ * @throws {RangeError} if the file would be longer than 2 GB, or `externalData` is not the name of a file
  * @example
  * await writeFile('merged.onnx', writeOnnx(reparameterize(readOnnx(bytes)).graph));
  */
-export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
-  return writeModel(new Writer(graph).model());
+export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer>;
+export function writeOnnx(
+  graph: Graph,
+  options: { readonly externalData: string },
+): { model: Uint8Array<ArrayBuffer>; externalData: { path: string; data: Uint8Array<ArrayBuffer> }[] };
+export function writeOnnx(graph: Graph, options: { readonly externalData?: string } = {}) {
+  checkNames('writeOnnx', options, ['externalData']);
+  const path = options.externalData;
+  if (path !== undefined && (typeof path !== 'string' || normalPath(path) !== path)) {
+    throw new RangeError(`writeOnnx: externalData must be the name of a file beside the model, got ${String(path)}`);
+  }
+  const writer = new Writer(graph, path);
+  const model = writeModel(writer.model());
+  return path === undefined ? model : { model, externalData: [{ path, data: writer.externalData() }] };
 }
 
 class Writer {
@@ -69,9 +90,15 @@ class Writer {
   readonly #valueNames = new Names();
   readonly #nodeNames = new Names();
   readonly #opset: number;
+  readonly #dataPath: string | undefined;
+  /** What lies in the other file, one tensor behind the other. */
+  readonly #data: Uint8Array[] = [];
+  #dataBytes = 0;
 
-  constructor(graph: Graph) {
+  /** @param dataPath a file for weights, where they are not to be in the model */
+  constructor(graph: Graph, dataPath: string | undefined) {
     this.#graph = graph;
+    this.#dataPath = dataPath;
     this.#opset = graph.nodes.reduce((opset, node) => Math.max(opset, opsetOf(node)), OLDEST_OPSET);
     const names = [...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])];
     for (const name of [...names, ...graph.nodes.map(({ output }) => output)]) this.#valueNames.add(name);
@@ -79,7 +106,7 @@ class Writer {
 
   model(): ModelProto {
     const { inputs, outputs, nodes, constants, inputDims, metadata } = this.#graph;
-    for (const [name, tensor] of constants ?? []) this.#initializers.push(floatTensor(name, tensor));
+    for (const [name, tensor] of constants ?? []) this.#initializers.push(this.#floatTensor(name, tensor));
     for (const node of nodes) this.#write(node);
     return {
       at: 0,
@@ -97,6 +124,30 @@ class Writer {
         output: outputs.map((name) => valueInfo(name, undefined)),
         sparseInitializer: [],
       },
+    };
+  }
+
+  externalData(): Uint8Array<ArrayBuffer> {
+    const data = new Uint8Array(this.#dataBytes);
+    let position = 0;
+    for (const part of this.#data) {
+      data.set(part, position);
+      position += part.length;
+    }
+    return data;
+  }
+
+  #floatTensor(name: string, { data, dims }: Tensor): TensorProto {
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const tensor = { ...emptyTensor(name, dims), dataType: DataType.FLOAT };
+    if (this.#dataPath === undefined || rawData.length < LEAST_EXTERNAL_BYTES) return { ...tensor, rawData };
+    const entries = { location: this.#dataPath, offset: this.#dataBytes, length: rawData.length };
+    this.#data.push(rawData);
+    this.#dataBytes += rawData.length;
+    return {
+      ...tensor,
+      dataLocation: EXTERNAL,
+      externalData: Object.entries(entries).map(([key, value]) => ({ at: 0, key, value: String(value) })),
     };
   }
 
@@ -357,7 +408,7 @@ class Writer {
     let name = this.#initializerNames.get(tensor);
     if (name === undefined) {
       name = this.#valueNames.derive(`${node.path || node.output}.${role}`);
-      this.#initializers.push(floatTensor(name, tensor));
+      this.#initializers.push(this.#floatTensor(name, tensor));
       this.#initializerNames.set(tensor, name);
     }
     return name;
@@ -435,12 +486,6 @@ function emptyTensor(name: string, dims: readonly number[]): TensorProto {
     uint64Data: [],
     externalData: [],
   };
-}
-
-function floatTensor(name: string, tensor: Tensor): TensorProto {
-  const { data, dims } = tensor;
-  const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return { ...emptyTensor(name, dims), dataType: DataType.FLOAT, rawData };
 }
 
 function valueInfo(name: string, dims: readonly (number | string)[] | undefined): ValueInfoProto {

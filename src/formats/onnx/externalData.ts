@@ -1,0 +1,201 @@
+/**
+ * Tensors whose data lies in other files (https://github.com/onnx/onnx/blob/main/docs/ExternalData.md), as PyTorch's
+ * exporter has them since 2.9. Such a tensor names a file, relative to the model's folder, and a range of its bytes:
+ *
+ *     external_data { location: 'net.onnx.data', offset: '1728', length: '576' }
+ *
+ * A model is not trusted: what it names never lies outside of its folder, and ranges are as long as the tensors' elements
+ * and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its data inside.
+ */
+import { FormatError, UnsupportedError } from '../../errors.js';
+import { byteView, show as showValue } from '../file.js';
+import { describeKind, fileKind } from '../sniff.js';
+import { EXTERNAL, type ModelProto, type TensorProto } from './proto.js';
+import { byteSizeOf, show } from './tensors.js';
+
+/** The data of a tensor: bytes `begin` to `end` of a file. */
+export interface ExternalTensor {
+  readonly tensor: TensorProto;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** A file that tensors of a model refer to by its path, and its bytes. */
+export interface ExternalFile {
+  readonly path: string;
+  readonly data: Uint8Array | ArrayBuffer;
+}
+
+/**
+ * The option `externalData`: a list of files with the paths by which a model names them.
+ * @throws {TypeError} if it is none; what the data is, is for the reader to check
+ */
+export function checkExternalData<T extends { readonly path: string }>(
+  owner: string,
+  files: readonly T[] | undefined,
+): readonly T[] {
+  if (files === undefined) return [];
+  if (Array.isArray(files) && files.every((file) => typeof file?.path === 'string')) return files;
+  throw new TypeError(`${owner}: externalData must be a list of { path, data }, got ${showValue(files)}`);
+}
+
+/** Ranges that overlap make much of a small file: in all 16 MB and 4 times the bytes that they cover. */
+const SPARE_BYTES = 2 ** 24;
+const MOST_TIMES = 4;
+
+/**
+ * The tensors of a model that lie in other files: by the file's path, in the order of their ranges.
+ * @throws {FormatError} if a path leads out of the model's folder, or a range does not fit its tensor
+ */
+export function externalTensors(model: ModelProto): ReadonlyMap<string, readonly ExternalTensor[]> {
+  const files = new Map<string, ExternalTensor[]>();
+  for (const tensor of tensorsOf(model)) {
+    if (tensor.dataLocation !== EXTERNAL) continue;
+    const path = pathOf(tensor);
+    const tensors = files.get(path);
+    if (tensors === undefined) files.set(path, [rangeOf(tensor)]);
+    else tensors.push(rangeOf(tensor));
+  }
+  for (const tensors of files.values()) {
+    tensors.sort((a, b) => a.begin - b.begin);
+    checkOverlaps(tensors);
+  }
+  return files;
+}
+
+function* tensorsOf({ graph }: ModelProto): Generator<TensorProto> {
+  yield* graph?.initializer ?? [];
+  for (const { attribute } of graph?.node ?? []) {
+    for (const { t } of attribute) if (t !== undefined) yield t;
+  }
+}
+
+/**
+ * A path of a data file in one form; undefined if it does not lie in the model's folder, or could mean something else than
+ * a path (an address, a drive, a path of Windows).
+ */
+export function normalPath(path: string): string | undefined {
+  const parts = path.split('/').filter((part) => part !== '.');
+  const isOutside = parts.length === 0 || parts.some((part) => part === '' || part === '..');
+  return isOutside || ['\\', ':', '\0'].some((character) => path.includes(character)) ? undefined : parts.join('/');
+}
+
+function pathOf(tensor: TensorProto): string {
+  const location = entryOf(tensor, 'location');
+  const path = location === undefined ? undefined : normalPath(location);
+  if (path !== undefined) return path;
+  throw new FormatError(
+    `readOnnx: the data of tensor ${show(tensor.name)} lies in ${show(location ?? '')}, ` +
+      "expected a path inside of the model's folder, without \\, : and ..",
+    tensor.at,
+  );
+}
+
+function rangeOf(tensor: TensorProto): ExternalTensor {
+  const begin = numberOf(tensor, 'offset') ?? 0;
+  const bytes = byteSizeOf(tensor);
+  const length = numberOf(tensor, 'length') ?? bytes;
+  if (length !== bytes) {
+    throw new FormatError(
+      `readOnnx: the external data of tensor ${show(tensor.name)} has ${length} bytes, expected ${bytes} for its dims`,
+      tensor.at,
+    );
+  }
+  return { tensor, begin, end: begin + bytes };
+}
+
+function numberOf(tensor: TensorProto, key: string): number | undefined {
+  const text = entryOf(tensor, key);
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new FormatError(
+    `readOnnx: the external data of tensor ${show(tensor.name)} has the ${key} ${show(text)}, expected a whole number`,
+    tensor.at,
+  );
+}
+
+function entryOf({ externalData }: TensorProto, key: string): string | undefined {
+  return externalData.find((entry) => entry.key === key)?.value;
+}
+
+function checkOverlaps(tensors: readonly ExternalTensor[]): void {
+  let covered = 0;
+  let reached = 0;
+  let bytes = 0;
+  for (const { tensor, begin, end } of tensors) {
+    covered += Math.max(0, end - Math.max(begin, reached));
+    reached = Math.max(reached, end);
+    bytes += end - begin;
+    const limit = SPARE_BYTES + MOST_TIMES * covered;
+    if (bytes <= limit) continue;
+    throw new FormatError(
+      `readOnnx: the external data of tensors up to ${show(tensor.name)} overlaps so much that it takes ${bytes} bytes, ` +
+        `expected at most ${limit}`,
+      tensor.at,
+    );
+  }
+}
+
+/** @throws {FormatError} if the file ends before the tensor's data does */
+export function checkLength({ tensor, begin, end }: ExternalTensor, path: string, fileBytes: number): void {
+  if (end <= fileBytes) return;
+  throw new FormatError(
+    `readOnnx: the data of tensor ${show(tensor.name)} is expected at bytes ${begin} to ${end} of ${show(path)}, ` +
+      `which has ${fileBytes} bytes`,
+    tensor.at,
+  );
+}
+
+/**
+ * @param bytes the first of the file
+ * @throws {FormatError} if they are of something that servers and repositories put in its place
+ */
+export function checkKind(tensors: readonly ExternalTensor[], path: string, bytes: Uint8Array): void {
+  const kind = fileKind(bytes);
+  if (kind !== 'html' && kind !== 'lfs') return;
+  throw new FormatError(
+    `readOnnx: ${describeFile(tensors, path)}, which is ${describeKind(kind)}`,
+    tensors[0]!.tensor.at,
+  );
+}
+
+/** @param bytes a buffer of its own, which the tensor takes over */
+export function attach({ tensor }: ExternalTensor, bytes: Uint8Array): void {
+  tensor.rawData = bytes;
+  tensor.ownsData = true;
+}
+
+export function attachBytes(tensors: readonly ExternalTensor[], path: string, file: Uint8Array): void {
+  checkKind(tensors, path, file);
+  for (const one of tensors) {
+    checkLength(one, path, file.length);
+    attach(one, file.slice(one.begin, one.end));
+  }
+}
+
+/** A file and what it is needed for: its first tensor, and how many there are. */
+export function describeFile(tensors: readonly ExternalTensor[], path: string): string {
+  const [{ tensor, begin, end }] = tensors as [ExternalTensor];
+  const others = tensors.length === 1 ? '' : `, and of ${tensors.length - 1} more`;
+  return `the data of tensor ${show(tensor.name)} lies in another file, ${show(path)} (${end - begin} bytes${others})`;
+}
+
+export function notGiven(tensors: readonly ExternalTensor[], path: string, owner: string): UnsupportedError {
+  return new UnsupportedError(
+    `${owner}: ${describeFile(tensors, path)}, which was not given: pass externalData: [{ path, data }], or load the ` +
+      'model from its path or address, where it is found beside it',
+  );
+}
+
+/**
+ * Attaches the data of all tensors that lie in other files.
+ * @throws {FormatError} if a file is too short or a path leads out of the folder
+ * @throws {UnsupportedError} if a file is missing
+ */
+export function attachFiles(model: ModelProto, given: readonly ExternalFile[]): void {
+  for (const [path, tensors] of externalTensors(model)) {
+    const file = given.find((one) => normalPath(one.path) === path);
+    if (file === undefined) throw notGiven(tensors, path, 'readOnnx');
+    attachBytes(tensors, path, byteView(file.data, `readOnnx: externalData ${path}`));
+  }
+}
