@@ -24,10 +24,13 @@ const ARRAYS = {
 
 export type ElementType = keyof typeof ARRAYS;
 
-export const ELEMENT_TYPES = Object.keys(ARRAYS) as readonly ElementType[];
-
 export function isElementType(name: unknown): name is ElementType {
-  return (ELEMENT_TYPES as readonly unknown[]).includes(name);
+  return typeof name === 'string' && Object.hasOwn(ARRAYS, name);
+}
+
+/** The names, for messages. */
+export function elementTypes(): string {
+  return Object.keys(ARRAYS).join(', ');
 }
 
 export function bytesPerElement(type: ElementType): number {

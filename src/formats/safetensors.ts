@@ -11,7 +11,7 @@
 import { FormatError } from '../errors.js';
 import { fitsMemory, MAX_VALUES, product } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
-import { bytesPerElement, ELEMENT_TYPES, type ElementType, isElementType, toFloat32 } from './elements.js';
+import { bytesPerElement, type ElementType, elementTypes, isElementType, toFloat32 } from './elements.js';
 import { byteView, show } from './file.js';
 
 interface Entry {
@@ -181,7 +181,7 @@ function checkEntry(value: unknown, name: string, at: number, dataBytes: number)
   const fail = (field: string, got: unknown, expected: string) =>
     broken(at, `tensor ${show(name)} has ${field} ${show(got)}, expected ${expected}`);
   const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
-  if (!isElementType(dtype)) throw fail('dtype', dtype, `one of ${ELEMENT_TYPES.join(', ')}`);
+  if (!isElementType(dtype)) throw fail('dtype', dtype, `one of ${elementTypes()}`);
   if (!areSizes(shape) || shape.length > MAX_RANK) throw fail('shape', shape, `at most ${MAX_RANK} integers from 0`);
   if (!areSizes(offsets) || offsets.length !== 2) throw fail('data_offsets', offsets, '[begin, end]');
   const [begin, end] = offsets as [number, number];

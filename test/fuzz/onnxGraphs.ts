@@ -730,5 +730,5 @@ function padAndBack(maker: Maker, x: Value): Value {
 
 /** What the package reads and the maker does not make. */
 export function missingOperators(): string[] {
-  return [...OPERATORS.keys()].filter((name) => !Object.hasOwn(MAKERS, name));
+  return Object.keys(OPERATORS).filter((name) => !Object.hasOwn(MAKERS, name));
 }

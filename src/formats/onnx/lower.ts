@@ -13,7 +13,7 @@ import type { DimOf, Graph, Node } from '../../graph/graph.js';
 import { Tensor } from '../../tensor.js';
 import { type Dims, inferDims } from './dims.js';
 import { Names } from './names.js';
-import { OPERATORS } from './operators.js';
+import { operatorOf } from './operators.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, show, typeName } from './tensors.js';
@@ -52,7 +52,7 @@ export function parameterInputs(model: ModelProto): string[] {
   const graph = graphOf(model);
   const known = new Set<string>();
   for (const node of [...graph.node].reverse()) {
-    const operator = OPERATORS.get(node.opType);
+    const operator = operatorOf(node.opType);
     if (operator?.foldable && node.output.some((name) => known.has(name))) {
       for (const name of operator.foldable === 'first' ? node.input.slice(0, 1) : node.input) known.add(name);
     }
@@ -291,7 +291,7 @@ export class Lowering {
       // Until the handler says what it is; the name counts as taken.
       if (name !== '') this.#values.set(name, { missing: labelOf(node) });
     }
-    const operator = isOnnxDomain(node.domain) ? OPERATORS.get(node.opType) : undefined;
+    const operator = isOnnxDomain(node.domain) ? operatorOf(node.opType) : undefined;
     if (operator === undefined) this.#unsupported.push(labelOf(node));
     // Values that are missing are another node's fault, which is on the list already.
     else if (!missing) this.#handle(node, operator.lower);

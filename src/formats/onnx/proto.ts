@@ -131,7 +131,7 @@ const WIRE_TYPES: Record<Scalar, number> = {
 const MAX_MESSAGES = 500_000;
 /** Readers of protocol buffers take no more. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
-const NONE: readonly never[] = Object.freeze([]);
+const NONE: readonly never[] = [];
 
 function schema(fields: Record<number, [key: string, type: Scalar | Schema, repeated?: 'repeated']>): Schema {
   return new Map(
@@ -142,73 +142,84 @@ function schema(fields: Record<number, [key: string, type: Scalar | Schema, repe
   );
 }
 
-const STRING_STRING_ENTRY = schema({ 1: ['key', 'string'], 2: ['value', 'string'] });
-const TENSOR = schema({
-  1: ['dims', 'int64', 'repeated'],
-  2: ['dataType', 'int32'],
-  4: ['floatData', 'float', 'repeated'],
-  5: ['int32Data', 'int32', 'repeated'],
-  7: ['int64Data', 'int64', 'repeated'],
-  8: ['name', 'string'],
-  9: ['rawData', 'bytes'],
-  10: ['doubleData', 'double', 'repeated'],
-  11: ['uint64Data', 'uint64', 'repeated'],
-  13: ['externalData', STRING_STRING_ENTRY, 'repeated'],
-  14: ['dataLocation', 'int32'],
-});
-const ATTRIBUTE = schema({
-  1: ['name', 'string'],
-  2: ['f', 'float'],
-  3: ['i', 'int64'],
-  4: ['s', 'bytes'],
-  5: ['t', TENSOR],
-  7: ['floats', 'float', 'repeated'],
-  8: ['ints', 'int64', 'repeated'],
-  9: ['strings', 'bytes', 'repeated'],
-  20: ['type', 'int32'],
-});
-const NODE = schema({
-  1: ['input', 'string', 'repeated'],
-  2: ['output', 'string', 'repeated'],
-  3: ['name', 'string'],
-  4: ['opType', 'string'],
-  5: ['attribute', ATTRIBUTE, 'repeated'],
-  7: ['domain', 'string'],
-});
-const DIMENSION = schema({ 1: ['dimValue', 'int64'], 2: ['dimParam', 'string'] });
-const TENSOR_SHAPE = schema({ 1: ['dim', DIMENSION, 'repeated'] });
-const TENSOR_TYPE = schema({ 1: ['elemType', 'int32'], 2: ['shape', TENSOR_SHAPE] });
-const TYPE = schema({ 1: ['tensorType', TENSOR_TYPE] });
-const VALUE_INFO = schema({ 1: ['name', 'string'], 2: ['type', TYPE] });
-const GRAPH = schema({
-  1: ['node', NODE, 'repeated'],
-  2: ['name', 'string'],
-  5: ['initializer', TENSOR, 'repeated'],
-  11: ['input', VALUE_INFO, 'repeated'],
-  12: ['output', VALUE_INFO, 'repeated'],
-  15: ['sparseInitializer', 'bytes', 'repeated'],
-});
-const OPERATOR_SET_ID = schema({ 1: ['domain', 'string'], 2: ['version', 'int64'] });
-const MODEL = schema({
-  1: ['irVersion', 'int64'],
-  2: ['producerName', 'string'],
-  3: ['producerVersion', 'string'],
-  7: ['graph', GRAPH],
-  8: ['opsetImport', OPERATOR_SET_ID, 'repeated'],
-  14: ['metadataProps', STRING_STRING_ENTRY, 'repeated'],
-});
+let schemas: ReturnType<typeof makeSchemas> | undefined;
+
+/** Not before they are needed: what is made when a module is loaded stays in every page. */
+function schemaOf(message: 'model' | 'tensor'): Schema {
+  schemas ??= makeSchemas();
+  return schemas[message];
+}
+
+function makeSchemas(): { readonly model: Schema; readonly tensor: Schema } {
+  const stringStringEntry = schema({ 1: ['key', 'string'], 2: ['value', 'string'] });
+  const tensor = schema({
+    1: ['dims', 'int64', 'repeated'],
+    2: ['dataType', 'int32'],
+    4: ['floatData', 'float', 'repeated'],
+    5: ['int32Data', 'int32', 'repeated'],
+    7: ['int64Data', 'int64', 'repeated'],
+    8: ['name', 'string'],
+    9: ['rawData', 'bytes'],
+    10: ['doubleData', 'double', 'repeated'],
+    11: ['uint64Data', 'uint64', 'repeated'],
+    13: ['externalData', stringStringEntry, 'repeated'],
+    14: ['dataLocation', 'int32'],
+  });
+  const attribute = schema({
+    1: ['name', 'string'],
+    2: ['f', 'float'],
+    3: ['i', 'int64'],
+    4: ['s', 'bytes'],
+    5: ['t', tensor],
+    7: ['floats', 'float', 'repeated'],
+    8: ['ints', 'int64', 'repeated'],
+    9: ['strings', 'bytes', 'repeated'],
+    20: ['type', 'int32'],
+  });
+  const node = schema({
+    1: ['input', 'string', 'repeated'],
+    2: ['output', 'string', 'repeated'],
+    3: ['name', 'string'],
+    4: ['opType', 'string'],
+    5: ['attribute', attribute, 'repeated'],
+    7: ['domain', 'string'],
+  });
+  const dimension = schema({ 1: ['dimValue', 'int64'], 2: ['dimParam', 'string'] });
+  const tensorShape = schema({ 1: ['dim', dimension, 'repeated'] });
+  const tensorType = schema({ 1: ['elemType', 'int32'], 2: ['shape', tensorShape] });
+  const type = schema({ 1: ['tensorType', tensorType] });
+  const valueInfo = schema({ 1: ['name', 'string'], 2: ['type', type] });
+  const graph = schema({
+    1: ['node', node, 'repeated'],
+    2: ['name', 'string'],
+    5: ['initializer', tensor, 'repeated'],
+    11: ['input', valueInfo, 'repeated'],
+    12: ['output', valueInfo, 'repeated'],
+    15: ['sparseInitializer', 'bytes', 'repeated'],
+  });
+  const operatorSetId = schema({ 1: ['domain', 'string'], 2: ['version', 'int64'] });
+  const model = schema({
+    1: ['irVersion', 'int64'],
+    2: ['producerName', 'string'],
+    3: ['producerVersion', 'string'],
+    7: ['graph', graph],
+    8: ['opsetImport', operatorSetId, 'repeated'],
+    14: ['metadataProps', stringStringEntry, 'repeated'],
+  });
+  return { model: model, tensor: tensor };
+}
 
 /**
  * Decodes a whole file. Byte strings in it are views of the file.
  * @throws {FormatError} if the file is truncated or no protocol buffer with these fields
  */
 export function readModel(file: Uint8Array): ModelProto {
-  return new Decoder().decode(MODEL, new WireReader(plain(file))) as unknown as ModelProto;
+  return new Decoder().decode(schemaOf('model'), new WireReader(plain(file))) as unknown as ModelProto;
 }
 
 /** Decodes a tensor that is a file of its own, as ONNX's test data has them. */
 export function readTensorProto(file: Uint8Array): TensorProto {
-  return new Decoder().decode(TENSOR, new WireReader(plain(file))) as unknown as TensorProto;
+  return new Decoder().decode(schemaOf('tensor'), new WireReader(plain(file))) as unknown as TensorProto;
 }
 
 /** Not the object itself, as a Node Buffer's slice would alias. */
@@ -218,7 +229,7 @@ function plain(file: Uint8Array): Uint8Array {
 
 /** @throws {RangeError} if the file would be longer than a protocol buffer can be */
 export function writeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
-  const writer = encode(MODEL, model as unknown as Record<string, unknown>);
+  const writer = encode(schemaOf('model'), model as unknown as Record<string, unknown>);
   if (writer.length > MAX_FILE_BYTES) {
     throw new RangeError(
       `writeOnnx: the file would have ${writer.length} bytes, a protocol buffer has at most ${MAX_FILE_BYTES}; ` +

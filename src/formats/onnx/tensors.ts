@@ -20,25 +20,21 @@ interface ElementType {
   readonly field: TypedField;
 }
 
-function elementType(name: string, array: ElementType['array'], field: TypedField, integer = true): ElementType {
-  return { name, integer, array, field };
-}
-
 /** By TensorProto.DataType. */
-const ELEMENT_TYPES = new Map<number | undefined, ElementType>([
-  [1, elementType('FLOAT', Float32Array, 'floatData', false)],
-  [2, elementType('UINT8', Uint8Array, 'int32Data')],
-  [3, elementType('INT8', Int8Array, 'int32Data')],
-  [4, elementType('UINT16', Uint16Array, 'int32Data')],
-  [5, elementType('INT16', Int16Array, 'int32Data')],
-  [6, elementType('INT32', Int32Array, 'int32Data')],
-  [7, elementType('INT64', BigInt64Array, 'int64Data')],
-  [9, elementType('BOOL', Uint8Array, 'int32Data')],
-  [10, elementType('FLOAT16', Uint16Array, 'int32Data', false)],
-  [11, elementType('DOUBLE', Float64Array, 'doubleData', false)],
-  [12, elementType('UINT32', Uint32Array, 'uint64Data')],
-  [13, elementType('UINT64', BigUint64Array, 'uint64Data')],
-  [16, elementType('BFLOAT16', Uint16Array, 'int32Data', false)],
+const ELEMENT_TYPES: ReadonlyMap<number | undefined, ElementType> = new Map<number, ElementType>([
+  [1, { name: 'FLOAT', integer: false, array: Float32Array, field: 'floatData' }],
+  [2, { name: 'UINT8', integer: true, array: Uint8Array, field: 'int32Data' }],
+  [3, { name: 'INT8', integer: true, array: Int8Array, field: 'int32Data' }],
+  [4, { name: 'UINT16', integer: true, array: Uint16Array, field: 'int32Data' }],
+  [5, { name: 'INT16', integer: true, array: Int16Array, field: 'int32Data' }],
+  [6, { name: 'INT32', integer: true, array: Int32Array, field: 'int32Data' }],
+  [7, { name: 'INT64', integer: true, array: BigInt64Array, field: 'int64Data' }],
+  [9, { name: 'BOOL', integer: true, array: Uint8Array, field: 'int32Data' }],
+  [10, { name: 'FLOAT16', integer: false, array: Uint16Array, field: 'int32Data' }],
+  [11, { name: 'DOUBLE', integer: false, array: Float64Array, field: 'doubleData' }],
+  [12, { name: 'UINT32', integer: true, array: Uint32Array, field: 'uint64Data' }],
+  [13, { name: 'UINT64', integer: true, array: BigUint64Array, field: 'uint64Data' }],
+  [16, { name: 'BFLOAT16', integer: false, array: Uint16Array, field: 'int32Data' }],
 ]);
 
 export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;

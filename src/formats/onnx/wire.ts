@@ -18,8 +18,8 @@ export const BYTES = 2;
 export const FIXED32 = 5;
 
 const TWO_32 = 2 ** 32;
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
+let decoder: TextDecoder | undefined;
+let encoder: TextEncoder | undefined;
 
 /** Reads the fields of one message, which is the bytes from `position` to `end` of the file. */
 export class WireReader {
@@ -81,6 +81,7 @@ export class WireReader {
     const bytes = this.bytes();
     try {
       // A slice, as TextDecoder takes no shared memory in browsers.
+      decoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
       return decoder.decode(bytes.slice());
     } catch {
       throw new FormatError('readOnnx: a string is not UTF-8', at);
@@ -176,6 +177,7 @@ export class WireWriter {
   }
 
   string(value: string): void {
+    encoder ??= new TextEncoder();
     this.bytes(encoder.encode(value));
   }
 

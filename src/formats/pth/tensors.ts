@@ -75,18 +75,20 @@ const DTYPES = [
 const MAX_RANK = 32;
 
 /** All that a pickle of state dicts may name. */
-const GLOBALS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ['collections.OrderedDict', new PickleFunction(makeOrderedDict)],
-  ['torch._utils._rebuild_tensor_v2', new PickleFunction(rebuildTensor)],
-  ['torch._utils._rebuild_parameter', new PickleFunction(rebuildParameter)],
-  ['torch.Size', new PickleFunction(makeSize)],
-  ...Object.entries(STORAGE_TYPES).map(([name, type]) => [`torch.${name}`, new StorageType(type)] as const),
-  ...DTYPES.map((name) => [`torch.${name}`, name] as const),
-]);
+function makeGlobals(): ReadonlyMap<string, unknown> {
+  return new Map<string, unknown>([
+    ['collections.OrderedDict', new PickleFunction(makeOrderedDict)],
+    ['torch._utils._rebuild_tensor_v2', new PickleFunction(rebuildTensor)],
+    ['torch._utils._rebuild_parameter', new PickleFunction(rebuildParameter)],
+    ['torch.Size', new PickleFunction(makeSize)],
+    ...Object.entries(STORAGE_TYPES).map(([name, type]) => [`torch.${name}`, new StorageType(type)] as const),
+    ...DTYPES.map((name) => [`torch.${name}`, name] as const),
+  ]);
+}
 
 /** @param storageOf Finds an archive's storage by its key. */
 export function pickleHost(storageOf: (key: string) => ZipEntry | undefined): PickleHost {
-  return { globals: GLOBALS, persistentLoad: (id, at) => loadStorage(storageOf, id, at) };
+  return { globals: makeGlobals(), persistentLoad: (id, at) => loadStorage(storageOf, id, at) };
 }
 
 /** ('storage', type, key, device, number of elements) */
