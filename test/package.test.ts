@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 
 const WASM_LIMIT = 64 * 1024;
 /** Of everything, and of what a bundler leaves of it for a page that runs one block. */
-const JAVASCRIPT_LIMIT = 70 * 1024;
+const JAVASCRIPT_LIMIT = 74 * 1024;
 const BLOCK_PAGE_LIMIT = 30 * 1024;
 
 test('each .wasm is at most 64 kB', () => {
@@ -17,7 +17,7 @@ test('each .wasm is at most 64 kB', () => {
   }
 });
 
-test("the JavaScript is at most 70 kB gzip'd, binaries, command line and the twin for the edge aside", () => {
+test("the JavaScript is at most 74 kB gzip'd, binaries, command line and the twin for the edge aside", () => {
   const chunks = readdirSync('dist').filter((file) => file.endsWith('.js') && file !== 'cli.js' && file !== 'edge.js');
   assert.ok(chunks.some((file) => file.startsWith('baseline-')) && chunks.some((file) => file.startsWith('relaxed-')));
   const scripts = chunks.filter((file) => !/^(baseline|relaxed)-/.test(file));
