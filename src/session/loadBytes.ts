@@ -132,7 +132,12 @@ function fileAt(location: string | URL): string | URL | undefined {
 
 /** Undefined for what is relative; a single letter is a drive (`C:\model.onnx`). */
 function asUrl(location: string): URL | undefined {
-  return /^[a-z][a-z0-9+.-]+:/i.test(location) && URL.canParse(location) ? new URL(location) : undefined;
+  if (!/^[a-z][a-z0-9+.-]+:/i.test(location)) return undefined;
+  try {
+    return new URL(location);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether there are files; a page of Electron's has both, and a path there is relative to the page. */
