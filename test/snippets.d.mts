@@ -5,6 +5,7 @@ export interface Snippet {
   readonly code: string;
   readonly runsInNode: boolean;
   readonly runsInPage: boolean;
+  readonly runsInWorker: boolean;
 }
 
 export function readSnippets(): Snippet[];

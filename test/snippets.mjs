@@ -1,5 +1,6 @@
 // The snippets of README.md and docs/*.md: code between fences of js, ts and sh. Each stands for itself. One whose fence
-// says `page` needs a bundler; all that import nothing of Node run in a page.
+// says `page` needs a bundler; one that says `worker` is for Cloudflare's; all others that import nothing of Node run in a
+// page.
 import { readdirSync, readFileSync } from 'node:fs';
 
 const LANGUAGES = ['js', 'ts', 'sh'];
@@ -22,8 +23,9 @@ function snippetsOf(file) {
       name: `${file}:${line}`,
       language,
       code,
-      runsInNode: isScript && place !== 'page',
-      runsInPage: isScript && !code.includes("'node:"),
+      runsInNode: isScript && place === undefined,
+      runsInPage: isScript && place !== 'worker' && !code.includes("'node:"),
+      runsInWorker: place === 'worker',
     };
   });
 }

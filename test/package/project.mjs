@@ -110,8 +110,8 @@ export class Project {
   }
 
   /** A script of a package that goes on until the project ends. */
-  startTool(script, args) {
-    return this.start(process.execPath, [this.path('node_modules', script), ...args]);
+  startTool(script, args, env) {
+    return this.start(process.execPath, [this.path('node_modules', script), ...args], env);
   }
 
   /** @returns what the command's output matches, as soon as it does */

@@ -88,13 +88,13 @@ async function build(project, address) {
   for (const folder of ['extension', 'strict']) {
     project.write(`${folder}/index.html`, HTML);
     for (const file of ['cfqkbnc-small.onnx', 'cfqkbnc-small.io.safetensors']) {
-      cpSync(project.path(file), project.path(folder, file));
+      project.copy(file, `${folder}/${file}`);
     }
   }
   const dist = 'node_modules/acnet-wasm/dist';
   cpSync(project.path(dist), project.path('extension/acnet-wasm'), { recursive: true });
   // The policy forbids a worker from a Blob: the file stands in.
-  cpSync(project.path(dist, 'worker.js'), project.path('extension/worker.js'));
+  project.copy(`${dist}/worker.js`, 'extension/worker.js');
   project.write('strict/manifest.json', JSON.stringify(MANIFEST));
   const whole = {
     ...MANIFEST,

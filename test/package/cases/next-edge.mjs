@@ -23,7 +23,6 @@ export async function GET(request) {
 const NEXT = 'next/dist/bin/next';
 /** What Next says of the edge runtime itself. */
 const OWN_WARNING = /^.*The Edge Runtime is deprecated.*$/gm;
-const START_TIMEOUT = 60_000;
 
 export default {
   needs: ['next', 'react', 'react-dom'],
@@ -36,23 +35,13 @@ export default {
     project.write('app/api/route.js', ROUTE);
     const built = await project.tool(NEXT, ['build'], { mayWarn: true });
     checkQuiet(built.replace(OWN_WARNING, ''));
-    const args = [project.path('node_modules', NEXT), 'start', '--hostname=127.0.0.1', '--port=0'];
-    const child = project.start(process.execPath, args);
-    const origin = await originOf(child);
+    const child = project.startTool(NEXT, ['start', '--hostname=127.0.0.1', '--port=0']);
+    const origin = await project.waitFor(child, /http:\/\/127\.0\.0\.1:\d+/);
+    await project.waitFor(child, /Ready in/);
     for (const [threads, reason] of [[1], [2, 'a worker at the edge has one thread']]) {
       checkAnswer(await (await fetch(`${origin}/api?threads=${threads}`)).json(), { reason });
     }
-    checkQuiet(child.output);
+    project.checkQuiet(child);
     return { 'edge functions': project.sizes('.next/server/edge') };
   },
 };
-
-async function originOf(child) {
-  const end = performance.now() + START_TIMEOUT;
-  for (;;) {
-    const [origin] = /http:\/\/127\.0\.0\.1:\d+/.exec(child.output) ?? [];
-    if (origin !== undefined && /Ready/.test(child.output)) return origin;
-    if (child.exitCode !== null || performance.now() > end) throw new Error(`next start: ${child.output}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
