@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { ACBlock, createRuntime, resnetCifar, writeSafetensors } from 'acnet-wasm';
 import { build } from 'esbuild';
 import { test } from 'uvu';
@@ -162,6 +163,76 @@ test('the README is short, the picture as its script draws it', () => {
   runs(process.execPath, [path.resolve('scripts/picture.mjs'), drawn], 'picture.mjs');
   assert.is(readFileSync(drawn, 'utf8'), readFileSync('docs/block.svg', 'utf8'));
 });
+
+interface Sizes {
+  readonly bytes: number;
+  readonly gzip: number;
+}
+
+/** A page's own script and the baseline kernels, or the one file that it is without splitting. */
+async function pageSize(source: string, splitting: boolean): Promise<Sizes> {
+  const { outputFiles } = await build({
+    stdin: { contents: source, resolveDir: folder },
+    outdir: path.join(folder, 'page'),
+    bundle: true,
+    minify: true,
+    splitting,
+    write: false,
+    format: 'esm',
+    logLevel: 'silent',
+  });
+  const loaded = outputFiles.filter(({ path: file }) => !path.basename(file).startsWith('relaxed'));
+  return sizeOf(loaded.map(({ contents }) => contents));
+}
+
+function sizeOf(files: readonly Uint8Array[]): Sizes {
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  return {
+    bytes: sum(files.map(({ length }) => length)),
+    gzip: sum(files.map((file) => gzipSync(file, { level: 9 }).length)),
+  };
+}
+
+test('sizes in docs/performance.md and the README are those of the build, to a few percent', async () => {
+  const session = `import { InferenceSession, Tensor } from 'acnet-wasm';
+    const session = await InferenceSession.create('/network.onnx');
+    const image = new Tensor('float32', new Float32Array(3072), [1, 3, 32, 32]);
+    console.log((await session.run({ image }))[session.outputNames[0]].data);`;
+  const block = `import { ACBlock, createRuntime, Tensor } from 'acnet-wasm';
+    const block = new ACBlock(await createRuntime(), { inChannels: 3, outChannels: 8, kernelSize: 3 }).eval();
+    console.log(block.forward(new Tensor('float32', new Float32Array(3072), [1, 3, 32, 32])).data);`;
+  const inDist = (name: RegExp): Sizes => {
+    const file = readdirSync('dist').find((candidate) => name.test(candidate));
+    return sizeOf([readFileSync(`dist/${file}`)]);
+  };
+  const page = await pageSize(session, true);
+  const whole = await pageSize(session, false);
+  const text = readFileSync('docs/performance.md', 'utf8');
+  const measured: [row: string, sizes: Sizes][] = [
+    ['an `InferenceSession`, with splitting', page],
+    ['the same in one file', whole],
+    ['one `ACBlock`, with splitting', await pageSize(block, true)],
+    ['the chunk with the baseline kernels', inDist(/^baseline-\w+\.js$/)],
+    ['the chunk with the relaxed kernels', inDist(/^relaxed-\w+\.js$/)],
+    ...[...text.matchAll(/^\| (`dist\/([\w.]+)`)/gm)].map(([, row, file]): [string, Sizes] => [
+      row!,
+      sizeOf([readFileSync(`dist/${file}`)]),
+    ]),
+  ];
+  const wrong = measured.filter(([row, sizes]) => {
+    const [line] = text.split('\n').filter((candidate) => candidate.startsWith('|') && candidate.includes(row));
+    const [, , bytes, gzip] = line?.split('|') ?? [];
+    return !isNear(bytes, sizes.bytes) || !isNear(gzip, sizes.gzip);
+  });
+  assert.is(wrong.map(([row, { bytes, gzip }]) => `${row}: ${bytes}, ${gzip}`).join('\n'), '');
+  const [, ...said] =
+    /loads (\d+) kB, kernels included, gzip'd;\s(\d+) kB/.exec(readFileSync('README.md', 'utf8')) ?? [];
+  assert.ok(isNear(said[0], page.gzip / 1000) && isNear(said[1], whole.gzip / 1000), `${page.gzip}, ${whole.gzip}`);
+});
+
+function isNear(said: string | undefined, size: number): boolean {
+  return Math.abs(Number(said?.replaceAll(',', '')) / size - 1) < 0.05;
+}
 
 test('links lead to files and headings that there are', () => {
   const anchor = (heading: string): string =>

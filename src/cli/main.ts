@@ -31,7 +31,8 @@ Options:
   --help     Print this, or after a command what it takes
   --version  Print the version
 
-Exit codes: 0 success, 1 the work failed, 2 wrong usage.
+Exit codes: 0 success, 1 the work failed, 2 wrong usage. NO_COLOR, FORCE_COLOR
+and COLUMNS are honoured.
 `;
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
