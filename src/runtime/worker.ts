@@ -1,7 +1,6 @@
 /** A worker thread: runs chunks of the jobs in shared memory until it is terminated. */
 import type { Kernels } from './kernels.js';
 import { holdLifeline } from './lifeline.js';
-import { importNodeModule } from './nodeModule.js';
 import { Control, chunkCount, runChunk } from './protocol.js';
 
 /** What the main thread sends once. */
@@ -26,28 +25,24 @@ export interface Ready {
  */
 const POLLS = 20_000;
 
+/** What a web worker's scope and node:worker_threads' parentPort have in common. */
 interface Port {
+  onmessage: ((event: { data: WorkerSetup }) => void) | null;
   postMessage(message: unknown): void;
   close(): void;
 }
 
-/** What is used of node:worker_threads' parentPort. */
-interface NodePort extends Port {
-  once(event: 'message', listener: (setup: WorkerSetup) => void): void;
-}
+/** Short, since the library holds this file as text. */
+const { WorkerGlobalScope, process } = globalThis as {
+  WorkerGlobalScope?: unknown;
+  process?: { getBuiltinModule(name: string): { parentPort: Port } };
+};
+const port = WorkerGlobalScope
+  ? (globalThis as unknown as Port)
+  : process!.getBuiltinModule('node:worker_threads').parentPort;
+port.onmessage = ({ data }) => void start(data);
 
-async function main(): Promise<void> {
-  const isBrowserLike = typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope === 'function';
-  if (isBrowserLike) {
-    const scope = globalThis as unknown as Port & { onmessage: ((event: { data: WorkerSetup }) => void) | null };
-    scope.onmessage = ({ data }) => void start(data, scope);
-  } else {
-    const { parentPort } = await importNodeModule<{ parentPort: NodePort | null }>('node:worker_threads');
-    parentPort?.once('message', (setup: WorkerSetup) => void start(setup, parentPort));
-  }
-}
-
-async function start(setup: WorkerSetup, port: Port): Promise<void> {
+async function start(setup: WorkerSetup): Promise<void> {
   const { bytes, memory, controlPtr, scratchPtr, lifeline } = setup;
   try {
     const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
@@ -78,5 +73,3 @@ function serve(kernels: Kernels, control: Control, scratchPtr: number): void {
     control.sleep();
   }
 }
-
-void main();
