@@ -2,13 +2,18 @@
 
 type Kernel = (...args: number[]) => void;
 
+/** A WebAssembly.Global that never changes. */
+interface Constant {
+  readonly value: number;
+}
+
 export interface Kernels {
   heapBase(): number;
   scratchBytes(): number;
   /** 1 in the relaxed build, 0 in the baseline one. */
-  readonly IS_RELAXED: WebAssembly.Global;
-  readonly TILE_ROWS: WebAssembly.Global;
-  readonly DEPTH_CHUNK: WebAssembly.Global;
+  readonly IS_RELAXED: Constant;
+  readonly TILE_ROWS: Constant;
+  readonly DEPTH_CHUNK: Constant;
   /** Whether a product of this depth takes the Double kernels; 0 or 1. */
   sumsInDouble(depth: number): number;
   /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
