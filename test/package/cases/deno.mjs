@@ -11,7 +11,6 @@ import { compute } from './compute.js';
 const [threads] = Deno.args;
 const answer = await compute({ load: (name) => Deno.readFile(name), source: 'cfqkbnc-small.onnx', threads: Number(threads) });
 console.log(JSON.stringify(answer));
-Deno.exit();
 `;
 
 export default {

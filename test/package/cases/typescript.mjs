@@ -39,7 +39,7 @@ export async function main(source: ModelSource, bytes: Uint8Array): Promise<numb
   const session = await InferenceSession.create(source, { runtime });
   const outputs: Record<string, Tensor> = await session.run(feeds);
   const graph = (data: Graph): Graph => reparameterize(data).graph;
-  const other = await createRuntime({ wasm: relaxed });
+  const other = await createRuntime({ wasm: fetch(relaxed) });
   return Object.values(outputs)[0]!.size + other.threads + graph.length;
 }
 
