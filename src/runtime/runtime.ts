@@ -34,7 +34,10 @@ export interface RuntimeOptions {
   memory?: 'fast' | 'small';
   /** Bytes that the runtime's memory may grow to; by default all that 32 bits can address (4 GiB). */
   maximumMemory?: number;
-  /** The kernels of the chosen `simd`, when they are not to come from the package: see its `*.wasm` subpaths. */
+  /**
+   * The kernels, when they are not to come from the package: see its `*.wasm` subpaths. The runtime's `simd` is that of
+   * the build which is given.
+   */
   wasm?: WasmSource;
 }
 
