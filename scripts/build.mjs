@@ -1,6 +1,6 @@
-// Builds the package: AssemblyScript to two .wasm binaries, TypeScript to dist/. Does nothing when dist/ is newer
-// than every source, and compiles no binary that is newer than assembly/. Options: --force builds all in any case,
-// --quiet prints only errors.
+// Builds the package: AssemblyScript to two .wasm binaries, TypeScript to dist/, and to build/checked/ with red zones in
+// its memory, for tests. Does nothing when dist/ is newer than every source, and compiles no binary that is newer than
+// assembly/. Options: --force builds all in any case, --quiet prints only errors.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,21 +15,29 @@ const stamp = path.join(root, 'build', 'built');
 const CONFIGURATION = ['package.json', 'asconfig.json', 'tsconfig.json', 'tsconfig.types.json'];
 
 process.chdir(root);
-if (force || !(existsSync('dist') && isNewer(stamp, ['assembly', 'src', 'scripts'], CONFIGURATION))) build();
+const isThere = existsSync('dist') && existsSync('build/checked');
+if (force || !isThere || !isNewer(stamp, ['assembly', 'src', 'scripts'], CONFIGURATION)) build();
 
 function build() {
   const start = performance.now();
   const fresh = `build/dist-${process.pid}`;
+  const checked = `build/checked-${process.pid}`;
   mkdirSync('build', { recursive: true });
   for (const target of ['baseline', 'relaxed']) compile(target);
+  run('scripts/bundle.mjs', [checked, '--checked']);
   run('scripts/bundle.mjs', [fresh]);
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json', '--outDir', `${fresh}/types`]);
   for (const name of ['baseline', 'relaxed']) copyFileSync(`build/${name}.wasm`, `${fresh}/${name}.wasm`);
   // The old package stays in place until the new one is whole.
-  rmSync('dist', { recursive: true, force: true });
-  renameSync(fresh, 'dist');
+  replace('build/checked', checked);
+  replace('dist', fresh);
   writeFileSync(stamp, '');
   if (!quiet) console.log(`built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+
+function replace(folder, by) {
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(by, folder);
 }
 
 function run(script, args) {

@@ -1,11 +1,13 @@
 // Runs test/*.test.ts: bundles each file, runs each in a Node process of its own, and sums up. What they import as the
-// package is a build of it whose memory has red zones (src/runtime/redZones.ts), but for tests of the package itself. Names given as arguments pick files: node scripts/test.mjs memory fixtures
+// package is a build of it whose memory has red zones (src/runtime/redZones.ts), but for tests of the package itself.
+// Names given as arguments pick files: node scripts/test.mjs memory fixtures
 // Shows how far it is, a failing file's output as it is, and of the others only lines that begin with #; all of it is
 // in build/test/NAME.log. Ends with a line `N passed, N failed`.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { checkedPackage } from './checkedPackage.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 /** Of all files, on two cores of a server of 2024 that do nothing else. */
@@ -21,12 +23,6 @@ const names = readdirSync('test')
 
 rmSync('build/test', { recursive: true, force: true });
 mkdirSync('build/test', { recursive: true });
-rmSync('build/checked', { recursive: true, force: true });
-if (
-  spawnSync(process.execPath, ['scripts/bundle.mjs', 'build/checked', '--checked'], { stdio: 'inherit' }).status !== 0
-) {
-  process.exit(1);
-}
 const common = {
   outdir: 'build/test',
   outExtension: { '.js': '.mjs' },
@@ -36,6 +32,7 @@ const common = {
   platform: 'node',
   target: 'node20',
   sourcemap: 'inline',
+  define: { CHECKED: 'true' },
   loader: { '.wasm': 'base64' },
   logLevel: 'warning',
 };
@@ -79,16 +76,6 @@ process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 /** The one line that a terminal shows of what runs now; an empty text takes it away. */
 function progress(text) {
   if (isTerminal) process.stdout.write(`\r\u001b[K${text.slice(0, (process.stdout.columns || 80) - 1)}`);
-}
-
-/** The package's name stands for the build for tests. */
-function checkedPackage() {
-  return {
-    name: 'checked package',
-    setup({ onResolve }) {
-      onResolve({ filter: /^acnet-wasm$/ }, () => ({ path: '../checked/index.js', external: true }));
-    },
-  };
 }
 
 function run(file) {

@@ -7,6 +7,7 @@
  * Operations tell which one they take (src/plan/layouts.ts).
  */
 import type { Allocation } from './runtime/heap.js';
+import { redZonesOf } from './runtime/redZones.js';
 import type { Runtime } from './runtime/runtime.js';
 import { bytesOf, extentOf, fitsMemory, layoutsCoincide, MAX_VALUES, sizeOf } from './sizes.js';
 
@@ -64,7 +65,12 @@ export class Tensor {
 
   /** The values in row-major order; of a resident tensor a new copy each time. */
   get data(): Float32Array {
-    if (this.#host !== undefined) return this.#host;
+    if (this.#host !== undefined) {
+      // A buffer may be resized, or be given to another thread.
+      if (this.#host.length === this.size) return this.#host;
+      const now = this.#host.length;
+      throw new RangeError(`Tensor: dims ${format(this.dims)} hold ${this.size} values, its data now has ${now}`);
+    }
     return copyOut(this, this.#resident());
   }
 
@@ -165,7 +171,12 @@ export function convert(
   const { toPlanar, toChannelsLast } = runtime.kernels;
   const { batch, channels, pixels } = extentOf(dims);
   const kernel = layout === 'planar' ? toPlanar : toChannelsLast;
+  if (CHECKED) redZonesOf(runtime.heap).fill(toPtr, bytesOf(dims, layout));
   kernel(fromPtr, toPtr, batch, channels, pixels);
+  if (CHECKED) {
+    redZonesOf(runtime.heap).check(`a conversion to ${layout}`);
+    redZonesOf(runtime.heap).expectValue(toPtr, dims, layout, `a conversion to ${layout}`);
+  }
 }
 
 /** A tensor of the same values in JavaScript's memory, and nobody else's. */
@@ -214,7 +225,10 @@ function copyOut(tensor: Tensor, { runtime, layout, ptr }: Residence): Float32Ar
 
 /** Room for so many bytes while `work` runs: the kernels' working memory, what is spare, or an allocation. */
 function withRoom<T>(runtime: Runtime, bytes: number, spare: Spare, work: (ptr: number) => T): T {
-  if (bytes <= runtime.scratchBytes) return work(runtime.scratchPtr);
+  const { scratchPtr, scratchBytes } = runtime;
+  if (bytes <= scratchBytes) {
+    return CHECKED ? redZonesOf(runtime.heap).within(scratchPtr, bytes, scratchBytes, work) : work(scratchPtr);
+  }
   if (bytes <= spare.bytes) return work(spare.ptr);
   const room = runtime.heap.allocate(bytes);
   try {

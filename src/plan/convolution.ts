@@ -130,8 +130,8 @@ function winograd(
     number?,
   ];
   const scheme = WINOGRAD[algorithm];
-  const { weightsPtr, biasPtr } = context.packed(node, algorithm);
-  if (runtime.kernels.allBelow(weightsPtr, (biasPtr - weightsPtr) / 4, LARGEST_TRANSFORMED) === 0) {
+  const { weightsPtr, weightsBytes } = context.packed(node, algorithm);
+  if (runtime.kernels.allBelow(weightsPtr, weightsBytes / 4, LARGEST_TRANSFORMED) === 0) {
     return makeDirect();
   }
   const { bytes } = input(node, context);

@@ -4,7 +4,7 @@
  */
 import { type RedZones, redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { extentOf, roundUp, sizeOf } from '../sizes.js';
+import { roundUp } from '../sizes.js';
 import { type Lifetime, placeInArena } from './arena.js';
 import type { Lowered, Place } from './lower.js';
 import { lifetimesOf, type Placed } from './slots.js';
@@ -86,13 +86,6 @@ export class StepGuard {
       if (first <= step && step <= last) this.#zones.expectZones(at[slot]!, bytes, who);
     }
     const { slot, dims, layout, among } = this.#outputs[step]!;
-    const extent = extentOf(dims);
-    const ptr = at[slot]! + (among?.offset ?? 0);
-    if (layout === 'planar') {
-      const size = sizeOf(dims);
-      this.#zones.expectWritten(ptr, { ...extent, batch: 1, channels: 1, pixels: size }, 1, true, who);
-    } else {
-      this.#zones.expectWritten(ptr, extent, among?.lanes ?? extent.lanes, among === undefined, who);
-    }
+    this.#zones.expectValue(at[slot]! + (among?.offset ?? 0), dims, layout, who, among?.lanes);
   }
 }

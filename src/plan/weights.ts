@@ -4,6 +4,7 @@
  */
 import type { Conv2dNode, LinearNode, Norm } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
+import { redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { lanesOf } from '../sizes.js';
 import { residentPtr, Tensor } from '../tensor.js';
@@ -22,6 +23,7 @@ const LEAST_STREAMED_BYTES = 2 ** 21;
 export interface PackedWeights extends PanelShape {
   readonly allocation: Allocation;
   readonly weightsPtr: number;
+  readonly weightsBytes: number;
   readonly biasPtr: number;
 }
 
@@ -70,7 +72,14 @@ function allocatePacked(
   plainBytes: number,
 ): PackedWeights {
   const allocation = heap.allocate(weightsBytes + biasBytes, weightsBytes - plainBytes);
-  return { ...panels, allocation, weightsPtr: allocation.ptr, biasPtr: allocation.ptr + weightsBytes };
+  let weightsPtr = allocation.ptr;
+  let biasPtr = weightsPtr + weightsBytes;
+  if (CHECKED) {
+    weightsPtr = redZonesOf(heap).enlarge(weightsPtr, weightsBytes + ZONE_BYTES + biasBytes);
+    biasPtr = weightsPtr + weightsBytes + ZONE_BYTES;
+    redZonesOf(heap).paintZones(weightsPtr, weightsBytes);
+  }
+  return { ...panels, allocation, weightsPtr, weightsBytes, biasPtr };
 }
 
 /**
@@ -188,6 +197,12 @@ function packInto(
         const scales = scalePtr === 0 ? 0 : scalePtr + (start + first) * 8;
         pack(fromPtr, scales, packed.weightsPtr + (start / channels) * groupBytes, first, count);
       }
+    }
+    if (CHECKED) {
+      const zones = redZonesOf(runtime.heap);
+      zones.check('packing of weights');
+      zones.expectZones(packed.weightsPtr, packed.weightsBytes, 'packing of weights');
+      zones.expectWords(packed.weightsPtr, packed.weightsBytes, 'packing of weights');
     }
   });
 }

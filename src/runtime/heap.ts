@@ -40,8 +40,9 @@ export class Allocation {
 
   /** Gives the memory back; a second call does nothing. */
   free(): void {
-    this.#heap?.release(this, this.#block);
+    const heap = this.#heap;
     this.#heap = undefined;
+    heap?.release(this, this.#block);
   }
 
   /** As `free`, but until `gone` has come nobody gets the memory, since a worker thread may still be writing there. */
