@@ -335,9 +335,7 @@ test('windows and dims of absurd sizes', async () => {
   const findings = new Findings();
   for (const [name, bytes] of Object.entries(files)) {
     await findings.add({ name: `${name}.onnx`, bytes, weights: [] }, name, bytes, runtime);
-    // A file may declare what it likes; it is run with a small image.
-    assert.is(findings.counts.get('read'), name === 'vast' ? 1 : undefined, name);
-    findings.counts.delete('read');
+    assert.is(findings.counts.get('read'), undefined, name);
   }
   runtime.dispose();
 });

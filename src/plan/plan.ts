@@ -12,7 +12,7 @@ import { isMove, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';
 import { type Placed, place } from './slots.js';
 import type { Step, StepContext } from './step.js';
-import { StepGuard, withZones } from './stepGuard.js';
+import { guardOf, guardSteps, StepGuard, withZones } from './stepGuard.js';
 import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
 import { makeStep } from './steps.js';
 
@@ -46,7 +46,6 @@ export class Plan {
   #arena: Spare = { ptr: 0, bytes: 0 };
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
-  readonly #guard: StepGuard | undefined;
 
   /**
    * @param shapes of all values of the graph
@@ -75,7 +74,7 @@ export class Plan {
     for (const { name, buffer, layout } of lowered.constants) {
       this.#addresses[slots[buffer]!] = resources.constant(name, layout);
     }
-    if (CHECKED) this.#guard = new StepGuard(runtime, lowered, placed, this.#infos);
+    if (CHECKED) guardSteps(this, new StepGuard(runtime, lowered, placed, this.#infos));
   }
 
   /** Whether the plan is for inputs of these shapes. */
@@ -109,7 +108,7 @@ export class Plan {
       const { slot, layout } = this.#outputs[i]!;
       at[slot] = residentPtr(outputs[i]!, runtime, layout)!;
     }
-    if (CHECKED) this.#guard!.run(this.#steps, this.#infos, at, onStep);
+    if (CHECKED) guardOf(this).run(this.#steps, this.#infos, at, onStep);
     else if (onStep === undefined) for (const step of this.#steps) step(at);
     else this.#runTimed(onStep);
     for (const step of this.#afterwards) step();

@@ -16,6 +16,16 @@ interface Slot extends Lifetime {
   readonly slot: number;
 }
 
+const ofPlan = new WeakMap<object, StepGuard>();
+
+export function guardSteps(plan: object, guard: StepGuard): void {
+  ofPlan.set(plan, guard);
+}
+
+export function guardOf(plan: object): StepGuard {
+  return ofPlan.get(plan)!;
+}
+
 let plansMade = 0;
 
 /**

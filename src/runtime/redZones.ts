@@ -91,7 +91,7 @@ export class RedZones {
     const region = this.#regions.get(key)!;
     this.#regions.delete(key);
     this.#view().fill(FREED, region.ptr / 4, (region.ptr + roundUp(region.bytes, 4)) / 4);
-    const damage = this.#damageOf(region);
+    const damage = damageOf(this.#view(), region);
     this.#blocks.giveBack(region.ptr - ZONE_BYTES, sizeOf(region.bytes));
     if (damage !== undefined) throw new Error(`red zones: ${damage}, found when it was given back`);
   }
@@ -141,13 +141,14 @@ export class RedZones {
 
   /** @throws Error when something was written into a zone */
   check(who: string): void {
-    for (const region of this.#scratch) this.#expect(region, who, 'the working memory');
-    for (const region of this.#regions.values()) this.#expect(region, who, 'an allocation');
+    const words = this.#view();
+    for (const region of this.#scratch) this.#expect(words, region, who, 'the working memory');
+    for (const region of this.#regions.values()) this.#expect(words, region, who, 'an allocation');
   }
 
   /** @throws Error when something was written into the zones around a part of an allocation */
   expectZones(ptr: number, bytes: number, who: string): void {
-    this.#expect({ ptr, bytes }, who, 'a value');
+    this.#expect(this.#view(), { ptr, bytes }, who, 'a value');
   }
 
   /** @throws Error when a word is unwritten */
@@ -183,8 +184,8 @@ export class RedZones {
     }
   }
 
-  #expect(region: Region, who: string, what: string): void {
-    const damage = this.#damageOf(region);
+  #expect(words: Int32Array, region: Region, who: string, what: string): void {
+    const damage = damageOf(words, region);
     if (damage === undefined) return;
     // So that it is told of once, by this name.
     this.#paintZones(region);
@@ -193,19 +194,6 @@ export class RedZones {
 
   #name(who: string): string {
     return `${who} [${[...this.#called].join(', ')}]`;
-  }
-
-  /** Where zones were written to; undefined where they are whole. */
-  #damageOf({ ptr, bytes }: Region): string | undefined {
-    const words = this.#view();
-    for (let i = (ptr - ZONE_BYTES) / 4; i < ptr / 4; i++) {
-      if (words[i] !== PATTERN) return `${ptr - i * 4} bytes before ${bytes} bytes`;
-    }
-    const end = ptr + roundUp(bytes, 4);
-    for (let i = end / 4; i < (end + ZONE_BYTES) / 4; i++) {
-      if (words[i] !== PATTERN) return `${i * 4 - ptr - bytes} bytes behind ${bytes} bytes`;
-    }
-    return undefined;
   }
 
   #paintZones({ ptr, bytes }: Region): void {
@@ -234,4 +222,16 @@ export class RedZones {
 /** Bytes of a region with its zones. */
 function sizeOf(bytes: number): number {
   return roundUp(bytes, ALIGNMENT) + 2 * ZONE_BYTES;
+}
+
+/** Where zones were written to; undefined where they are whole. */
+function damageOf(words: Int32Array, { ptr, bytes }: Region): string | undefined {
+  for (let i = (ptr - ZONE_BYTES) / 4; i < ptr / 4; i++) {
+    if (words[i] !== PATTERN) return `${ptr - i * 4} bytes before ${bytes} bytes`;
+  }
+  const end = ptr + roundUp(bytes, 4);
+  for (let i = end / 4; i < (end + ZONE_BYTES) / 4; i++) {
+    if (words[i] !== PATTERN) return `${i * 4 - ptr - bytes} bytes behind ${bytes} bytes`;
+  }
+  return undefined;
 }
