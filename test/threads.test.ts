@@ -13,7 +13,8 @@ import { runCasualties } from './engines/casualties.js';
 import { Faults } from './engines/faults.js';
 import { readFixture, sameBits, seededRandom, supportedBuilds } from './support.js';
 
-const { ACBlock, Conv2d, createRuntime, InferenceSession, lenet5bn, Sequential, Tensor, ThreadError } = acnet;
+const { ACBlock, BatchNorm2d, Conv2d, createRuntime, InferenceSession, lenet5bn, Sequential, Tensor, ThreadError } =
+  acnet;
 
 const COUNTS = [1, 2, 3];
 /** Longer than the runtime is patient with a worker that stands still. */
@@ -25,7 +26,16 @@ const SESSIONS = Number(process.env.SESSIONS ?? 40);
 
 function jobOf(units: number): Job {
   const addresses = { descriptorPtr: 0, inPtr: 0, outPtr: 0, residualPtr: 0 };
-  return { kernel: 'conv2d', ...addresses, units, unitStep: 1, channels: 8, channelStep: 8, blockTiles: 0 };
+  return {
+    kernel: 'conv2d',
+    ...addresses,
+    units,
+    unitStep: 1,
+    channels: 8,
+    channelStep: 8,
+    blockTiles: 0,
+    chunkFlops: 0,
+  };
 }
 
 /** Handles and threads of this process, when those that are ending have ended. */
@@ -172,7 +182,8 @@ test('forward throws when a worker dies, changes nothing, and can be called agai
   try {
     const [expected, net] = [alone, runtime].map((home) => {
       const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1 } as const;
-      return new Sequential(home, [new ACBlock(home, options), new ACBlock(home, options)]);
+      // The first layer is through, and has statistics to move, when the second one meets the fault.
+      return new Sequential(home, [new BatchNorm2d(home, { numFeatures: 64 }), new ACBlock(home, options)]);
     }) as [acnet.Sequential, acnet.Sequential];
     net.loadStateDict(expected.stateDict());
     const data = Float32Array.from({ length: 64 * 1600 }, (_, i) => Math.sin(i));

@@ -1,7 +1,7 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
 import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
 import { title } from '../graph/shapeErrors.js';
-import { type Job, MAX_CHUNKS, type ParallelKernel } from '../runtime/protocol.js';
+import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { wordsOf } from '../sizes.js';
 import {
@@ -200,7 +200,8 @@ function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Ste
   const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
   const { kernel } = cut;
   const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
-  const job: Job = { kernel, ...addresses, units, unitStep, channels, channelStep, blockTiles };
+  const task: Task = { kernel, ...addresses, units, unitStep, channels, channelStep, blockTiles };
+  const job: Job = { ...task, chunkFlops: cut.flops / chunkCount(task) };
   return (at) => {
     [job.inPtr, job.residualPtr, job.outPtr] = find(at);
     runtime.run(job);

@@ -14,9 +14,11 @@ const CLOCK_POLLS = 1024;
 const SLEEP_MILLISECONDS = 100;
 /** What a longer pause between two looks counts: this thread stood still then too. */
 const MAX_LOOK_MILLISECONDS = 2 * SLEEP_MILLISECONDS;
-/** How long no chunk may be finished before a worker counts as dead: the longer of the two. */
+/** How long no chunk may be finished before a worker counts as dead: this, or so many times what a chunk should take. */
 const MIN_PATIENCE_MILLISECONDS = 2_000;
 const PATIENCE_CHUNKS = 20;
+/** What the slowest thread computes. */
+const MIN_FLOPS_PER_MILLISECOND = 1e6;
 /** Workers leave by themselves when they are told to; those that have not by then are ended. */
 const LEAVE_MILLISECONDS = 100;
 
@@ -71,10 +73,10 @@ export class Pool {
       // Nobody may be computing any more when the caller gives the memory to others.
       do control.finish(true);
       while (control.take() > 0);
-      this.#awaitOthers(chunks, start, own);
+      this.#awaitOthers(job, chunks, start, own);
       throw error;
     }
-    this.#awaitOthers(chunks, start, own);
+    this.#awaitOthers(job, chunks, start, own);
     if (control.failed()) this.#giveUp('a worker thread failed while computing');
   }
 
@@ -97,8 +99,8 @@ export class Pool {
     for (const thread of this.#threads) thread.terminate();
   }
 
-  /** @param start of the job. @param own chunks of it that this thread has computed */
-  #awaitOthers(chunks: number, start: number, own: number): void {
+  /** @param start when the job began. @param own chunks of it that this thread has computed */
+  #awaitOthers(job: Job, chunks: number, start: number, own: number): void {
     const control = this.#control;
     let seen = control.done();
     let patience = 0;
@@ -113,8 +115,7 @@ export class Pool {
       } else if (polls % CLOCK_POLLS === 0 || polls > POLLS) {
         const now = performance.now();
         if (looked === 0) {
-          // All that passed until now was for the chunks of this thread.
-          patience = Math.max(MIN_PATIENCE_MILLISECONDS, (PATIENCE_CHUNKS * (now - start)) / Math.max(own, 1));
+          patience = patienceWith(job, (now - start) / Math.max(own, 1));
           looked = now;
         }
         waited += Math.min(now - looked, MAX_LOOK_MILLISECONDS);
@@ -137,4 +138,10 @@ export class Pool {
       this.gone,
     );
   }
+}
+
+/** @param measured milliseconds that a chunk took this thread; longer than it should where the system is busy */
+function patienceWith({ chunkFlops }: Job, measured: number): number {
+  const expected = Math.min(measured, chunkFlops / MIN_FLOPS_PER_MILLISECOND);
+  return Math.max(MIN_PATIENCE_MILLISECONDS, PATIENCE_CHUNKS * expected);
 }

@@ -30,8 +30,8 @@ export const MAX_CHUNKS = LEFT_MASK;
 export const PARALLEL_KERNELS = ['conv2d', 'conv2dDouble', 'depthwiseConv2d', 'winogradConv2d'] as const;
 export type ParallelKernel = (typeof PARALLEL_KERNELS)[number];
 
-/** Runs of a kernel that differ in their addresses only. */
-export interface Job {
+/** Runs of a kernel that differ in their addresses only, as all threads know them. */
+export interface Task {
   readonly kernel: ParallelKernel;
   readonly descriptorPtr: number;
   inPtr: number;
@@ -44,17 +44,23 @@ export interface Job {
   readonly blockTiles: number;
 }
 
-export function chunkCount(job: Job): number {
+/** A task as the main thread knows it. */
+export interface Job extends Task {
+  /** Floating-point operations of a chunk, about. */
+  readonly chunkFlops: number;
+}
+
+export function chunkCount(job: Task): number {
   return Math.ceil(job.units / job.unitStep) * Math.ceil(job.channels / job.channelStep);
 }
 
 /** Computes a whole job. */
-export function runWhole(kernels: Kernels, job: Job, scratchPtr: number): void {
+export function runWhole(kernels: Kernels, job: Task, scratchPtr: number): void {
   runRange(kernels, job, scratchPtr, 0, job.units, 0, job.channels);
 }
 
 /** Computes one chunk of a job. */
-export function runChunk(kernels: Kernels, job: Job, scratchPtr: number, chunk: number): void {
+export function runChunk(kernels: Kernels, job: Task, scratchPtr: number, chunk: number): void {
   const unitChunks = Math.ceil(job.units / job.unitStep);
   const firstUnit = (chunk % unitChunks) * job.unitStep;
   const lastUnit = Math.min(firstUnit + job.unitStep, job.units);
@@ -65,7 +71,7 @@ export function runChunk(kernels: Kernels, job: Job, scratchPtr: number, chunk: 
 
 function runRange(
   kernels: Kernels,
-  job: Job,
+  job: Task,
   scratchPtr: number,
   firstUnit: number,
   lastUnit: number,
@@ -101,7 +107,7 @@ export class Control {
   }
 
   /** Publishes a job but for its first chunk, which the caller keeps. Only when the last one is done. */
-  post(job: Job, chunks: number): void {
+  post(job: Task, chunks: number): void {
     const words = this.#words;
     const { kernel, descriptorPtr, inPtr, outPtr, residualPtr, units, unitStep, channels, channelStep } = job;
     const number = PARALLEL_KERNELS.indexOf(kernel);
@@ -113,7 +119,7 @@ export class Control {
   }
 
   /** The job as published. Only for who has a chunk of it. */
-  job(): Job {
+  job(): Task {
     const word = (i: number): number => this.#words[JOB + i]! >>> 0;
     return {
       kernel: PARALLEL_KERNELS[word(0)]!,

@@ -15,6 +15,8 @@ const MET = 1;
 const RESUMED = 2;
 const MILLISECONDS = 3;
 const WORDS = 16;
+/** How long a worker goes on writing after it has stood still. */
+const WRITING_MILLISECONDS = 1_000;
 const FAULTS: readonly Fault[] = ['die', 'fail', 'stall'];
 
 interface FaultyWorker {
@@ -120,7 +122,8 @@ export class Faults {
         if (fault === 2) throw new Error('this kernel fails');
         const end = performance.now() + faults[${MILLISECONDS}];
         while (performance.now() < end) sleep(faults, ${WORDS - 1}, 0, end - performance.now());
-        kernel(...args.slice(0, 5), middle, ...args.slice(6));
+        // Other values than it should, so that they show wherever somebody reads them.
+        while (performance.now() < end + ${WRITING_MILLISECONDS}) kernel(args[0], args[1] + 4, ...args.slice(2));
         Atomics.add(faults, ${RESUMED}, 1);
       };
       const { instantiate } = WebAssembly;
