@@ -17,8 +17,8 @@ const MAX_LOOK_MILLISECONDS = 2 * SLEEP_MILLISECONDS;
 /** How long no chunk may be finished before a worker counts as dead: this, or so many times what a chunk should take. */
 const MIN_PATIENCE_MILLISECONDS = 2_000;
 const PATIENCE_CHUNKS = 20;
-/** What the slowest thread computes. */
-const MIN_FLOPS_PER_MILLISECOND = 1e6;
+/** What a slow phone computes. */
+const MIN_FLOPS_PER_MILLISECOND = 4e6;
 /** Workers leave by themselves when they are told to; those that have not by then are ended. */
 const LEAVE_MILLISECONDS = 100;
 
