@@ -11,7 +11,7 @@ import { Pool } from '../src/runtime/pool.js';
 import { CONTROL_BYTES, Control, type Job } from '../src/runtime/protocol.js';
 import { runCasualties } from './engines/casualties.js';
 import { Faults } from './engines/faults.js';
-import { readFixture, sameBits, seededRandom, supportedBuilds } from './support.js';
+import { randomNd, readFixture, sameBits, seededRandom, supportedBuilds, toTensor } from './support.js';
 
 const { ACBlock, BatchNorm2d, Conv2d, createRuntime, InferenceSession, lenet5bn, Sequential, Tensor, ThreadError } =
   acnet;
@@ -36,6 +36,10 @@ function jobOf(units: number): Job {
     blockTiles: 0,
     chunkFlops: 0,
   };
+}
+
+function seededTensor(dims: readonly number[], seed: number): acnet.Tensor {
+  return toTensor(randomNd(seededRandom(seed), dims));
 }
 
 /** Handles and threads of this process, when those that are ending have ended. */
@@ -210,6 +214,49 @@ test('forward throws when a worker dies, changes nothing, and can be called agai
   } finally {
     faults.restore();
     for (const home of [alone, runtime]) home.dispose();
+  }
+});
+
+test('a run that lacks the memory which a worker may still be writing to waits for it', async () => {
+  const faults = new Faults();
+  const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1 };
+  const data = Float32Array.from({ length: 64 * 1600 }, (_, i) => Math.sin(i));
+  const input = new Tensor('float32', data, [1, 64, 40, 40]);
+  const make = async (maximumMemory: number): Promise<[acnet.Runtime, acnet.InferenceSession]> => {
+    const runtime = await createRuntime({ simd: 'baseline', threads: 2, maximumMemory });
+    const layer = new Conv2d(runtime, options);
+    layer
+      .loadStateDict({ weight: seededTensor(layer.stateDict().weight!.dims, 3), bias: seededTensor([64], 4) })
+      .eval();
+    const session = await InferenceSession.create(layer, { runtime });
+    layer.dispose();
+    return [runtime, session];
+  };
+  const feeds = (session: acnet.InferenceSession) => ({ [session.inputNames[0]!]: input });
+  try {
+    const [roomy, first] = await make(2 ** 28);
+    const expected = Object.values(await first.run(feeds(first)))[0]!.data;
+    const most = roomy.memory.reserved;
+    await first.release();
+    roomy.dispose();
+    const [runtime, session] = await make(most);
+    faults.holdsEnds = true;
+    faults.arm('stall', STALL_MILLISECONDS);
+    for (let i = 0; faults.met === 0 && i < MAX_RUNS; i++) {
+      try {
+        session.runSync(feeds(session));
+      } catch (error) {
+        assert.instance(error, ThreadError);
+      }
+    }
+    assert.throws(() => session.runSync(feeds(session)), /out of memory.*bytes wait for the end of a worker thread/);
+    const [output] = Object.values(await session.run(feeds(session)));
+    assert.is(faults.resumed, 1);
+    assert.ok(sameBits(output!.data, expected));
+    assert.match(runtime.capabilities.threads.reason!, /cannot start|do not start/);
+    runtime.dispose();
+  } finally {
+    faults.restore();
   }
 });
 

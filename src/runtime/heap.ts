@@ -69,7 +69,7 @@ export class Heap {
   #overhead = 0;
   /** Bytes of those in use that only wait for worker threads to be gone. */
   #withheld = 0;
-  #withheldUntil: Promise<void> | undefined;
+  #withheldUntil: Promise<unknown> | undefined;
   #floats: Float32Array;
 
   /** @param base first byte that may be given out. @param maximum bytes that `memory` may grow to. */
@@ -159,16 +159,17 @@ export class Heap {
   releaseAfter(allocation: Allocation, block: UsedBlock, gone: Promise<void>): void {
     this.#abandoned?.unregister(allocation);
     this.#withheld += block.bytes;
-    this.#withheldUntil = gone;
+    this.#withheldUntil = Promise.all([this.#withheldUntil, gone]);
     void gone.then(() => {
       this.#withheld -= block.bytes;
+      if (this.#withheld === 0) this.#withheldUntil = undefined;
       this.#giveBack(block);
     });
   }
 
-  /** When memory comes back that worker threads may still be writing to; undefined where there is none. */
-  get withheldUntil(): Promise<void> | undefined {
-    return this.#withheld === 0 ? undefined : this.#withheldUntil;
+  /** When all memory is back that worker threads may still be writing to; undefined where there is none. */
+  get withheldUntil(): Promise<unknown> | undefined {
+    return this.#withheldUntil;
   }
 
   /** A view that holds until the next allocation. */

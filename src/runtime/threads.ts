@@ -75,7 +75,12 @@ export class Threads {
     const { controlPtr, scratchPtrs } = memory;
     const control = new Control(worker.memory, controlPtr);
     control.clear();
-    const workers = await startWorkers(scratchPtrs.map((ptr) => ({ ...worker, controlPtr, scratchPtr: ptr })));
+    const setups = scratchPtrs.map((ptr) => ({ ...worker, controlPtr, scratchPtr: ptr }));
+    const workers = await startWorkers(setups).catch((error: unknown) => {
+      // For those that come late.
+      control.stop();
+      throw error;
+    });
     const pool = new Pool(kernels, control, scratchPtr, workers, (why) => this.#replace(pool, why));
     void pool.gone.then(() => this.#free.push(memory));
     if (this.#isDisposed) {
