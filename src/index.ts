@@ -16,7 +16,8 @@ export { FormatError, OutOfMemoryError, ThreadError, UnsupportedError } from './
 export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
 export { writeOnnx } from './formats/onnx/write.js';
-export { readCheckpoint } from './formats/readCheckpoint.js';
+export type { CheckpointSelection } from './formats/pth/findState.js';
+export { type CheckpointOptions, readCheckpoint } from './formats/readCheckpoint.js';
 export { readSafetensors, writeSafetensors } from './formats/safetensors.js';
 export type {
   AxisNode,

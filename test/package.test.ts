@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert';
 
 const WASM_LIMIT = 64 * 1024;
 /** Of everything, and of what a bundler leaves of it for a page that runs one block. */
-const JAVASCRIPT_LIMIT = 74 * 1024;
-const BLOCK_PAGE_LIMIT = 30 * 1024;
+const JAVASCRIPT_LIMIT = 76 * 1024;
+const BLOCK_PAGE_LIMIT = 31 * 1024;
 
 test('each .wasm is at most 64 kB', () => {
   for (const name of ['baseline', 'relaxed']) {
@@ -17,7 +17,7 @@ test('each .wasm is at most 64 kB', () => {
   }
 });
 
-test("the JavaScript is at most 74 kB gzip'd, binaries, command line and the twin for the edge aside", () => {
+test("the JavaScript is at most 76 kB gzip'd, binaries, command line and the twin for the edge aside", () => {
   const chunks = readdirSync('dist').filter((file) => file.endsWith('.js') && file !== 'cli.js' && file !== 'edge.js');
   assert.ok(chunks.some((file) => file.startsWith('baseline-')) && chunks.some((file) => file.startsWith('relaxed-')));
   const scripts = chunks.filter((file) => !/^(baseline|relaxed)-/.test(file));
@@ -36,7 +36,7 @@ test("what is for the edge is at most 66 kB gzip'd and imports one binary", () =
   assert.not.match(edge, /\bimport\(|relaxed\.wasm\?/);
 });
 
-test("a page with one block is at most 30 kB gzip'd, binaries aside", async () => {
+test("a page with one block is at most 31 kB gzip'd, binaries aside", async () => {
   const names = 'ACBlock, createRuntime, readSafetensors, Tensor';
   const { outputFiles } = await build({
     stdin: { contents: `import { ${names} } from './dist/index.js'; console.log(${names});`, resolveDir: '.' },

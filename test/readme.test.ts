@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { ACBlock, createRuntime, resnetCifar, writeSafetensors } from 'acnet-wasm';
+import { ACBlock, createRuntime, loadOnnx, resnetCifar, writeOnnx, writeSafetensors } from 'acnet-wasm';
 import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -71,9 +71,13 @@ async function writeFiles(): Promise<void> {
     'labels.txt': 'plane\ncar\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n',
   };
   runtime.dispose();
+  const beside = writeOnnx(await loadOnnx(NETWORK), { externalData: 'net.onnx.data' });
+  files['net.onnx'] = beside.model;
+  files['net.onnx.data'] = beside.externalData[0]!.data;
   for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
   copyFileSync(NETWORK, path.join(folder, 'network.onnx'));
   copyFileSync(`models/${LENET}.safetensors`, path.join(folder, 'train.safetensors'));
+  copyFileSync('test/fixtures/checkpoints/checkpoint.pth', path.join(folder, 'checkpoint.pth'));
   copyFileSync('test/fixtures/images/filters-rgb8.png', path.join(folder, 'photo.png'));
   copyFileSync('test/fixtures/images/baseline420.jpg', path.join(folder, 'photo.jpg'));
 }

@@ -20,7 +20,15 @@ import { differenceOf } from './difference.js';
 import { CommandError, UsageError } from './errors.js';
 import { type WholeFile, writeWhole } from './files.js';
 import { comparison, nameOf } from './inspect.js';
-import { type CheckpointFile, formatOfName, type GraphFile, inputShapes, parseShapes, readModelFile } from './model.js';
+import {
+  type CheckpointFile,
+  describeSelection,
+  formatOfName,
+  type GraphFile,
+  inputShapes,
+  parseShapes,
+  readModelFile,
+} from './model.js';
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
 import { count, formatTable, plural, significant } from './table.js';
@@ -49,6 +57,8 @@ Options:
                        (repeatable)
   --external-data      Write the weights into a file beside OUT, OUT.data; an
                        ONNX file with its weights inside has at most 2 GB
+  --select KEY         Which state of a checkpoint to take where it holds
+                       several, such as ema
   --eps X              What the BatchNorms of a checkpoint add to their
                        variances (default ${EPS})
   --json               Print JSON instead
@@ -83,6 +93,7 @@ export const fuse: Command = {
     seed: { type: 'string' },
     shape: { type: 'string', multiple: true },
     'external-data': { type: 'boolean' },
+    select: { type: 'string' },
     eps: { type: 'string' },
   },
   async run(args, output) {
@@ -92,7 +103,7 @@ export const fuse: Command = {
     const tolerance = args.number('tolerance', 0) ?? TOLERANCE;
     const settings = { seed: args.whole('seed', 0) ?? 1, eps: args.number('eps', 0) ?? EPS };
     checkFormats(formatOfName(file), target);
-    const model = await readModelFile(file);
+    const model = await readModelFile(file, args.text('select'));
     checkFormats(model.kind, target);
     if (model.kind === 'onnx' && args.text('eps') !== undefined) {
       throw new UsageError('--eps is for checkpoints; an ONNX file tells it itself');
@@ -201,7 +212,7 @@ async function outputsOf(
 async function fuseCheckpoint(
   file: string,
   target: string,
-  { state, metadata }: CheckpointFile,
+  { state, metadata, selection }: CheckpointFile,
   { seed, eps }: Settings,
   runtime: Runtime,
   { terminal }: Output,
@@ -227,12 +238,14 @@ async function fuseCheckpoint(
     files: [{ file: target, bytes }],
     details: {
       eps,
+      ...selection,
       merged: checked.map(({ dims, ...block }) => ({ ...block, kernel: dims.slice(2) })),
       before: { tensors: Object.keys(state).length, elements: before },
       after: { tensors: Object.keys(fused).length, elements: after },
     },
     lines: [
       `${plural(blocks.length, 'block')} merged`,
+      ...describeSelection(selection).flatMap((line) => [line, '']),
       ...formatTable(
         [
           { title: 'block', least: 12 },

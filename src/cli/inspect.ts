@@ -4,7 +4,14 @@ import { type Graph, type GraphSummary, reparameterize, type StateDict, summariz
 import { type Arguments, expectPositionals } from './arguments.js';
 import { type Block, fuseBlocks } from './blocks.js';
 import type { Command, Output } from './command.js';
-import { type CheckpointFile, type GraphFile, inputShapes, parseShapes, readModelFile } from './model.js';
+import {
+  type CheckpointFile,
+  describeSelection,
+  type GraphFile,
+  inputShapes,
+  parseShapes,
+  readModelFile,
+} from './model.js';
 import { type Column, count, formatTable, plural, showDims } from './table.js';
 import { paint, printable, type Terminal } from './terminal.js';
 
@@ -20,6 +27,8 @@ left then. Checkpoints: a table of tensors, and the blocks that fuse.
 Options:
   --shape [NAME=]DIMS  Dims of an input, such as 1x3x224x224; needed where the
                        file leaves more than the batch open (repeatable)
+  --select KEY         Which state of a checkpoint to take where it holds
+                       several, such as ema
   --json               Print JSON instead
   --help               Print this
 `;
@@ -36,10 +45,10 @@ export const inspect: Command = {
   name: 'inspect',
   summary: 'Show the nodes or tensors of a model, and which branches merge',
   help: HELP,
-  options: { shape: { type: 'string', multiple: true } },
+  options: { shape: { type: 'string', multiple: true }, select: { type: 'string' } },
   async run(args, output) {
     const [file] = expectPositionals(args, ['FILE']) as [string];
-    const model = await readModelFile(file);
+    const model = await readModelFile(file, args.text('select'));
     if (model.kind === 'onnx') inspectGraph(file, model, args, output);
     else inspectCheckpoint(file, model, output);
     return true;
@@ -163,7 +172,8 @@ export function comparison(before: GraphSummary, after: GraphSummary, terminal: 
   );
 }
 
-function inspectCheckpoint(file: string, { kind, bytes, state, metadata }: CheckpointFile, output: Output): void {
+function inspectCheckpoint(file: string, checkpoint: CheckpointFile, output: Output): void {
+  const { kind, bytes, state, metadata, selection } = checkpoint;
   const tensors = Object.entries(state).map(([name, { dims, size }]) => ({ name, dims, elements: size }));
   const { blocks, problem } = findBlocks(state);
   const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
@@ -174,6 +184,7 @@ function inspectCheckpoint(file: string, { kind, bytes, state, metadata }: Check
     format: kind,
     bytes,
     metadata,
+    ...selection,
     tensors,
     totals: { tensors: tensors.length, elements },
     blocks: described,
@@ -187,6 +198,7 @@ function inspectCheckpoint(file: string, { kind, bytes, state, metadata }: Check
   const totals = [plural(tensors.length, 'tensor'), '', count(elements)];
   output.lines([
     `${heading(printable(path.basename(file)))}  ${kind === 'pth' ? 'PyTorch' : 'safetensors'}, ${plural(bytes, 'byte')}`,
+    ...describeSelection(selection),
     '',
     heading('Tensors'),
     ...formatTable(

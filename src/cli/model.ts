@@ -1,7 +1,15 @@
 /** Model files of every kind, and the shapes of what goes into them. */
 import path from 'node:path';
 import { fileKind } from '../formats/sniff.js';
-import { type Graph, loadOnnx, readCheckpoint, readOnnx, readSafetensors, type StateDict } from '../index.js';
+import {
+  type CheckpointSelection,
+  type Graph,
+  loadOnnx,
+  readCheckpoint,
+  readOnnx,
+  readSafetensors,
+  type StateDict,
+} from '../index.js';
 import { sizeOf } from '../sizes.js';
 import { CommandError, messageOf, UsageError } from './errors.js';
 import { readHead, readWhole } from './files.js';
@@ -19,6 +27,8 @@ export interface CheckpointFile {
   readonly bytes: number;
   readonly state: StateDict;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Which state it is where the file holds others, and which there are. */
+  readonly selection: CheckpointSelection;
 }
 
 /** Values of an input that a file may declare: a hundred photos as networks take them. */
@@ -47,21 +57,31 @@ export function formatOfName(file: string): 'onnx' | 'pth' | 'safetensors' | und
   }
 }
 
-export async function readModelFile(file: string): Promise<GraphFile | CheckpointFile> {
-  if (file === '-') return readModelBytes(file, await readWhole(file));
+/** @param select which state of a checkpoint to take */
+export async function readModelFile(file: string, select?: string): Promise<GraphFile | CheckpointFile> {
+  if (file === '-') return readModelBytes(file, await readWhole(file), select);
   const { head, bytes } = await readHead(file, HEAD_BYTES);
-  if (isCheckpoint(file, head)) return readModelBytes(file, await readWhole(file));
+  if (isCheckpoint(file, head)) return readModelBytes(file, await readWhole(file), select);
+  if (select !== undefined) throw new UsageError('--select is for checkpoints; an ONNX file holds one network');
   // Not its bytes: weights may lie in files beside it.
   return { kind: 'onnx', bytes, graph: await named(file, () => loadOnnx(file)) };
 }
 
-async function readModelBytes(file: string, bytes: Uint8Array): Promise<GraphFile | CheckpointFile> {
+async function readModelBytes(
+  file: string,
+  bytes: Uint8Array,
+  select: string | undefined,
+): Promise<GraphFile | CheckpointFile> {
   return named(file, () => {
     if (!isCheckpoint(file, bytes)) return { kind: 'onnx', bytes: bytes.length, graph: readOnnx(bytes) };
     const isSafetensors = fileKind(bytes) === 'safetensors';
     const metadata = isSafetensors ? readSafetensors(bytes).metadata : {};
-    const state = readCheckpoint(bytes);
-    return { kind: isSafetensors ? 'safetensors' : 'pth', bytes: bytes.length, state, metadata };
+    let selection: CheckpointSelection = { selected: '', candidates: [] };
+    const onSelect = (taken: CheckpointSelection): void => {
+      selection = taken;
+    };
+    const state = readCheckpoint(bytes, { onSelect, ...(select !== undefined && { select }) });
+    return { kind: isSafetensors ? 'safetensors' : 'pth', bytes: bytes.length, state, metadata, selection };
   });
 }
 
@@ -70,6 +90,14 @@ function isCheckpoint(file: string, head: Uint8Array): boolean {
   const kind = fileKind(head);
   if (kind === undefined) return ['pth', 'safetensors'].includes(formatOfName(file) ?? '');
   return ['zip', 'pickle', 'safetensors'].includes(kind);
+}
+
+/** Of a file that holds more than one state: what was taken, and what else there is. */
+export function describeSelection({ selected, candidates }: CheckpointSelection): string[] {
+  if (selected === '') return [];
+  const others = candidates.filter((path) => path !== selected);
+  const more = others.length === 0 ? '' : `; --select takes ${others.join(', ')}`;
+  return [printable(`State: ${selected}${more}`)];
 }
 
 async function named<T>(file: string, read: () => T | Promise<T>): Promise<T> {

@@ -1,53 +1,89 @@
 /** Reads a checkpoint of whichever format: what torch.save wrote, or safetensors. */
 import { FormatError, UnsupportedError } from '../errors.js';
-import type { StateDict } from '../tensor.js';
-import { byteView } from './file.js';
+import { checkNames } from '../options.js';
+import type { StateDict, Tensor } from '../tensor.js';
+import { byteView, show } from './file.js';
+import { type CheckpointSelection, findState } from './pth/findState.js';
+import { isLegacy, readLegacy } from './pth/readLegacy.js';
 import { readPth } from './pth/readPth.js';
-import { isZip } from './pth/zip.js';
+import { loadTensors } from './pth/tensors.js';
 import { readSafetensors } from './safetensors.js';
+import { describeKind, fileKind } from './sniff.js';
+
+export interface CheckpointOptions {
+  /** Which state to take where the file holds several: its key, as in 'ema', or keys with points between them. */
+  readonly select?: string;
+  /** Told which state is taken, and which there are. */
+  readonly onSelect?: (selection: CheckpointSelection) => void;
+}
 
 /** What torch.compile and DataParallel put before every key, in each order of the two. */
 const WRAPPERS = ['_orig_mod.', 'module.', '_orig_mod.'];
-
-/** PROTO 2, LONG1 of 10 bytes: how torch.save began a file before version 1.6, its magic number in a pickle. */
-const LEGACY_START = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+/** What torch.optim.swa_utils.AveragedModel has beside a module. */
+const COUNTER = 'n_averaged';
 
 /**
- * Reads a state dict from a `.pth` file (also `.pt`, `.ckpt`, `.tar`, `.bin`: what `torch.save` writes since PyTorch
- * 1.6) or a `.safetensors` file; which of them it is, the bytes tell. Nothing in the file is run.
+ * Reads a state dict from a `.pth` file (also `.pt`, `.ckpt`, `.tar`, `.bin`: what `torch.save` writes, in the forms since
+ * and before PyTorch 1.6, and TorchScript archives) or a `.safetensors` file; which of them it is, the bytes tell. Nothing
+ * in the file is run.
  *
- * Of a checkpoint that holds more than a state dict, the one under `state_dict`, `model`, `net` or another usual name
- * is taken, without entries that are not tensors. A `module.` before all keys is left out. Elements of all types become
- * float32. The tensors own their data and never alias `bytes`.
+ * Of a checkpoint that holds more than a state dict, the one under `state_dict`, `model`, `net` or another usual name is
+ * taken, without entries that are not tensors; `ema` where there is no other. A state of a module as a whole is read too. A
+ * `module.` before all keys is left out. Elements of all types become float32. The tensors own their data and never alias
+ * `bytes`.
  *
  * @param bytes The whole file.
- * @throws {FormatError} if the file is damaged, of another format, or asks to run anything
- * @throws {UnsupportedError} if it is of PyTorch before 1.6, a TorchScript archive, or compressed
+ * @throws {FormatError} if the file is damaged, of another format, or holds several states of which none is the likeliest
+ * @throws {RangeError} if there is no state at `select`
+ * @throws {UnsupportedError} if it is a bare pickle, compressed or big-endian
  * @example
  * const net = lenet5bn(runtime).loadStateDict(readCheckpoint(await readFile('model.pth')));
  */
-export function readCheckpoint(bytes: Uint8Array | ArrayBuffer): StateDict {
+export function readCheckpoint(bytes: Uint8Array | ArrayBuffer, options: CheckpointOptions = {}): StateDict {
   const file = byteView(bytes, 'readCheckpoint');
-  return Object.fromEntries(withoutWrappers(readTensors(file)));
+  checkNames('readCheckpoint', options, ['select', 'onSelect']);
+  const { select, onSelect } = options;
+  if (select !== undefined && typeof select !== 'string') {
+    throw new TypeError(`readCheckpoint: select must be a string, got ${show(select)}`);
+  }
+  if (onSelect !== undefined && typeof onSelect !== 'function') {
+    throw new TypeError(`readCheckpoint: onSelect must be a function, got ${show(onSelect)}`);
+  }
+  const { tensors, selection } = readTensors(file, select);
+  onSelect?.(selection);
+  return Object.fromEntries(withoutWrappers(tensors));
 }
 
-function readTensors(file: Uint8Array) {
-  if (isZip(file)) return [...readPth(file)];
-  if (file[8] === 0x7b) return Object.entries(readSafetensors(file).tensors);
-  if (file[0] === 0x80 && file[1]! >= 2 && file[1]! <= 5) {
-    const isLegacy = LEGACY_START.every((byte, i) => byte === file[i]);
+function readTensors(
+  file: Uint8Array,
+  select: string | undefined,
+): { tensors: [string, Tensor][]; selection: CheckpointSelection } {
+  const kind = fileKind(file);
+  if (kind === 'safetensors') {
+    if (select !== undefined)
+      throw new RangeError(`readCheckpoint: select is ${show(select)}, but safetensors hold one`);
+    const selection = { selected: '', candidates: [''] };
+    return { tensors: Object.entries(readSafetensors(file).tensors), selection };
+  }
+  if (kind !== 'zip' && kind !== 'pickle') {
+    const found = kind === undefined ? '' : `: it is ${describeKind(kind)}`;
+    throw new FormatError(`readCheckpoint: the file is neither of torch.save nor of safetensors${found}`, 0);
+  }
+  if (kind === 'pickle' && !isLegacy(file)) {
     throw new UnsupportedError(
-      `readCheckpoint: the file is ${isLegacy ? 'of torch.save before PyTorch 1.6' : 'a bare pickle'}, expected the ` +
-        'zip format: torch.save(torch.load(path), path) in a newer one',
+      'readCheckpoint: the file is a bare pickle, expected one of torch.save: torch.save(pickle.load(file), path)',
     );
   }
-  throw new FormatError(
-    `readCheckpoint: the file is neither of torch.save (which begins with PK) nor safetensors (which has { at byte 8)`,
-    0,
-  );
+  const { value, at } = kind === 'zip' ? readPth(file) : readLegacy(file);
+  const { selected, candidates, tensors } = findState(value, select, at);
+  return { tensors: [...loadTensors(file, tensors)], selection: { selected, candidates } };
 }
 
 function withoutWrappers<T>(entries: readonly [string, T][]): readonly [string, T][] {
+  const averaged = entries.filter(([key]) => key !== COUNTER);
+  if (averaged.length < entries.length && averaged.every(([key]) => key.startsWith('module.'))) {
+    return withoutWrappers(averaged);
+  }
   let unwrapped = entries;
   for (const wrapper of WRAPPERS) {
     if (unwrapped.every(([key]) => key.startsWith(wrapper))) {

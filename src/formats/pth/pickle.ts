@@ -10,15 +10,14 @@
  *     BINPERSID        pushes what the caller knows by this identifier
  *     STOP             the top of the stack is the result
  *
- * Here GLOBAL finds only what the caller has allowed, and REDUCE calls only functions of the caller. Opcodes as listed
- * in Lib/pickletools.py, those that Python writes in protocols 2 to 5 for plain data. Python's tuples, lists and sets
- * become arrays, dicts become PickleDict, bytes become views.
+ * Here GLOBAL finds what the caller has allowed, and REDUCE calls only functions of the caller; of all else there is but
+ * the name (PickleObject). Opcodes as listed in Lib/pickletools.py, those that Python writes in protocols 2 to 5. Python's
+ * tuples, lists and sets become arrays, dicts become PickleDict, bytes become views.
  *
  * Pickles are hostile. Each opcode takes time and memory in proportion to its own bytes, and their number is bounded;
  * nothing is recursive.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
-import { show } from '../file.js';
 
 /** A dict, whose map is made with its first item: a pickle may have a million empty ones. */
 export class PickleDict {
@@ -42,6 +41,22 @@ export class PickleDict {
   }
 }
 
+/**
+ * A class or function that the caller does not know, or an object that one was to make: nothing of it is run. What is kept
+ * are its name and the attributes that the pickle has for it.
+ */
+export class PickleObject {
+  readonly name: string;
+  /** Where the pickle names it, for errors. */
+  readonly at: number;
+  attributes: PickleDict | undefined;
+
+  constructor(name: string, at: number) {
+    this.name = name;
+    this.at = at;
+  }
+}
+
 /** What REDUCE may call; `at` is where it does so in the file, for errors. */
 export class PickleFunction {
   readonly call: (args: readonly unknown[], at: number) => unknown;
@@ -52,7 +67,10 @@ export class PickleFunction {
 }
 
 export interface PickleHost {
-  /** By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot. */
+  /**
+   * By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot; what is not
+   * there becomes a PickleObject.
+   */
   readonly globals: ReadonlyMap<string, unknown>;
   persistentLoad(id: unknown, at: number): unknown;
 }
@@ -65,11 +83,12 @@ const STOP = 0x2e;
 const NEWLINE = 0x0a;
 
 /**
- * @param pickle The bytes of the pickle.
+ * @param pickle The bytes of the pickle, and perhaps more behind it.
  * @param start Where they begin in the file, for errors.
+ * @returns its value, and the bytes that it takes
  * @throws {FormatError} if the pickle is damaged, too long, or asks for what is not allowed
  */
-export function unpickle(pickle: Uint8Array, start: number, host: PickleHost): unknown {
+export function unpickle(pickle: Uint8Array, start: number, host: PickleHost): { value: unknown; length: number } {
   return new Unpickler(pickle, start, host).run();
 }
 
@@ -94,11 +113,11 @@ class Unpickler {
     this.#host = host;
   }
 
-  run(): unknown {
+  run(): { value: unknown; length: number } {
     for (let count = 0; count < MAX_OPCODES; count++) {
       this.#opcodeAt = this.#position;
       const opcode = this.#take(1);
-      if (this.#pickle[opcode] === STOP) return this.#pop();
+      if (this.#pickle[opcode] === STOP) return { value: this.#pop(), length: this.#position };
       this.#execute(this.#pickle[opcode]!);
     }
     throw this.#broken(`the pickle has more than ${MAX_OPCODES} opcodes`);
@@ -117,6 +136,9 @@ class Unpickler {
         break;
       case 0x30: // POP
         this.#pop();
+        break;
+      case 0x31: // POP_MARK
+        this.#popGroup();
         break;
       case 0x4e: // NONE
         this.#stack.push(null);
@@ -139,8 +161,17 @@ class Unpickler {
       case 0x8a: // LONG1
         this.#stack.push(this.#long(this.#uint8()));
         break;
+      case 0x8b: // LONG4
+        this.#stack.push(this.#long(this.#uint32()));
+        break;
       case 0x47: // BINFLOAT
         this.#stack.push(this.#view.getFloat64(this.#take(8), false));
+        break;
+      case 0x55: // SHORT_BINSTRING, as Python 2 writes names
+        this.#stack.push(this.#latin1(this.#uint8()));
+        break;
+      case 0x54: // BINSTRING
+        this.#stack.push(this.#latin1(this.#uint32()));
         break;
       case 0x8c: // SHORT_BINUNICODE
         this.#stack.push(this.#text(this.#uint8()));
@@ -220,6 +251,13 @@ class Unpickler {
       case 0x52: // REDUCE
         this.#reduce();
         break;
+      case 0x81: // NEWOBJ
+        this.#makeObject(opcode);
+        break;
+      case 0x92: // NEWOBJ_EX
+        this.#pop();
+        this.#makeObject(opcode);
+        break;
       case 0x62: // BUILD
         this.#build();
         break;
@@ -263,11 +301,16 @@ class Unpickler {
 
   #text(bytes: number): string {
     try {
-      return this.#decoder.decode(this.#bytes(bytes));
+      // A slice, as TextDecoder takes no shared memory in browsers.
+      return this.#decoder.decode(this.#bytes(bytes).slice());
     } catch (error) {
       if (error instanceof FormatError) throw error;
       throw this.#broken('the pickle has a string that is not UTF-8');
     }
+  }
+
+  #latin1(bytes: number): string {
+    return new TextDecoder('latin1').decode(this.#bytes(bytes).slice());
   }
 
   #bytes(length: number): Uint8Array {
@@ -321,12 +364,14 @@ class Unpickler {
 
   #append(items: readonly unknown[]): void {
     const list = this.#top();
+    if (list instanceof PickleObject) return;
     if (!Array.isArray(list)) throw this.#broken('the pickle appends to what is not a list');
     for (const item of items) list.push(item);
   }
 
   #setItems(items: readonly unknown[]): void {
     const dict = this.#top();
+    if (dict instanceof PickleObject) return;
     if (!(dict instanceof PickleDict)) throw this.#broken('the pickle sets an item of what is not a dict');
     if (items.length % 2 !== 0) throw this.#broken('the pickle has a key without a value');
     for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
@@ -347,28 +392,44 @@ class Unpickler {
   }
 
   #pushGlobal(module: string, name: string): void {
-    const path = `${module}.${name}`;
-    if (!this.#host.globals.has(path)) {
-      throw this.#broken(
-        `the pickle names the Python global ${show(path)}, which a state dict does not need; it was not run. ` +
-          'Save only the state: torch.save(model.state_dict(), path)',
-      );
+    if (module.length + name.length > MAX_GLOBAL_NAME) {
+      throw this.#broken(`the pickle names a global by more than ${MAX_GLOBAL_NAME} characters`);
     }
-    this.#stack.push(this.#host.globals.get(path));
+    const path = `${module}.${name}`;
+    const { globals } = this.#host;
+    this.#stack.push(globals.has(path) ? globals.get(path) : new PickleObject(path, this.#at()));
   }
 
   #reduce(): void {
     const args = this.#pop();
     const callee = this.#pop();
+    if (callee instanceof PickleObject) {
+      this.#stack.push(new PickleObject(callee.name, callee.at));
+      return;
+    }
     if (!(callee instanceof PickleFunction)) throw this.#broken('the pickle calls what is not a function');
     if (!Array.isArray(args)) throw this.#broken('the pickle calls a function with what is not a tuple');
     this.#stack.push(callee.call(args, this.#at()));
   }
 
+  #makeObject(opcode: number): void {
+    this.#pop();
+    const type = this.#pop();
+    if (!(type instanceof PickleObject)) {
+      throw this.#broken(`the pickle makes an object (opcode 0x${opcode.toString(16)}) of what is not a class`);
+    }
+    this.#stack.push(new PickleObject(type.name, type.at));
+  }
+
   /** Sets attributes of an object. An OrderedDict has some, such as a state dict's `_metadata`; they are left out. */
   #build(): void {
-    this.#pop();
-    if (!(this.#top() instanceof PickleDict)) throw this.#broken('the pickle sets attributes of what is not a dict');
+    const attributes = this.#pop();
+    const object = this.#top();
+    if (object instanceof PickleObject) {
+      if (attributes instanceof PickleDict) object.attributes = attributes;
+    } else if (!(object instanceof PickleDict)) {
+      throw this.#broken('the pickle sets attributes of what is not a dict');
+    }
   }
 
   /** Where the opcode that is being carried out is in the file. */

@@ -1,5 +1,5 @@
 /**
- * The tensors of a torch.save archive: the globals and the persistent identifiers in its pickle, and the values in its
+ * The tensors of what torch.save writes: the globals and the persistent identifiers in its pickle, and the values in its
  * storages.
  *
  * A tensor is a view of a storage, which several may share. Element [i, j, ...] is number
@@ -10,8 +10,8 @@ import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { bytesPerElement, type ElementType, toFloat32 } from '../elements.js';
 import { show } from '../file.js';
-import { PickleDict, PickleFunction, type PickleHost } from './pickle.js';
-import { checkCrc, type ZipEntry } from './zip.js';
+import { PickleDict, PickleFunction, type PickleHost, PickleObject } from './pickle.js';
+import { checkCrc, checkStored, type ZipEntry } from './zip.js';
 
 /** A storage of the archive, seen as elements of one type. */
 class Storage {
@@ -46,6 +46,12 @@ export class StoredTensor {
   }
 }
 
+/** What a file of torch.save holds: the saved object, and where its pickle is, for errors. */
+export interface Saved {
+  readonly value: unknown;
+  readonly at: number;
+}
+
 class StorageType {
   readonly element: ElementType;
 
@@ -78,29 +84,37 @@ const MAX_RANK = 32;
 function makeGlobals(): ReadonlyMap<string, unknown> {
   return new Map<string, unknown>([
     ['collections.OrderedDict', new PickleFunction(makeOrderedDict)],
+    ['torch._utils._rebuild_tensor', new PickleFunction(rebuildTensor)],
     ['torch._utils._rebuild_tensor_v2', new PickleFunction(rebuildTensor)],
     ['torch._utils._rebuild_parameter', new PickleFunction(rebuildParameter)],
     ['torch.Size', new PickleFunction(makeSize)],
+    ['__builtin__.set', new PickleFunction(makeSet)],
     ...Object.entries(STORAGE_TYPES).map(([name, type]) => [`torch.${name}`, new StorageType(type)] as const),
     ...DTYPES.map((name) => [`torch.${name}`, name] as const),
   ]);
 }
 
-/** @param storageOf Finds an archive's storage by its key. */
-export function pickleHost(storageOf: (key: string) => ZipEntry | undefined): PickleHost {
+/** Finds a storage by its key; `bytes` is how many the pickle says it has. */
+export type FindStorage = (key: string, bytes: number) => ZipEntry | undefined;
+
+export function pickleHost(storageOf: FindStorage): PickleHost {
   return { globals: makeGlobals(), persistentLoad: (id, at) => loadStorage(storageOf, id, at) };
 }
 
-/** ('storage', type, key, device, number of elements) */
-function loadStorage(storageOf: (key: string) => ZipEntry | undefined, id: unknown, at: number): Storage {
-  const [kind, type, key, , length] = Array.isArray(id) ? (id as unknown[]) : [];
-  if (kind !== 'storage' || !(type instanceof StorageType) || typeof key !== 'string' || !isSize(length)) {
+/** ('storage', type, key, device, number of elements, and before 1.6 of what it is a part) */
+function loadStorage(storageOf: FindStorage, id: unknown, at: number): Storage | PickleObject {
+  const [kind, type, key, , length, whole] = Array.isArray(id) ? (id as unknown[]) : [];
+  // A class with its source, and elements that have no place here; what is made of these has none either.
+  if ((kind === 'module' || kind === 'storage') && type instanceof PickleObject) return type;
+  if (kind !== 'storage' || !(type instanceof StorageType) || typeof key !== 'string' || !isSize(length) || whole) {
     throw broken(at, 'the pickle has a persistent identifier that is not of a storage');
   }
-  const entry = storageOf(key);
-  if (entry === undefined) throw broken(at, `the archive has no storage ${show(key)}`);
   const { element } = type;
-  if (product(length, bytesPerElement(element)) !== entry.end - entry.start) {
+  const expected = product(length, bytesPerElement(element));
+  const entry = storageOf(key, expected);
+  if (entry === undefined) throw broken(at, `the archive has no storage ${show(key)}`);
+  checkStored(entry);
+  if (expected !== entry.end - entry.start) {
     const bytes = entry.end - entry.start;
     throw broken(
       at,
@@ -110,10 +124,19 @@ function loadStorage(storageOf: (key: string) => ZipEntry | undefined, id: unkno
   return new Storage(element, entry, length);
 }
 
-/** State dicts are pickled as an empty one, whose items are set afterwards. */
-function makeOrderedDict(args: readonly unknown[], at: number): PickleDict {
-  if (args.length > 0) throw broken(at, 'the pickle makes an OrderedDict with arguments');
-  return new PickleDict();
+/** State dicts are pickled as an empty one, whose items are set afterwards; by Python 2 with a list of them. */
+function makeOrderedDict([items = []]: readonly unknown[], at: number): PickleDict {
+  if (!Array.isArray(items) || !items.every((item) => Array.isArray(item) && item.length === 2)) {
+    throw broken(at, 'the pickle makes an OrderedDict of what is no list of pairs');
+  }
+  const dict = new PickleDict();
+  for (const [key, value] of items as [unknown, unknown][]) dict.set(key, value);
+  return dict;
+}
+
+/** ([item, ...]) */
+function makeSet([items = []]: readonly unknown[]): unknown {
+  return items;
 }
 
 function makeSize(args: readonly unknown[], at: number): readonly unknown[] {
@@ -123,13 +146,15 @@ function makeSize(args: readonly unknown[], at: number): readonly unknown[] {
 }
 
 /** (data, requires_grad, backward_hooks) */
-function rebuildParameter([data]: readonly unknown[], at: number): StoredTensor {
+function rebuildParameter([data]: readonly unknown[], at: number): StoredTensor | PickleObject {
+  if (data instanceof PickleObject) return data;
   if (!(data instanceof StoredTensor)) throw broken(at, 'the pickle makes a parameter of what is not a tensor');
   return data;
 }
 
-/** (storage, storage_offset, size, stride, requires_grad, backward_hooks, metadata?) */
-function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at: number): StoredTensor {
+/** (storage, storage_offset, size, stride), and since 0.4 (requires_grad, backward_hooks, metadata?) */
+function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at: number): StoredTensor | PickleObject {
+  if (storage instanceof PickleObject) return storage;
   if (!(storage instanceof Storage)) throw broken(at, 'the pickle makes a tensor of what is not a storage');
   if (!isSize(offset) || !areSizes(dims) || !areSizes(strides) || dims.length !== strides.length) {
     throw broken(

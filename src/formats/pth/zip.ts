@@ -18,6 +18,8 @@ export interface ZipEntry {
   readonly start: number;
   readonly end: number;
   readonly crc: number;
+  /** Why its data cannot be read; TorchScript compresses its code. */
+  readonly problem: string | undefined;
 }
 
 interface CentralHeader extends Omit<ZipEntry, 'start' | 'end'> {
@@ -53,15 +55,10 @@ const ZIP64_EXTRA_FIELD = 1;
 /** Says that the value is in the zip64 record or field. */
 const IN_ZIP64 = 0xffffffff;
 
-export function isZip(file: Uint8Array): boolean {
-  return file.length >= 4 && viewOf(file).getUint32(0, true) === LOCAL_HEADER;
-}
-
 /**
  * The entries by name, in the order of the central directory.
  *
  * @throws {FormatError} if the directory is damaged, or entries overlap, lie outside the file or have the same name
- * @throws {UnsupportedError} if an entry is compressed or encrypted
  */
 export function readZipDirectory(file: Uint8Array): Map<string, ZipEntry> {
   const view = viewOf(file);
@@ -75,6 +72,15 @@ export function readZipDirectory(file: Uint8Array): Map<string, ZipEntry> {
   }
   if (at !== directory.end) throw broken(at, `the zip directory has bytes behind its ${directory.count} entries`);
   return locate(file, view, headers, directory.start);
+}
+
+/** @throws {UnsupportedError} if an entry is compressed or encrypted */
+export function checkStored({ name, problem }: ZipEntry): void {
+  if (problem === undefined) return;
+  throw new UnsupportedError(
+    `readCheckpoint: zip entry ${show(name)} is ${problem}, expected a stored one, as torch.save writes them: ` +
+      'load the checkpoint in PyTorch and save it again',
+  );
 }
 
 /**
@@ -140,14 +146,9 @@ function readCentralHeader(file: Uint8Array, view: DataView, at: number, limit: 
   const sizes = readSizes(view, at, nameEnd, extraEnd);
 
   const method = view.getUint16(at + 10, true);
-  if (method !== 0 || (view.getUint16(at + 8, true) & ENCRYPTED) !== 0) {
-    const how = method !== 0 ? `compressed (method ${method})` : 'encrypted';
-    throw new UnsupportedError(
-      `readCheckpoint: zip entry ${show(name)} is ${how}, expected a stored one, as torch.save writes them: ` +
-        'load the checkpoint in PyTorch and save it again',
-    );
-  }
-  if (sizes.bytes !== sizes.compressedBytes) {
+  const isEncrypted = (view.getUint16(at + 8, true) & ENCRYPTED) !== 0;
+  const problem = method !== 0 ? `compressed (method ${method})` : isEncrypted ? 'encrypted' : undefined;
+  if (problem === undefined && sizes.bytes !== sizes.compressedBytes) {
     throw broken(at, `zip entry ${show(name)} has ${sizes.bytes} bytes, stored as ${sizes.compressedBytes}`);
   }
   const header: CentralHeader = {
@@ -156,7 +157,8 @@ function readCentralHeader(file: Uint8Array, view: DataView, at: number, limit: 
     nameBytes,
     crc: view.getUint32(at + 16, true),
     localHeader: sizes.localHeader,
-    bytes: sizes.bytes,
+    bytes: sizes.compressedBytes,
+    problem,
   };
   return { header, next };
 }
@@ -196,11 +198,11 @@ function locate(file: Uint8Array, view: DataView, headers: readonly CentralHeade
   const entries = new Map<string, ZipEntry>();
   for (const { name, at } of headers) {
     if (entries.has(name)) throw broken(at, `the zip archive has the entry ${show(name)} twice`);
-    entries.set(name, { name, start: 0, end: 0, crc: 0 });
+    entries.set(name, { name, start: 0, end: 0, crc: 0, problem: undefined });
   }
   let free = 0;
   for (const header of [...headers].sort((a, b) => a.localHeader - b.localHeader)) {
-    const { name, at, localHeader, bytes, crc } = header;
+    const { name, at, localHeader, bytes, crc, problem } = header;
     if (localHeader < free) throw broken(at, `zip entry ${show(name)} overlaps another one`);
     const start = dataStart(file, view, header, limit);
     const end = start + bytes;
@@ -208,7 +210,7 @@ function locate(file: Uint8Array, view: DataView, headers: readonly CentralHeade
       throw broken(at, `zip entry ${show(name)} is at bytes ${start} to ${end}, expected a range before byte ${limit}`);
     }
     free = end;
-    entries.set(name, { name, start, end, crc });
+    entries.set(name, { name, start, end, crc, problem });
   }
   return entries;
 }
