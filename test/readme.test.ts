@@ -147,7 +147,6 @@ test('TypeScript snippets are strict', () => {
     module: 'NodeNext',
     lib: ['ES2022', 'DOM', 'ESNext.Disposable'],
     types: [],
-    skipLibCheck: true,
   };
   writeFileSync(path.join(folder, 'types/tsconfig.json'), JSON.stringify({ compilerOptions: options }));
   const tsc = path.resolve('node_modules/typescript/bin/tsc');
