@@ -188,7 +188,7 @@ export class RedZones {
     const damage = damageOf(words, region);
     if (damage === undefined) return;
     // So that it is told of once, by this name.
-    this.#paintZones(region);
+    for (const painted of [region, ...this.#scratch, ...this.#regions.values()]) this.#paintZones(painted);
     throw new Error(`red zones: ${this.#name(who)} wrote ${damage} (${what})`);
   }
 
