@@ -70,6 +70,7 @@ export { type MergedBranches, reparameterize } from './passes/reparameterize.js'
 export type { Algorithm } from './plan/algorithm.js';
 export type { StepInfo } from './plan/stepInfo.js';
 export { warmUp } from './plan/warmUp.js';
+export type { WasmSource } from './runtime/instantiate.js';
 export {
   type Capabilities,
   type Capability,

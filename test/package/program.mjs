@@ -83,6 +83,29 @@ export const programs = {
   'index.html': '<!doctype html><title>page</title><script type="module" src="./page.js"></script>\n',
 };
 
+/** For test runners whose words these are: three answers. */
+export const suite = `
+import { readFile } from 'node:fs/promises';
+import { compute } from './compute.js';
+
+const load = async (name) => new Uint8Array(await readFile(name));
+
+test.each([1, 2])('computes with %i threads', async (threads) => {
+  console.log(JSON.stringify(await compute({ load, threads })));
+});
+
+test('loads from a path', async () => {
+  console.log(JSON.stringify(await compute({ load, source: 'cfqkbnc-small.onnx' })));
+});
+`;
+
+/** @throws Error where a runner's output does not hold the right answers of `suite` */
+export function checkSuite(output) {
+  const answers = output.split('\n').filter((line) => line.trim().startsWith('{"bits"'));
+  if (answers.length !== 3) throw new Error(`${answers.length} answers, not 3\n${output}`);
+  for (const [i, answer] of answers.entries()) checkAnswer(JSON.parse(answer), { threads: [1, 2, 1][i] });
+}
+
 let reference;
 
 /** What a plain import of the package, with one thread, gives for the bits; PyTorch's values for the network. */
