@@ -51,8 +51,18 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function acnet(args: readonly string[], options: { input?: Uint8Array; cwd?: string } = {}): Outcome {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', ...options });
+/** What the environment may say about the output, unsaid. */
+const NO_WISHES = { COLUMNS: '', FORCE_COLOR: '', NO_COLOR: '' };
+
+function acnet(
+  args: readonly string[],
+  { env = {}, node = [], ...options }: { input?: Uint8Array; cwd?: string; env?: object; node?: string[] } = {},
+): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...node, CLI, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...NO_WISHES, ...env },
+    ...options,
+  });
   return { status, stdout, stderr };
 }
 
@@ -156,7 +166,9 @@ test('--help and --version exit 0, no command and a wrong one 2', () => {
     );
     for (const [, option] of own.matchAll(/^ {2}(?:-\w, )?--(\w+)/gm)) assert.ok(option);
   }
-  assert.is(prints('--version').trim(), JSON.parse(readFileSync('package.json', 'utf8')).version);
+  for (const option of ['--version', '-v']) {
+    assert.is(prints(option).trim(), JSON.parse(readFileSync('package.json', 'utf8')).version);
+  }
   const bare = acnet([]);
   assert.is(bare.status, 2);
   assert.is(bare.stdout, '');
@@ -268,6 +280,51 @@ test('inspect prints plain tables into a pipe, names whole and columns aligned',
   const rows = lines.slice(start, start + 29);
   const column = rows[0]!.indexOf('output');
   assert.ok(rows.slice(1).every((line) => line[column] === '[' && line[column - 1] === ' '));
+});
+
+test('colours: none in a pipe, unless FORCE_COLOR says so, which goes before NO_COLOR', () => {
+  const hasColours = (env: object): boolean => acnet(['inspect', SMALL], { env }).stdout.includes('\u001b[1m');
+  for (const env of [{}, { FORCE_COLOR: '0' }, { FORCE_COLOR: 'false' }, { NO_COLOR: '1' }])
+    assert.not(hasColours(env));
+  for (const env of [{ FORCE_COLOR: '1' }, { FORCE_COLOR: 'true', NO_COLOR: '1' }]) assert.ok(hasColours(env));
+});
+
+test('all tables fit 40 columns, painted too; what the columns of comparisons mean is above them', () => {
+  withFolder((folder) => {
+    for (const args of [
+      ['inspect', LENET],
+      ['inspect', LENET_STATE],
+      ['fuse', LENET, '-o', path.join(folder, 'a.onnx')],
+      ['fuse', LENET_STATE, '-o', path.join(folder, 'a.safetensors')],
+      ['bench', LENET, '--runs', '1'],
+      ['run', LENET, 'test/fixtures/images/filters-rgb8.png'],
+    ]) {
+      const wide = acnet(args);
+      assert.is(wide.status, 0, wide.stderr);
+      for (const FORCE_COLOR of ['0', '1']) {
+        const narrow = acnet(args, { env: { COLUMNS: '40', FORCE_COLOR } }).stdout.replace(/\p{Cc}\[\d+m/gu, '');
+        // A path that has no blank can only be broken by the terminal.
+        for (const line of narrow.split('\n')) assert.ok(line.length <= 40 || line.includes(folder), line);
+        assert.ok(narrow.split('\n').length >= wide.stdout.split('\n').length);
+      }
+    }
+  });
+  assert.match(prints('inspect', LENET), /^ +as it is +merged +ratio$/m);
+});
+
+test('under Deno, variables that may not be read are not asked for', () => {
+  const preload = `
+    // Node asks for others itself.
+    const get = (variables, name) => {
+      if (/^(LC_|LANG|TERM|COLUMNS)|COLOR/.test(String(name))) throw new Error('asked for ' + name);
+      return variables[name];
+    };
+    process.env = new Proxy(process.env, { get });
+    globalThis.Deno = { noColor: true, permissions: { querySync: () => ({ state: 'prompt' }) } };`;
+  const node = ['--import', `data:text/javascript,${encodeURIComponent(preload)}`];
+  for (const args of [['inspect', SMALL], ['--help']]) {
+    assert.equal(acnet(args, { node, env: { FORCE_COLOR: '1' } }), { ...acnet(args), stderr: '' });
+  }
 });
 
 test('inspect --shape takes another batch; open sizes have to be said', () => {

@@ -18,7 +18,7 @@ import { inputShapes, parseShapes, readGraphFile } from './model.js';
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
 import { formatTable, milliseconds, plural, showDims } from './table.js';
-import { paint, printable, type Terminal } from './terminal.js';
+import { paint, printable, shorten, type Terminal } from './terminal.js';
 
 const RUNS = 30;
 /** Of each form, before the clock counts. */
@@ -181,11 +181,11 @@ function report(
   ];
   const shapes = inputs.map(({ name, dims: own }) => `${printable(name)} ${showDims(own)}`).join(', ');
   output.lines([
-    `${paint(printable(file), 'cyan', terminal)}  ${shapes}`,
+    `${paint(shorten(printable(file), terminal.columns, terminal), 'cyan', terminal)}  ${shapes}`,
     paint(`  ${runtime.simd} SIMD, ${plural(runtime.threads, 'thread')}, ${plural(runs, 'run')}`, 'dim', terminal),
     '',
     ...formatTable(
-      [{ title: '' }, { title: 'median', align: 'right' }, { title: 'middle half', align: 'right' }],
+      [{ title: '' }, { title: 'median', align: 'right' }, { title: 'middle half', align: 'right', isOptional: true }],
       [row('as exported', exported), row('merged', merged)],
       [],
       terminal,
@@ -210,7 +210,7 @@ function profileTable(profile: readonly StepTime[], terminal: Terminal): string[
   return formatTable(
     [
       { title: 'node', least: 24 },
-      { title: 'op' },
+      { title: 'op', isOptional: true },
       { title: 'kernel', isOptional: true },
       { title: 'output', isOptional: true },
       { title: 'ms', align: 'right' },

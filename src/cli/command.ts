@@ -1,7 +1,7 @@
 /** What a command is, and how it speaks: results on stdout, all else on stderr. */
 import process from 'node:process';
 import type { Arguments, OptionSpecs } from './arguments.js';
-import { describeTerminal, type Terminal } from './terminal.js';
+import { describeTerminal, type Terminal, wrap } from './terminal.js';
 
 export interface Command {
   readonly name: string;
@@ -26,11 +26,18 @@ export interface Output {
 }
 
 export function createOutput(command: string, isJson: boolean): Output {
+  const terminal = describeTerminal(process.stdout);
   return {
-    terminal: describeTerminal(process.stdout),
+    terminal,
     isJson,
     lines: (lines) => {
-      if (!isJson) process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+      if (!isJson)
+        process.stdout.write(
+          lines
+            .flatMap((line) => wrap(line, terminal))
+            .join('\n')
+            .concat('\n'),
+        );
     },
     json: (value) => {
       if (isJson) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);

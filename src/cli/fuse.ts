@@ -32,7 +32,7 @@ import {
 import { breathe, withProgress } from './progress.js';
 import { normalTensors } from './random.js';
 import { count, formatTable, plural, significant } from './table.js';
-import { paint, printable } from './terminal.js';
+import { paint, printable, shorten } from './terminal.js';
 
 const TOLERANCE = 1e-5;
 const EPS = 1e-5;
@@ -248,10 +248,10 @@ async function fuseCheckpoint(
       ...describeSelection(selection).flatMap((line) => [line, '']),
       ...formatTable(
         [
-          { title: 'block', least: 12 },
-          { title: 'kernel', align: 'right' },
-          { title: 'elements', align: 'right' },
-          { title: 'merged', align: 'right' },
+          { title: 'block', least: 24 },
+          { title: 'kernel', align: 'right', isOptional: true },
+          { title: 'elements', align: 'right', isOptional: true },
+          { title: 'merged', align: 'right', isOptional: true },
           { title: 'difference', align: 'right' },
         ],
         checked.map((block) => [
@@ -296,7 +296,7 @@ function report(
   });
   const { terminal } = output;
   const limit = `of the largest value, ${significant(tolerance)} allowed (seed ${seed})`;
-  const name = printable(path.basename(file));
+  const name = shorten(printable(path.basename(file)), terminal.columns, terminal);
   output.lines([
     `${paint(name, 'cyan', terminal)}  ${fused.lines[0]}`,
     '',

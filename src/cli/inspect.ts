@@ -13,7 +13,7 @@ import {
   readModelFile,
 } from './model.js';
 import { type Column, count, formatTable, plural, showDims } from './table.js';
-import { paint, printable, type Terminal } from './terminal.js';
+import { paint, printable, shorten, type Terminal } from './terminal.js';
 
 const HELP = `Usage: acnet inspect FILE [OPTIONS]
 
@@ -34,10 +34,10 @@ Options:
 `;
 
 const NODE_COLUMNS: readonly Column[] = [
-  { title: 'node', least: 12 },
-  { title: 'op' },
-  { title: 'output', least: 14 },
-  { title: 'parameters', align: 'right' },
+  { title: 'node', least: 20 },
+  { title: 'op', isOptional: true },
+  { title: 'output', least: 14, isOptional: true },
+  { title: 'parameters', align: 'right', isOptional: true },
   { title: 'MACs', align: 'right' },
 ];
 
@@ -85,7 +85,7 @@ function inspectGraph(file: string, { graph, bytes }: GraphFile, args: Arguments
     showDims(after.nodes.find((node) => node.output === one.output)?.dims ?? []),
   ]);
   output.lines([
-    `${heading(printable(path.basename(file)))}  ONNX, ${plural(bytes, 'byte')}`,
+    `${heading(shorten(printable(path.basename(file)), terminal.columns, terminal))}  ONNX, ${plural(bytes, 'byte')}`,
     `  in   ${shapes(inputs)}`,
     `  out  ${shapes(outputs)}`,
     '',
@@ -98,10 +98,10 @@ function inspectGraph(file: string, { graph, bytes }: GraphFile, args: Arguments
           heading(`${plural(merged.length, 'group')} of branches merge`),
           ...formatTable(
             [
-              { title: 'into', least: 12 },
-              { title: 'branches', align: 'right' },
-              { title: 'kernel', align: 'right' },
-              { title: 'output', least: 14 },
+              { title: 'into', least: 24 },
+              { title: 'branches', align: 'right', isOptional: true },
+              { title: 'kernel', align: 'right', isOptional: true },
+              { title: 'output', least: 14, isOptional: true },
             ],
             groups,
             [],
@@ -160,12 +160,12 @@ export function comparison(before: GraphSummary, after: GraphSummary, terminal: 
       { title: '' },
       { title: 'as it is', align: 'right' },
       { title: 'merged', align: 'right' },
-      { title: '', align: 'right' },
+      { title: 'ratio', align: 'right', isOptional: true },
     ],
     [
       row('nodes', before.nodes.length, after.nodes.length),
       row('parameters', before.parameters, after.parameters),
-      row('multiply-adds', before.multiplyAdds, after.multiplyAdds),
+      row('MACs', before.multiplyAdds, after.multiplyAdds),
     ],
     [],
     terminal,
@@ -197,14 +197,14 @@ function inspectCheckpoint(file: string, checkpoint: CheckpointFile, output: Out
   const rows = tensors.map((one) => [printable(one.name), showDims(one.dims), count(one.elements)]);
   const totals = [plural(tensors.length, 'tensor'), '', count(elements)];
   output.lines([
-    `${heading(printable(path.basename(file)))}  ${kind === 'pth' ? 'PyTorch' : 'safetensors'}, ${plural(bytes, 'byte')}`,
+    `${heading(shorten(printable(path.basename(file)), terminal.columns, terminal))}  ${kind === 'pth' ? 'PyTorch' : 'safetensors'}, ${plural(bytes, 'byte')}`,
     ...describeSelection(selection),
     '',
     heading('Tensors'),
     ...formatTable(
       [
-        { title: 'tensor', least: 12 },
-        { title: 'shape', least: 14 },
+        { title: 'tensor', least: 24 },
+        { title: 'shape', least: 14, isOptional: true },
         { title: 'elements', align: 'right' },
       ],
       rows,
@@ -222,10 +222,10 @@ function inspectCheckpoint(file: string, checkpoint: CheckpointFile, output: Out
 function blockTable(blocks: readonly Block[], elements: number, saved: number, terminal: Terminal): string[] {
   return formatTable(
     [
-      { title: 'block', least: 12 },
-      { title: 'kernel', align: 'right' },
-      { title: 'elements', align: 'right' },
-      { title: 'fused', align: 'right' },
+      { title: 'block', least: 24 },
+      { title: 'kernel', align: 'right', isOptional: true },
+      { title: 'elements', align: 'right', isOptional: true },
+      { title: 'merged', align: 'right' },
     ],
     blocks.map((block) => [
       nameOf(block),

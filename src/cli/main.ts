@@ -28,8 +28,8 @@ Commands:
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
 
 Options:
-  --help     Print this, or after a command what it takes
-  --version  Print the version
+  -h, --help     Print this, or after a command what it takes
+  -v, --version  Print the version
 
 Exit codes: 0 success, 1 the work failed, 2 wrong usage. NO_COLOR, FORCE_COLOR
 and COLUMNS are honoured.
@@ -37,7 +37,7 @@ and COLUMNS are honoured.
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === '--help' || name === '-h' || name === 'help') return print(HELP);
-  if (name === '--version') return print(`${version}\n`);
+  if (name === '--version' || name === '-v') return print(`${version}\n`);
   if (name === undefined) {
     process.stderr.write(HELP);
     return WRONG_USAGE;

@@ -48,8 +48,8 @@ export function clearProgress(): void {
 }
 
 function draw(title: string, done: number, total: number): void {
-  if (!process.stderr.isTTY || process.env.TERM === 'dumb') return;
-  const { columns, unicode } = describeTerminal(process.stderr);
+  const { isTTY, isDumb, columns, unicode } = describeTerminal(process.stderr);
+  if (!isTTY || isDumb) return;
   const text = `${done} of ${total}`;
   const width = Math.min(WIDEST, columns - title.length - text.length - 5);
   if (width < 4) return;

@@ -10,7 +10,7 @@ import { labelsOf, numbersOf, parseLabels, parseNumbers } from './labels.js';
 import { readGraphFile } from './model.js';
 import { withProgress } from './progress.js';
 import { formatTable, plural, showDims } from './table.js';
-import { paint, printable, type Terminal } from './terminal.js';
+import { paint, printable, shorten, type Terminal } from './terminal.js';
 
 const TOP = 5;
 /** Images at a time where the model leaves the batch open. */
@@ -288,9 +288,14 @@ function showResult({ file, image, predictions }: Result, terminal: Terminal): s
     `${(100 * probability).toFixed(2)} %`,
     bar(probability, terminal),
   ]);
-  const columns = [{ title: '', least: 12 }, { title: '', align: 'right' as const }, { title: '' }];
+  const columns = [
+    { title: '', least: 16 },
+    { title: '', align: 'right' as const },
+    { title: '', isOptional: true },
+  ];
   const [, ...lines] = formatTable(columns, rows, [], terminal);
-  const title = `${paint(printable(file), 'cyan', terminal)}  ${image.width} x ${image.height}`;
+  const name = shorten(printable(file), terminal.columns, terminal);
+  const title = `${paint(name, 'cyan', terminal)}  ${image.width} x ${image.height}`;
   return ['', title, ...lines.map((line, i) => (i === 0 ? paint(line, 'bold', terminal) : line))];
 }
 

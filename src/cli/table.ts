@@ -1,5 +1,6 @@
 /**
- * Tables as text: columns as wide as their widest cell, and where the terminal is narrower, names cut in the middle.
+ * Tables as text: columns as wide as their widest cell. Where the terminal is narrower, names are cut in the middle, then
+ * columns left out, then names cut further.
  *
  *      name                  op      output            parameters      MACs
  *      conv1.acb.squ…_conv   conv2d  [1, 8, 32, 32]           600   614,400
@@ -11,16 +12,17 @@ import { paint, shorten, type Terminal, widthOf } from './terminal.js';
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';
-  /** May be cut down to this width. */
+  /** May be cut down to this width, and where there is no other way, to SHORTEST. */
   readonly least?: number;
-  /** Left out where cutting alone does not make the table fit. */
+  /** Left out where cutting alone does not make the table fit; the last one goes first. */
   readonly isOptional?: boolean;
 }
 
 const GAP = 2;
 const INDENT = 2;
+const SHORTEST = 8;
 
-/** Lines of a table with its titles; `totals` are rows below a rule. */
+/** Lines of a table with its titles; `totals` are rows below a rule, of which those that have lost their figures go. */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -33,7 +35,17 @@ export function formatTable(
     const without = <T>(cells: readonly T[]): T[] => cells.filter((_, i) => i !== dropped);
     return formatTable(without(columns), rows.map(without), totals.map(without), terminal);
   }
-  return layOut(columns, rows, totals, widths ?? widest(columns, [...rows, ...totals]), terminal);
+  return layOut(columns, rows, totals, widths ?? narrowest(columns, [...rows, ...totals], terminal.columns), terminal);
+}
+
+/** The last resort; where not even that fits, the widest. */
+function narrowest(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  available: number,
+): readonly number[] {
+  const cut = columns.map((column) => (column.least === undefined ? column : { ...column, least: SHORTEST }));
+  return fit(cut, rows, available) ?? widest(columns, rows);
 }
 
 function layOut(
@@ -49,10 +61,11 @@ function layOut(
   };
   const titles = paint(line(columns.map(({ title }) => title)), 'bold', terminal);
   const lines = [titles, ...rows.map(line)];
-  if (totals.length === 0) return lines;
+  const sums = totals.filter(([, ...cells]) => cells.some((cell) => cell !== ''));
+  if (sums.length === 0) return lines;
   const length = widths.reduce((sum, width) => sum + width + GAP, -GAP);
   const rule = ' '.repeat(INDENT) + (terminal.unicode ? '\u2500' : '-').repeat(length);
-  return [...lines, paint(rule, 'dim', terminal), ...totals.map((cells) => paint(line(cells), 'bold', terminal))];
+  return [...lines, paint(rule, 'dim', terminal), ...sums.map((cells) => paint(line(cells), 'bold', terminal))];
 }
 
 function widest(columns: readonly Column[], rows: readonly (readonly string[])[]): number[] {

@@ -1,9 +1,11 @@
 /** What the output goes to: its width, its colours, whether it shows more than ASCII. */
-import process from 'node:process';
+import { variable } from './environment.js';
 
 export interface Terminal {
   readonly isTTY: boolean;
-  /** Infinite where lines may have any length: in files and pipes. */
+  /** Knows no sequences, not even the one that clears a line. */
+  readonly isDumb: boolean;
+  /** Infinite where lines may have any length: in files and pipes, unless COLUMNS says otherwise. */
   readonly columns: number;
   readonly colour: boolean;
   readonly unicode: boolean;
@@ -12,6 +14,7 @@ export interface Terminal {
 type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'cyan';
 
 const FALLBACK_COLUMNS = 80;
+const MIN_COLUMNS = 20;
 const SGR: Record<Style, readonly [on: number, off: number]> = {
   bold: [1, 22],
   dim: [2, 22],
@@ -22,17 +25,29 @@ const SGR: Record<Style, readonly [on: number, off: number]> = {
 /** Control characters, and those that turn the direction of writing: names in files are not to steer a terminal. */
 const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
-/** NO_COLOR turns colours off (https://no-color.org); files and pipes have none. */
-export function describeTerminal(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env): Terminal {
-  const unicode = isUtf8(env) && env.TERM !== 'dumb';
-  if (!stream.isTTY) return { isTTY: false, columns: Number.POSITIVE_INFINITY, colour: false, unicode: false };
-  const colour = !env.NO_COLOR && env.TERM !== 'dumb' && stream.hasColors();
-  return { isTTY: true, columns: stream.columns || FALLBACK_COLUMNS, colour, unicode };
+export function describeTerminal(stream: NodeJS.WriteStream): Terminal {
+  const isTTY = stream.isTTY === true;
+  const isDumb = variable('TERM') === 'dumb';
+  const columns =
+    Number(variable('COLUMNS')) || (isTTY ? stream.columns || FALLBACK_COLUMNS : Number.POSITIVE_INFINITY);
+  return {
+    isTTY,
+    isDumb,
+    columns: Math.max(MIN_COLUMNS, columns),
+    colour: isForced() ?? (isTTY && !isDumb && !variable('NO_COLOR')),
+    unicode: isTTY && !isDumb && isUtf8(),
+  };
+}
+
+/** FORCE_COLOR goes before NO_COLOR (https://no-color.org), as in Node; 0 and false turn colours off. */
+function isForced(): boolean | undefined {
+  const value = variable('FORCE_COLOR');
+  return value === undefined || value === '' ? undefined : value !== '0' && value !== 'false';
 }
 
 /** Where no locale is set, as in many containers, the terminal is most likely a modern one. */
-function isUtf8(env: NodeJS.ProcessEnv): boolean {
-  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG;
+function isUtf8(): boolean {
+  const locale = variable('LC_ALL') || variable('LC_CTYPE') || variable('LANG');
   return !locale || /utf-?8/i.test(locale);
 }
 
@@ -48,6 +63,26 @@ export function printable(text: string): string {
     const code = character.charCodeAt(0).toString(16);
     return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code}`;
   });
+}
+
+/** Without the sequences of `paint`. */
+function unpainted(text: string): string {
+  return text.replace(/\p{Cc}\[\d+m/gu, '');
+}
+
+/** Breaks a line that is too long for the terminal at blanks; what follows is indented as the line is, and by two more. */
+export function wrap(text: string, { columns }: Terminal): string[] {
+  const [indent] = /^ */.exec(text)!;
+  const lines: string[] = [];
+  let line = '';
+  // A gap between columns of a table is part of what follows it.
+  for (const word of text.match(/ *[^ ]+/g) ?? []) {
+    if (line !== '' && widthOf(unpainted(line + word)) > columns) {
+      lines.push(line);
+      line = `${indent}  ${word.trimStart()}`;
+    } else line += word;
+  }
+  return [...lines, line];
 }
 
 /** Columns that a text takes: East Asian characters and emoji two, combining marks none. */
