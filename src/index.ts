@@ -83,6 +83,7 @@ export type { ExternalData } from './session/externalData.js';
 export type { Feeds } from './session/feeds.js';
 export { InferenceSession } from './session/inferenceSession.js';
 export { loadOnnx } from './session/loadOnnx.js';
+export type { TensorMetadata } from './session/metadata.js';
 export type { InferenceSessionOptions } from './session/options.js';
 export type { StepTime } from './session/profile.js';
 export type { Phase, ProgressEvent } from './session/progress.js';

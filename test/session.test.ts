@@ -17,6 +17,8 @@ import {
   FormatError,
   type Graph,
   InferenceSession,
+  Linear,
+  type ModelSource,
   OutOfMemoryError,
   type ProgressEvent,
   ReLU,
@@ -25,6 +27,7 @@ import {
   reparameterize,
   Sequential,
   Tensor,
+  type TensorMetadata,
   toChromeTrace,
   toGraph,
   UnsupportedError,
@@ -493,14 +496,15 @@ test('weights and shapes as inputs: bound when they come, again when they change
   }));
 
 test('a model that cannot be built with its parameters says so when it runs', async () => {
-  const spec = { ...WITH_PARAMETERS, nodes: [...WITH_PARAMETERS.nodes, { op: 'Erf', inputs: ['y'], outputs: ['z'] }] };
+  const cast = { op: 'Cast', inputs: ['y'], outputs: ['z'], attributes: { to: 10 } };
+  const spec = { ...WITH_PARAMETERS, nodes: [...WITH_PARAMETERS.nodes, cast] };
   const session = await InferenceSession.create(fileOf({ ...spec, outputs: ['z'] }));
   const feeds = {
     x: toTensor(randomNd(random, [1, 3, 8, 8])),
     w: toTensor(randomNd(random, [2, 3, 1, 1])),
     shape: new Tensor('float32', [1, 128], [2]),
   };
-  await refuses(session.run(feeds), UnsupportedError, /Erf "z"/);
+  await refuses(session.run(feeds), UnsupportedError, /Cast "z" \(a cast to FLOAT16\)/);
   await session.release();
 });
 
@@ -548,6 +552,119 @@ test('a session of the merged network written as ONNX is the same session', () =
     const session = await InferenceSession.create(merged, { runtime });
     await checkResult(session);
     await session.release();
+  }));
+
+// Metadata
+
+const shapesOf = (metadata: readonly TensorMetadata[]) =>
+  metadata.map(({ name, type, shape }) => [name, type, [...shape]]);
+
+async function withSession(source: ModelSource, body: (session: InferenceSession) => unknown): Promise<void> {
+  const session = await InferenceSession.create(source);
+  await body(session);
+  await session.release();
+}
+
+test('inputMetadata and outputMetadata, as onnxruntime-web has them', async () => {
+  const folder = 'test/fixtures/exporters';
+  await withSession(`${folder}/acnet-default.onnx`, ({ inputMetadata, outputMetadata }) => {
+    assert.equal(inputMetadata, [{ name: 'x', isTensor: true, type: 'float32', shape: [2, 3, 16, 16] }]);
+    assert.equal(outputMetadata, [{ name: 'log_softmax', isTensor: true, type: 'float32', shape: [2, 10] }]);
+  });
+  await withSession(`${folder}/acnet-dynamic.onnx`, ({ inputMetadata, outputMetadata }) => {
+    assert.equal(shapesOf(inputMetadata), [['x', 'float32', ['N', 3, 'H', 'W']]]);
+    assert.equal(shapesOf(outputMetadata), [['log_softmax', 'float32', ['N', 10]]]);
+  });
+});
+
+test('what a file or a graph leaves out is inferred, or named after the axis', () =>
+  withRuntime('baseline', async (runtime) => {
+    const graph = readOnnx(
+      fileOf({
+        nodes: [
+          { op: 'Relu', inputs: ['x'], outputs: ['y'] },
+          { op: 'MaxPool', inputs: ['y'], outputs: ['z'], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+          { op: 'GlobalAveragePool', inputs: ['y'], outputs: ['mean'] },
+        ],
+        inputs: { x: ['N', 3, 'H', 'W'] },
+        outputs: ['y', 'z', 'mean'],
+      }),
+    );
+    for (const source of [graph, writeOnnx(graph)]) {
+      await withSession(source, ({ outputMetadata }) =>
+        assert.equal(shapesOf(outputMetadata), [
+          ['y', 'float32', ['N', 3, 'H', 'W']],
+          ['z', 'float32', ['N', 3, 'z_dim2', 'z_dim3']],
+          ['mean', 'float32', ['N', 3, 1, 1]],
+        ]),
+      );
+    }
+    const network = new Sequential(runtime, {
+      flatten: new Flatten(runtime),
+      fc: new Linear(runtime, { inFeatures: 4, outFeatures: 7 }),
+    });
+    await withSession(network.eval(), ({ inputMetadata, outputMetadata, outputNames }) => {
+      assert.equal(shapesOf(inputMetadata), [['input', 'float32', []]]);
+      assert.equal(shapesOf(outputMetadata), [['output', 'float32', ['output_dim0', 7]]]);
+      assert.equal(outputNames, ['output']);
+    });
+    network.dispose();
+  }));
+
+test('parameters that are inputs have the types of the file', async () => {
+  const file = fileOf({
+    nodes: [{ op: 'Reshape', inputs: ['x', 'shape'], outputs: ['y'] }],
+    inputs: { x: ['N', 4], shape: [2] },
+    inputTypes: { shape: 7 },
+  });
+  await withSession(file, async (session) => {
+    assert.equal(shapesOf(session.inputMetadata), [
+      ['x', 'float32', ['N', 4]],
+      ['shape', 'int64', [2]],
+    ]);
+    assert.is(session.outputMetadata.length, 1);
+  });
+});
+
+test('a model whose parameters are inputs says at once which of its operators there are none of', async () => {
+  const file = fileOf({
+    nodes: [
+      { op: 'Reshape', inputs: ['x', 'shape'], outputs: ['r'] },
+      { op: 'Einsum', inputs: ['r'], outputs: ['e'], name: 'first' },
+      { op: 'Erf', inputs: ['e'], outputs: ['y'], name: 'second' },
+    ],
+    inputs: { x: ['N', 4], shape: [2] },
+    inputTypes: { shape: 7 },
+  });
+  await refuses(InferenceSession.create(file), UnsupportedError, /2 unsupported nodes: Einsum "first", Erf "second"/);
+});
+
+test('run(tensor) says what to write', async () => {
+  const x = new Tensor('float32', [1], [1]);
+  await withSession(fileOf({ nodes: [{ op: 'Relu', inputs: ['x'], outputs: ['y'] }], inputs: { x: [1] } }), (session) =>
+    refuses(
+      session.run(x as never),
+      TypeError,
+      /feeds is a Tensor, expected tensors by name: run\(\{ "x": tensor \}\)$/,
+    ),
+  );
+  const two = fileOf({ nodes: [{ op: 'Add', inputs: ['a', 'b c'], outputs: ['y'] }], inputs: { a: [1], 'b c': [1] } });
+  await withSession(two, (session) =>
+    refuses(session.run(x as never), TypeError, /run\(\{ "a": tensor, "b c": tensor \}\)$/),
+  );
+});
+
+test('dims that a model cannot run with are told by the input that has them; others than declared may run', () =>
+  withSession('test/fixtures/exporters/acnet-default.onnx', async (session) => {
+    const run = (dims: number[]) =>
+      session.run({ x: new Tensor('float32', new Float32Array(dims.reduce((a, b) => a * b, 1)), dims) });
+    const expected = (dims: string) => new RegExp(`feed "x" has dims \\[${dims}\\], expected \\[2, 3, 16, 16\\]: `);
+    await refuses(run([2, 4, 16, 16]), RangeError, expected('2, 4, 16, 16'));
+    await refuses(run([3, 16, 16]), RangeError, expected('3, 16, 16'));
+    await refuses(run([3, 3, 16, 16]), RangeError, expected('3, 3, 16, 16'));
+    assert.throws(() => session.profile({ x: new Tensor('float32', [1], [1]) }), expected('1'));
+    assert.equal([...(await run([2, 3, 16, 16])).log_softmax!.dims], [2, 10]);
+    assert.equal([...(await run([2, 3, 20, 24])).log_softmax!.dims], [2, 10]);
   }));
 
 test.run();

@@ -3,6 +3,11 @@ import type { Graph } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
 import { copyToHost, runtimeOf, Tensor } from '../tensor.js';
+import type { TensorMetadata } from './metadata.js';
+
+/** Inputs that a message names, and characters of a name. */
+const MAX_NAMED = 8;
+const MAX_SHOWN = 40;
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 
@@ -10,6 +15,13 @@ export type Feeds = Readonly<Record<string, Tensor>>;
 export function checkFeeds(feeds: Feeds, inputNames: readonly string[], runtime: Runtime): void {
   if (typeof feeds !== 'object' || feeds === null) {
     throw new TypeError(`InferenceSession.run: feeds must be an object of tensors, got ${String(feeds)}`);
+  }
+  if (feeds instanceof Tensor) {
+    const names = inputNames.slice(0, MAX_NAMED).map((name) => `${showName(name)}: tensor`);
+    if (inputNames.length > MAX_NAMED) names.push('...');
+    throw new TypeError(
+      `InferenceSession.run: feeds is a Tensor, expected tensors by name: run({ ${names.join(', ')} })`,
+    );
   }
   const expected = inputNames.join(', ') || 'none';
   const unknown = Object.keys(feeds).filter((name) => !inputNames.includes(name));
@@ -32,6 +44,29 @@ function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): 
   if (home !== undefined && home !== runtime) {
     throw new RangeError(`InferenceSession.run: feed ${name} is resident in another runtime than the session's`);
   }
+}
+
+function showName(name: string): string {
+  return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
+}
+
+/**
+ * What to throw where a model does not run with dims that it does not declare. That they differ is no error by itself: many
+ * models run with other sizes than those that they were exported with.
+ */
+export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly TensorMetadata[]): RangeError {
+  for (const { name, shape } of inputs) {
+    const { dims } = feeds[name]!;
+    const fits =
+      dims.length === shape.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis]);
+    if (fits || shape.length === 0) continue;
+    return new RangeError(
+      `InferenceSession.run: feed ${showName(name)} has dims [${dims.join(', ')}], expected ` +
+        `[${shape.map((dim) => String(dim).slice(0, MAX_SHOWN)).join(', ')}]: ${error.message}`,
+      { cause: error },
+    );
+  }
+  return error;
 }
 
 /** The same values in memory that is nobody else's. */

@@ -9,7 +9,8 @@ import { settlesWithin } from '../runtime/settlesWithin.js';
 import { END_MILLISECONDS } from '../runtime/threads.js';
 import { Tensor } from '../tensor.js';
 import { Binding, type Bound } from './binding.js';
-import { checkFeeds, copyFeeds, declaredDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
+import { checkFeeds, copyFeeds, declaredDims, explainDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
+import type { TensorMetadata } from './metadata.js';
 import { checkOptions, type InferenceSessionOptions } from './options.js';
 import { type StepTime, StepTimer } from './profile.js';
 import { Progress } from './progress.js';
@@ -34,6 +35,9 @@ const MAX_WAIT_MILLISECONDS = 30_000;
 export class InferenceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** Of the inputs, in the order of their names. */
+  readonly inputMetadata: readonly TensorMetadata[];
+  readonly outputMetadata: readonly TensorMetadata[];
   readonly #parameters: readonly string[];
   readonly #runtime: Runtime;
   readonly #ownsRuntime: boolean;
@@ -42,9 +46,12 @@ export class InferenceSession {
   private constructor(model: Model, merges: boolean, runtime: Runtime, ownsRuntime: boolean) {
     this.#runtime = runtime;
     this.#ownsRuntime = ownsRuntime;
-    this.inputNames = Object.freeze([...model.inputNames]);
+    const { inputs, outputs } = model.metadata;
+    this.inputMetadata = Object.freeze([...inputs]);
     // By name there is one of each, however often the graph lists it.
-    this.outputNames = Object.freeze([...new Set(model.outputNames)]);
+    this.outputMetadata = Object.freeze([...new Map(outputs.map((output) => [output.name, output])).values()]);
+    this.inputNames = Object.freeze(inputs.map(({ name }) => name));
+    this.outputNames = Object.freeze(this.outputMetadata.map(({ name }) => name));
     this.#parameters = model.parameters;
     this.#binding = new Binding(runtime, model.parameters, (bound) => {
       const graph: Graph = { ...model.build(bound), outputs: this.outputNames };
@@ -119,7 +126,7 @@ export class InferenceSession {
   /** All outputs where the executor leaves them, in the runtime's memory. @internal */
   runResident(feeds: Feeds): Record<string, Tensor> {
     const bound = this.#bind(feeds);
-    const outputs = bound.executable.run(inputsOf(bound, feeds));
+    const outputs = this.#during(feeds, () => bound.executable.run(inputsOf(bound, feeds)));
     return Object.fromEntries(this.outputNames.map((name, i) => [name, outputs[i]!]));
   }
 
@@ -145,7 +152,7 @@ export class InferenceSession {
       for (const tensor of bound.executable.run(inputs, onStep)) tensor.dispose();
     };
     // The first run makes the plan.
-    run();
+    this.#during(given, run);
     for (let i = 0; i < runs; i++) {
       timer.startRun();
       run((step, milliseconds) => timer.add(step, milliseconds));
@@ -201,7 +208,16 @@ export class InferenceSession {
   #bind(feeds: Feeds): Bound {
     const binding = this.#usable();
     checkFeeds(feeds, this.inputNames, this.#runtime);
-    return binding.bind(feeds);
+    return this.#during(feeds, () => binding.bind(feeds));
+  }
+
+  /** Where dims are the trouble, and an input has others than the model declares, it is that input's. */
+  #during<T>(feeds: Feeds, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof RangeError ? explainDims(error, feeds, this.inputMetadata) : error;
+    }
   }
 
   #zeroFeeds(): Feeds {

@@ -1,6 +1,6 @@
 /** What sessions are made from, and what becomes of it: a Model, which gives a Graph. */
 import { byteView } from '../formats/file.js';
-import { lowerOnnx, parameterInputs, portNames } from '../formats/onnx/lower.js';
+import { checkOperators, lowerOnnx, parameterInputs } from '../formats/onnx/lower.js';
 import { readModel } from '../formats/onnx/proto.js';
 import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
@@ -9,6 +9,7 @@ import { Layer } from '../layers/layer.js';
 import type { Tensor } from '../tensor.js';
 import { type ExternalData, loadExternalData } from './externalData.js';
 import { loadBytes } from './loadBytes.js';
+import { type Metadata, metadataOfGraph, metadataOfModel } from './metadata.js';
 import type { Progress } from './progress.js';
 import { toGraph } from './toGraph.js';
 
@@ -16,8 +17,7 @@ import { toGraph } from './toGraph.js';
 export type ModelSource = Uint8Array | ArrayBuffer | URL | string | Graph | Layer;
 
 export interface Model {
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
+  readonly metadata: Metadata;
   /** Inputs whose values have to be known before there is a Graph: weights, shapes, axes. */
   readonly parameters: readonly string[];
   /** The Graph for these parameters, which has all of the other inputs. */
@@ -51,9 +51,12 @@ export async function readSource(
     // What is built later must not change with the caller's bytes.
     const kept = parameters.length > 0 && !isLocation ? readModel(bytes.slice()) : model;
     await loadExternalData(kept, externalData, isLocation ? source : undefined, progress, OWNER);
-    if (parameters.length === 0) return modelOf(lowerOnnx(kept, new Map()));
-    const { inputs, outputs } = portNames(kept);
-    return { inputNames: inputs, outputNames: outputs, parameters, build: (bound) => lowerOnnx(kept, bound) };
+    if (parameters.length === 0) {
+      const graph = lowerOnnx(kept, new Map());
+      return { ...modelOf(graph), metadata: metadataOfModel(kept, graph) };
+    }
+    checkOperators(kept);
+    return { metadata: metadataOfModel(kept, undefined), parameters, build: (bound) => lowerOnnx(kept, bound) };
   });
 }
 
@@ -66,5 +69,5 @@ function isBytes(source: unknown): boolean {
 }
 
 function modelOf(graph: Graph): Model {
-  return { inputNames: graph.inputs, outputNames: graph.outputs, parameters: [], build: () => graph };
+  return { metadata: metadataOfGraph(graph), parameters: [], build: () => graph };
 }

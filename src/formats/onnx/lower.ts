@@ -63,10 +63,62 @@ export function parameterInputs(model: ModelProto): string[] {
     .map(({ name }) => name);
 }
 
-/** Names of what the graph takes and gives, in the order of the file. */
-export function portNames(model: ModelProto): { inputs: string[]; outputs: string[] } {
-  const graph = graphOf(model);
-  return { inputs: runtimeInputs(graph).map(({ name }) => name), outputs: graph.output.map(({ name }) => name) };
+/** What a file says of a value that the graph takes or gives. */
+export interface DeclaredValue {
+  readonly name: string;
+  /** Of the elements, by the names of onnxruntime-web's tensors. */
+  readonly type: string;
+  readonly dims: readonly (number | string)[] | undefined;
+}
+
+/** What the graph takes, in the order of the file. */
+export function declaredInputs(model: ModelProto): DeclaredValue[] {
+  return runtimeInputs(graphOf(model)).map(declaredValue);
+}
+
+/** What the graph gives, in the order of the file. */
+export function declaredOutputs(model: ModelProto): DeclaredValue[] {
+  return graphOf(model).output.map(declaredValue);
+}
+
+function declaredValue(value: ValueInfoProto): DeclaredValue {
+  const type = typeName(value.type?.tensorType?.elemType).toLowerCase();
+  const names: Record<string, string> = { float: 'float32', double: 'float64' };
+  return { name: value.name, type: names[type] ?? type, dims: declaredDims(value) };
+}
+
+/** @throws {FormatError} if a size is beyond 2^53 */
+function declaredDims({ name, type, at }: ValueInfoProto): (number | string)[] | undefined {
+  return type?.tensorType?.shape?.dim.map(({ dimValue, dimParam }, axis): number | string => {
+    // Exporters write 0 and -1 for what may have any size.
+    if (dimValue === undefined || dimValue <= 0) return dimParam || `${name}_dim${axis}`;
+    if (Number.isSafeInteger(dimValue)) return dimValue;
+    throw new FormatError(`readOnnx: ${show(name)} has dim ${dimValue}, expected one below 2^53`, at);
+  });
+}
+
+/**
+ * A model whose graph is built later can be told to be unsupported before, as far as that is by the names of operators.
+ * @throws {UnsupportedError} naming the nodes
+ */
+export function checkOperators(model: ModelProto): void {
+  throwUnsupported(
+    graphOf(model)
+      .node.filter((node) => operatorOfNode(node) === undefined)
+      .map(labelOf),
+  );
+}
+
+function operatorOfNode({ domain, opType }: NodeProto) {
+  return isOnnxDomain(domain) ? operatorOf(opType) : undefined;
+}
+
+function throwUnsupported(nodes: readonly string[]): void {
+  const count = nodes.length;
+  if (count === 0) return;
+  const named = nodes.slice(0, MAX_NAMED).join(', ');
+  const rest = count > MAX_NAMED ? ` and ${count - MAX_NAMED} more` : '';
+  throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}${rest}`);
 }
 
 /** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
@@ -235,7 +287,8 @@ export class Lowering {
   }
 
   /** Whether it is an input of the Graph, and not bound. */
-  #readInput({ name, type, at }: ValueInfoProto, inputDims: Map<string, readonly (number | string)[]>): boolean {
+  #readInput(value: ValueInfoProto, inputDims: Map<string, readonly (number | string)[]>): boolean {
+    const { name, type, at } = value;
     const { elemType, shape } = type?.tensorType ?? {};
     const tensor = this.#bound.get(name);
     if (tensor !== undefined) {
@@ -250,12 +303,7 @@ export class Lowering {
     if (rank > MAX_RANK) {
       throw new FormatError(`readOnnx: input ${show(name)} has ${rank} axes, expected at most ${MAX_RANK}`, at);
     }
-    const dims = shape?.dim.map(({ dimValue, dimParam }, axis): number | string => {
-      // Exporters write 0 and -1 for what may have any size.
-      if (dimValue === undefined || dimValue <= 0) return dimParam || `${name}_dim${axis}`;
-      if (Number.isSafeInteger(dimValue)) return dimValue;
-      throw new FormatError(`readOnnx: input ${show(name)} has dim ${dimValue}, expected one below 2^53`, at);
-    });
+    const dims = declaredDims(value);
     if (dims !== undefined) inputDims.set(name, dims);
     this.#define(
       name,
@@ -291,7 +339,7 @@ export class Lowering {
       // Until the handler says what it is; the name counts as taken.
       if (name !== '') this.#values.set(name, { missing: labelOf(node) });
     }
-    const operator = isOnnxDomain(node.domain) ? operatorOf(node.opType) : undefined;
+    const operator = operatorOfNode(node);
     if (operator === undefined) this.#unsupported.push(labelOf(node));
     // Values that are missing are another node's fault, which is on the list already.
     else if (!missing) this.#handle(node, operator.lower);
@@ -330,11 +378,7 @@ export class Lowering {
   }
 
   #checkUnsupported(): void {
-    const count = this.#unsupported.length;
-    if (count === 0) return;
-    const named = this.#unsupported.slice(0, MAX_NAMED).join(', ');
-    const rest = count > MAX_NAMED ? ` and ${count - MAX_NAMED} more` : '';
-    throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}${rest}`);
+    throwUnsupported(this.#unsupported);
   }
 }
 

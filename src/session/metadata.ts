@@ -1,0 +1,57 @@
+/** What a session says of its inputs and outputs, in onnxruntime-web's form. */
+import { type Dims, inferDims } from '../formats/onnx/dims.js';
+import { type DeclaredValue, declaredInputs, declaredOutputs } from '../formats/onnx/lower.js';
+import type { ModelProto } from '../formats/onnx/proto.js';
+import type { Graph } from '../graph/graph.js';
+
+/** A tensor that a session takes or gives. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly isTensor: true;
+  /** Of the elements: 'float32', or what a parameter in a model is, such as 'int64'. */
+  readonly type: string;
+  /** A size, or a name for an axis of any size; empty also where nothing is known. */
+  readonly shape: readonly (number | string)[];
+}
+
+export interface Metadata {
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+export function metadataOfGraph(graph: Graph): Metadata {
+  const dims = new Map<string, Dims>();
+  for (const [name, tensor] of graph.constants ?? []) dims.set(name, tensor.dims);
+  for (const name of graph.inputs) {
+    const axes = graph.inputDims
+      ?.get(name)
+      ?.map((dim, axis) => (typeof dim === 'number' ? dim : { value: name, axis }));
+    dims.set(name, axes);
+  }
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => dims.get(name));
+    dims.set(node.output, inferDims(node, inputs));
+  }
+  const shapeOf = (name: string): readonly (number | string)[] | undefined =>
+    dims.get(name)?.map((dim, axis) => {
+      if (typeof dim === 'number') return dim;
+      return graph.inputDims?.get(dim.value)?.[dim.axis] ?? `${name}_dim${axis}`;
+    });
+  const describe = (name: string): TensorMetadata => tensorOf({ name, type: 'float32', dims: shapeOf(name) });
+  return { inputs: graph.inputs.map(describe), outputs: graph.outputs.map(describe) };
+}
+
+/** @param graph what the model becomes, where it is known: it tells what a file leaves out */
+export function metadataOfModel(model: ModelProto, graph: Graph | undefined): Metadata {
+  const inferred = graph && new Map(metadataOfGraph(graph).outputs.map(({ name, shape }) => [name, shape]));
+  return {
+    inputs: declaredInputs(model).map(tensorOf),
+    outputs: declaredOutputs(model).map((value) =>
+      tensorOf({ ...value, dims: value.dims ?? inferred?.get(value.name) }),
+    ),
+  };
+}
+
+function tensorOf({ name, type, dims }: DeclaredValue): TensorMetadata {
+  return Object.freeze({ name, isTensor: true, type, shape: Object.freeze([...(dims ?? [])]) });
+}
