@@ -81,7 +81,7 @@ test('what holds no kernels is refused by name', async () => {
   for (const wasm of [empty, new WebAssembly.Module(empty)]) {
     const error = await refusal({ wasm });
     assert.instance(error, TypeError);
-    assert.match(error.message, "wasm must be this version's kernels");
+    assert.match(error.message, "wasm is not this version's kernels");
   }
 });
 

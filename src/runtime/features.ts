@@ -1,9 +1,10 @@
 /** What the engine can do, found by validating modules of a few bytes. */
+import { fromBase64 } from './base64.js';
 
 // (func (result v128) i32.const 0  i8x16.splat): fixed-width SIMD
-const SIMD = '0061736d010000000105016000017b030201000a080106004100fd0f0b';
+const SIMD = 'AGFzbQEAAAABBQFgAAF7AwIBAAoIAQYAQQD9Dws=';
 // (func (param v128 v128 v128) (result v128) ... f32x4.relaxed_madd)
-const RELAXED_SIMD = '0061736d0100000001080160037b7b7b017b030201000a0d010b00200020012002fd85020b';
+const RELAXED_SIMD = 'AGFzbQEAAAABCAFgA3t7ewF7AwIBAAoNAQsAIAAgASAC/YUCCw==';
 
 export function hasSimd(): boolean {
   return validates(SIMD);
@@ -13,7 +14,6 @@ export function hasRelaxedSimd(): boolean {
   return validates(RELAXED_SIMD);
 }
 
-function validates(hex: string): boolean {
-  const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  return typeof WebAssembly === 'object' && WebAssembly.validate(bytes);
+function validates(base64: string): boolean {
+  return typeof WebAssembly === 'object' && WebAssembly.validate(fromBase64(base64));
 }

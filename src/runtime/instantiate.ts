@@ -24,8 +24,11 @@ export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer>;
  */
 export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSource | undefined): Promise<Binary> {
   const given = await (source === undefined ? loadEmbedded(simd) : source);
-  if (isA('WebAssembly.Module', given)) return ofThisRealm(given as WebAssembly.Module);
-  const bytes = isA('Response', given) ? await bodyOf(given as Response) : (given as ArrayBuffer);
+  // By tag, not instanceof: test runners and places at the edge give modules a realm of their own.
+  const tag = Object.prototype.toString.call(given);
+  // The loader knows a module by its prototype.
+  if (tag === '[object WebAssembly.Module]') return Object.setPrototypeOf(given, WebAssembly.Module.prototype);
+  const bytes = tag === '[object Response]' ? await bodyOf(given as Response) : (given as ArrayBuffer);
   return byteView(bytes, 'createRuntime: wasm') as Uint8Array<ArrayBuffer>;
 }
 
@@ -34,24 +37,14 @@ async function loadEmbedded(simd: 'baseline' | 'relaxed'): Promise<Binary> {
     return await embeddedKernels(simd);
   } catch (cause) {
     throw new UnsupportedError(
-      `createRuntime: the kernels cannot be imported here (${cause}); give wasm, say a fetch of acnet-wasm/baseline.wasm`,
+      `createRuntime: kernels cannot be imported here (${cause}); give wasm, say a fetch of acnet-wasm/baseline.wasm`,
       { cause },
     );
   }
 }
 
-/** By tag, not instanceof: test runners and places at the edge give modules a realm of their own. */
-function isA(tag: string, value: unknown): boolean {
-  return Object.prototype.toString.call(value) === `[object ${tag}]`;
-}
-
-/** The loader knows a module by its prototype. */
-function ofThisRealm(module: WebAssembly.Module): WebAssembly.Module {
-  return module instanceof WebAssembly.Module ? module : Object.setPrototypeOf(module, WebAssembly.Module.prototype);
-}
-
 function bodyOf(response: Response): Promise<ArrayBuffer> {
-  if (!response.ok) throw new Error(`createRuntime: wasm: HTTP status ${response.status} of ${response.url}`);
+  if (!response.ok) throw new Error(`createRuntime: wasm: HTTP status ${response.status}`);
   return response.arrayBuffer();
 }
 
@@ -59,7 +52,7 @@ function bodyOf(response: Response): Promise<ArrayBuffer> {
 export function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): Kernels {
   const module = binary instanceof Uint8Array ? compile(binary) : binary;
   if (!WebAssembly.Module.exports(module).some(({ name }) => name === 'IS_RELAXED')) {
-    throw new TypeError("createRuntime: wasm must be this version's kernels, got another module");
+    throw new TypeError("createRuntime: wasm is not this version's kernels");
   }
   return instantiateSync<Kernels & Record<string, unknown>>(module, { env: { memory } }).exports;
 }
@@ -75,7 +68,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 
 function whyNotCompiled(bytes: Uint8Array<ArrayBuffer>): string {
   if (WebAssembly.validate(bytes)) {
-    return "no WebAssembly is compiled here; the Content-Security-Policy of a page or an extension must hold script-src 'wasm-unsafe-eval'; at the edge, import module from 'acnet-wasm/baseline.wasm' and write createRuntime({ wasm: module })";
+    return "no WebAssembly is compiled here: the Content-Security-Policy must hold script-src 'wasm-unsafe-eval'; at the edge, import acnet-wasm/baseline.wasm for createRuntime({ wasm: module })";
   }
   return `wasm is no module that this engine knows${hasRelaxedSimd() ? '' : '; it has no relaxed SIMD'}`;
 }
@@ -98,7 +91,7 @@ export function shareable(binary: Binary): Uint8Array<ArrayBuffer> {
   if (!(binary instanceof Uint8Array)) throw new Error('threads need the kernels as bytes, not as a module');
   const bytes = binary.slice();
   const at = bytes.findIndex((_, i) => MEMORY_IMPORT.every((byte, j) => bytes[i + j] === byte));
-  if (at < 0) throw new Error('these kernels do not import their memory');
+  // What does not import it so is not of this package, and refused when it is instantiated.
   bytes[at + MEMORY_IMPORT.length - 1] = SHARED_WITH_MAXIMUM;
   return bytes;
 }
