@@ -1,4 +1,5 @@
 /** Checks of options, once, at the public door. Every message names the option, what was expected and what came. */
+import { show, showName } from './shown.js';
 
 /** @throws TypeError, RangeError when it is none or below `least` */
 export function wholeNumber(owner: string, name: string, value: unknown, least: number): number {
@@ -47,18 +48,6 @@ export function checkNames(
   }
   const unknown = Object.keys(options).find((name) => !allowed.includes(name) && !ignored.includes(name));
   if (unknown !== undefined) {
-    throw new TypeError(`${owner}: unknown option ${unknown}; there are ${allowed.join(', ')}`);
-  }
-}
-
-/** A value for a message. */
-export function show(value: unknown): string {
-  if (typeof value === 'number' || value === undefined) return String(value);
-  if (typeof value === 'bigint') return `${value}n`;
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    // It holds itself, or a bigint.
-    return Object.prototype.toString.call(value);
+    throw new TypeError(`${owner}: unknown option ${showName(unknown)}; there are ${allowed.join(', ')}`);
   }
 }

@@ -44,6 +44,11 @@ export function fitsMemory(dims: readonly number[]): boolean {
   return sizeOf(dims.includes(0) ? dims.filter((dim) => dim !== 0) : dims) <= MAX_VALUES;
 }
 
+/** Whether both are the same, axis by axis. */
+export function sameDims(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
+}
+
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;
 }

@@ -9,6 +9,7 @@
 import type { Allocation } from './runtime/heap.js';
 import { redZonesOf } from './runtime/redZones.js';
 import type { Runtime } from './runtime/runtime.js';
+import { show, showList } from './shown.js';
 import { bytesOf, extentOf, fitsMemory, layoutsCoincide, MAX_VALUES, sizeOf } from './sizes.js';
 
 export type Layout = 'planar' | 'channelsLast';
@@ -50,7 +51,7 @@ export class Tensor {
   /** @internal */
   constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]);
   constructor(type: 'float32', data: Float32Array | readonly number[] | Residence, dims: readonly number[]) {
-    if (type !== 'float32') throw new TypeError(`Tensor: type must be 'float32', got ${describe(type)}`);
+    if (type !== 'float32') throw new TypeError(`Tensor: type must be 'float32', got ${show(type)}`);
     if (data instanceof Residence) {
       // Made by this package, of dims that it has checked.
       this.dims = dims;
@@ -188,9 +189,9 @@ export function runtimeOf(tensor: Tensor): Runtime | undefined {
   return Tensor.residenceOf(tensor)?.runtime;
 }
 
-/** dims as people write them: `[1, 3, 32, 32]`. */
+/** dims for a message: `[1, 3, 32, 32]`. */
 export function format(dims: readonly number[]): string {
-  return `[${dims.join(', ')}]`;
+  return `[${showList(dims)}]`;
 }
 
 function copyIn(
@@ -239,8 +240,7 @@ function withRoom<T>(runtime: Runtime, bytes: number, spare: Spare, work: (ptr: 
 }
 
 function checkDims(dims: readonly number[]): readonly number[] {
-  if (!Array.isArray(dims))
-    throw new TypeError(`Tensor: dims must be an array of whole numbers, got ${describe(dims)}`);
+  if (!Array.isArray(dims)) throw new TypeError(`Tensor: dims must be an array of whole numbers, got ${show(dims)}`);
   if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     throw new RangeError(`Tensor: dims must be whole numbers of at least 0, got ${format(dims)}`);
   }
@@ -252,18 +252,10 @@ function checkDims(dims: readonly number[]): readonly number[] {
 
 function checkData(data: Float32Array | readonly number[], size: number, dims: readonly number[]): Float32Array {
   if (!(data instanceof Float32Array) && !Array.isArray(data)) {
-    throw new TypeError(`Tensor: data must be a Float32Array or an array of numbers, got ${describe(data)}`);
+    throw new TypeError(`Tensor: data must be a Float32Array or an array of numbers, got ${show(data)}`);
   }
   if (data.length !== size) {
     throw new RangeError(`Tensor: dims ${format(dims)} hold ${size} values, data has ${data.length}`);
   }
   return data instanceof Float32Array ? data : Float32Array.from(data);
-}
-
-function describe(value: unknown): string {
-  return value === null
-    ? 'null'
-    : typeof value === 'object'
-      ? (value.constructor?.name ?? 'object')
-      : (JSON.stringify(value) ?? typeof value);
 }

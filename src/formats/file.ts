@@ -11,8 +11,3 @@ export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8
     ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     : new Uint8Array(bytes);
 }
-
-/** A value of the file for a message: it may be as long as the file. */
-export function show(value: unknown): string {
-  return `${JSON.stringify(value)}`.slice(0, 80);
-}

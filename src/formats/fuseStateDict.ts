@@ -7,6 +7,7 @@
  * in the window.
  */
 import { checkNames } from '../options.js';
+import { show, showList, showName } from '../shown.js';
 import { type StateDict, Tensor } from '../tensor.js';
 
 /** A key of a block; its prefix is empty or ends in a dot. */
@@ -30,7 +31,7 @@ const FOREIGN = ['square_conv.bias', 'ver_conv.bias', 'hor_conv.bias', 'fused_co
  */
 export function fuseStateDict(state: StateDict, options: { eps?: number } = {}): StateDict {
   if (state === null || typeof state !== 'object') {
-    throw new TypeError(`fuseStateDict: state is ${state}, expected an object`);
+    throw new TypeError(`fuseStateDict: state is ${show(state)}, expected an object`);
   }
   checkNames('fuseStateDict', options, ['eps']);
   const { eps = 1e-5 } = options;
@@ -40,7 +41,7 @@ export function fuseStateDict(state: StateDict, options: { eps?: number } = {}):
   const tensors = new Map(Object.entries(state));
   for (const [key, value] of tensors) {
     if (!(value instanceof Tensor)) {
-      throw new TypeError(`fuseStateDict: state[${JSON.stringify(key)}] is of type ${typeof value}, expected a Tensor`);
+      throw new TypeError(`fuseStateDict: state[${show(key)}] is of type ${typeof value}, expected a Tensor`);
     }
   }
   const fused = new Map<string, Tensor>();
@@ -61,7 +62,8 @@ export function fuseStateDict(state: StateDict, options: { eps?: number } = {}):
 
 function fuseBlock(tensors: Map<string, Tensor>, prefix: string, eps: number): { weight: Tensor; bias: Tensor } {
   for (const name of FOREIGN) {
-    if (tensors.has(prefix + name)) throw new RangeError(`fuseStateDict: ${prefix}${name} does not belong to a block`);
+    if (tensors.has(prefix + name))
+      throw new RangeError(`fuseStateDict: ${showName(prefix + name)} does not belong to a block`);
   }
   const squareKey = `${prefix}square_conv.weight`;
   const { dims, size } = get(tensors, squareKey);
@@ -122,10 +124,10 @@ function foldBatchNorm(tensors: Map<string, Tensor>, prefix: string, eps: number
 
 function get(tensors: Map<string, Tensor>, key: string): Tensor {
   const tensor = tensors.get(key);
-  if (!tensor) throw new RangeError(`fuseStateDict: state has no ${key}, which its block needs`);
+  if (!tensor) throw new RangeError(`fuseStateDict: state has no ${showName(key)}, which its block needs`);
   return tensor;
 }
 
 function wrongDims(key: string, dims: readonly number[], expected: string): RangeError {
-  return new RangeError(`fuseStateDict: ${key} has dims [${dims.join(', ')}], expected ${expected}`);
+  return new RangeError(`fuseStateDict: ${showName(key)} has dims [${showList(dims)}], expected ${expected}`);
 }

@@ -9,10 +9,11 @@
  * Files are hostile: every size is checked against the file before anything is allocated for it.
  */
 import { FormatError } from '../errors.js';
+import { show } from '../shown.js';
 import { fitsMemory, MAX_VALUES, product } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
 import { bytesPerElement, type ElementType, elementTypes, isElementType, toFloat32 } from './elements.js';
-import { byteView, show } from './file.js';
+import { byteView } from './file.js';
 
 interface Entry {
   name: string;
@@ -215,7 +216,7 @@ function entriesOf<T>(
   expected: string,
 ): [string, T][] {
   if (record === null || typeof record !== 'object') {
-    throw new TypeError(`writeSafetensors: ${argument} is ${record}, expected an object`);
+    throw new TypeError(`writeSafetensors: ${argument} is ${show(record)}, expected an object`);
   }
   const entries = Object.entries(record);
   for (const [key, value] of entries) {

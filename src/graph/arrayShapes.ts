@@ -2,6 +2,7 @@
  * Shapes of the operations that treat tensors as arrays of any rank, as ONNX and numpy define them. What is worked out
  * on the way (which axes, which part of an axis) is exported for those who carry the operation out.
  */
+import { showName } from '../shown.js';
 import { countOf, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import type {
@@ -117,7 +118,7 @@ function resolveTarget(
   if (typeof entry !== 'number') {
     const dims = dimsOf(entry.value);
     if (dims === undefined) {
-      throw new RangeError(`${title(node)}: target ${axis} is a dim of ${entry.value}, which is not known`);
+      throw new RangeError(`${title(node)}: target ${axis} is a dim of ${showName(entry.value)}, which is not known`);
     }
     return dims[frontAxis(node, entry.axis, dims)]!;
   }

@@ -1,4 +1,6 @@
 /** What errors about shapes say: the layer, what it expects, and what came. */
+
+import { showName } from '../shown.js';
 import { format } from '../tensor.js';
 import type { Node } from './graph.js';
 
@@ -8,5 +10,6 @@ export function fail(node: Node, argument: string, dims: readonly number[], expe
 
 /** `ACBlock.forward`, with the layer's path where it is part of a network. */
 export function title(node: Node): string {
-  return node.path === '' ? `${node.layer}.forward` : `${node.layer}.forward (${node.path})`;
+  const layer = showName(node.layer);
+  return node.path === '' ? `${layer}.forward` : `${layer}.forward (${showName(node.path)})`;
 }

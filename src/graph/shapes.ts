@@ -1,5 +1,5 @@
 /** Shapes of a graph's values from the shapes of its inputs. Every check that depends on a shape is here. */
-import { countOf, extentOf, fitsMemory, MAX_COUNT, MAX_VALUES, product, sizeOf } from '../sizes.js';
+import { countOf, extentOf, fitsMemory, MAX_COUNT, MAX_VALUES, product, sameDims, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import {
   binaryDims,
@@ -205,7 +205,7 @@ function expectChannels(node: Node, input: Dims, channels: number): void {
 
 /** A residual is added value by value. */
 function expectResidual(node: Node, residual: Dims | undefined, output: Dims): void {
-  if (residual !== undefined && format(residual) !== format(output)) {
+  if (residual !== undefined && !sameDims(residual, output)) {
     throw new RangeError(`${title(node)}: residual must have dims ${format(output)}, got ${format(residual)}`);
   }
 }

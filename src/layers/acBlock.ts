@@ -5,10 +5,11 @@
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
 import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
-import { checkNames, finiteNumber, flag, oneOf, show, wholeNumber } from '../options.js';
+import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import { product, sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';

@@ -5,6 +5,8 @@
 import { GraphBuilder } from '../graph/graph.js';
 import { Executable } from '../plan/executable.js';
 import { Runtime } from '../runtime/runtime.js';
+import { show, showList, showName } from '../shown.js';
+import { sameDims } from '../sizes.js';
 import { format, runtimeOf, type StateDict, Tensor } from '../tensor.js';
 import { type ParameterSpec, Parameters } from './parameters.js';
 
@@ -25,7 +27,7 @@ export abstract class Layer {
   /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
   constructor(runtime: Runtime, specs: readonly ParameterSpec[] = [], options?: object) {
     if (!(runtime instanceof Runtime)) {
-      throw new TypeError(`${this.kind}: runtime must come from createRuntime, got ${String(runtime)}`);
+      throw new TypeError(`${this.kind}: runtime must come from createRuntime, got ${show(runtime)}`);
     }
     this.runtime = runtime;
     this.options = structuredClone(options);
@@ -56,7 +58,7 @@ export abstract class Layer {
     const [least, most] = this.inputCounts;
     if (inputs.length < least || inputs.length > most) {
       const expected = least === most ? `${least} input` : `at least ${least} inputs`;
-      const where = path === '' ? '' : ` (${path})`;
+      const where = path === '' ? '' : ` (${showName(path)})`;
       throw new TypeError(`${this.kind}.forward${where}: expected ${expected}, got ${inputs.length}`);
     }
     return this.describe(graph, inputs, path);
@@ -127,7 +129,7 @@ export abstract class Layer {
    */
   loadStateDict(state: StateDict, prefix = ''): this {
     if (typeof state !== 'object' || state === null) {
-      throw new TypeError(`${this.kind}.loadStateDict: state must be an object of tensors, got ${String(state)}`);
+      throw new TypeError(`${this.kind}.loadStateDict: state must be an object of tensors, got ${show(state)}`);
     }
     const targets = new Map(this.#allParameters('loadStateDict').map(([name, tensor]) => [prefix + name, tensor]));
     this.#checkKeys(
@@ -200,7 +202,7 @@ export abstract class Layer {
   #checkInputs(inputs: readonly Tensor[]): void {
     for (const input of inputs) {
       if (!(input instanceof Tensor)) {
-        throw new TypeError(`${this.kind}.forward: input must be a Tensor, got ${String(input)}`);
+        throw new TypeError(`${this.kind}.forward: input must be a Tensor, got ${show(input)}`);
       }
       if (Tensor.isDisposed(input)) throw new TypeError(`${this.kind}.forward: input is a disposed tensor`);
       const home = runtimeOf(input);
@@ -267,17 +269,17 @@ export abstract class Layer {
       ? '; fuseStateDict turns a train-form state into this one'
       : '';
     throw new RangeError(
-      `${this.kind}.loadStateDict: expected the keys of this layer; missing: ${list(missing)}; surplus: ${list(surplus)}${hint}`,
+      `${this.kind}.loadStateDict: expected the keys of this layer; missing: ${showList(missing) || 'none'}; surplus: ${showList(surplus) || 'none'}${hint}`,
     );
   }
 
   #checkEntry(key: string, value: Tensor | undefined, target: Tensor): Float32Array {
     if (!(value instanceof Tensor)) {
-      throw new TypeError(`${this.kind}.loadStateDict: ${key} must be a Tensor, got ${String(value)}`);
+      throw new TypeError(`${this.kind}.loadStateDict: ${showName(key)} must be a Tensor, got ${show(value)}`);
     }
-    if (format(value.dims) !== format(target.dims)) {
+    if (!sameDims(value.dims, target.dims)) {
       throw new RangeError(
-        `${this.kind}.loadStateDict: ${key} must have dims ${format(target.dims)}, got ${format(value.dims)}`,
+        `${this.kind}.loadStateDict: ${showName(key)} must have dims ${format(target.dims)}, got ${format(value.dims)}`,
       );
     }
     return value.data;
@@ -287,9 +289,4 @@ export abstract class Layer {
 /** Overwrites a parameter where it lives. */
 export function writeParameter(runtime: Runtime, target: Tensor, data: Float32Array): void {
   runtime.heap.floats(Tensor.residenceOf(target)!.ptr, target.size).set(data);
-}
-
-function list(keys: readonly string[]): string {
-  if (keys.length === 0) return 'none';
-  return keys.length <= 6 ? keys.join(', ') : `${keys.slice(0, 6).join(', ')} and ${keys.length - 6} more`;
 }

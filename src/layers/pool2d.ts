@@ -1,7 +1,8 @@
 /** Pooling over windows, as torch.nn.MaxPool2d and torch.nn.AvgPool2d. */
 import type { GraphBuilder, Window } from '../graph/graph.js';
-import { checkNames, flag, show } from '../options.js';
+import { checkNames, flag } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import { Layer } from './layer.js';
 import { pair, type Size } from './options.js';
 

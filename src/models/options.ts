@@ -1,5 +1,6 @@
 /** Options of the networks: names, defaults, and the one check of them all. */
-import { checkNames, oneOf, show, wholeNumber } from '../options.js';
+import { checkNames, oneOf, wholeNumber } from '../options.js';
+import { show } from '../shown.js';
 
 /** `'train'`: ACBlocks of three branches; `'deploy'`: merged ones; `'base'`: plain convolution and BatchNorm. */
 export type Form = 'train' | 'base' | 'deploy';

@@ -7,7 +7,8 @@ import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { Conv2d } from '../layers/conv2d.js';
 import { Layer, writeParameter } from '../layers/layer.js';
 import { Sequential } from '../layers/sequential.js';
-import { checkNames, finiteNumber, show } from '../options.js';
+import { checkNames, finiteNumber } from '../options.js';
+import { show } from '../shown.js';
 import { isBlockKernel } from './units.js';
 
 export interface ToACNetOptions {

@@ -10,8 +10,8 @@ import type { Layer } from '../layers/layer.js';
 import type { Size } from '../layers/options.js';
 import { Sequential } from '../layers/sequential.js';
 import { Concat, ReLU } from '../layers/simple.js';
-import { show } from '../options.js';
 import { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import type { Form } from './options.js';
 
 export interface UnitOptions extends Omit<Conv2dOptions, 'bias'> {

@@ -6,6 +6,7 @@
  */
 import type { Graph, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
+import { show } from '../shown.js';
 import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
 import { ExactValues } from './exactValues.js';
@@ -41,7 +42,7 @@ const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAff
  */
 export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBranches[] } {
   if (typeof graph !== 'object' || graph === null || !Array.isArray(graph.nodes)) {
-    throw new TypeError(`reparameterize: graph must be a Graph, as readOnnx returns it, got ${String(graph)}`);
+    throw new TypeError(`reparameterize: graph must be a Graph, as readOnnx returns it, got ${show(graph)}`);
   }
   checkGraph(graph);
   // Nearly all weights are finite, so that one computation at the end will do.

@@ -1,6 +1,5 @@
 /** Steps of elementwise operations: of one value, and of two with broadcasting. */
 import type { BinaryNode, UnaryNode } from '../graph/graph.js';
-import { format } from '../tensor.js';
 import { floatCount, laneCleaner, lowerBound, ports, type Step, type StepContext } from './step.js';
 import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
 
@@ -53,7 +52,7 @@ export function binary(node: BinaryNode, context: StepContext): Step {
 
 /** Whether both inputs and the output have the same dims in the same layout: one run over all of the memory. */
 function isValueByValue(node: BinaryNode, context: StepContext): boolean {
-  const place = (value: string): string => `${context.layout(value)} ${format(context.dims(value))}`;
+  const place = (value: string): string => `${context.layout(value)} ${context.dims(value).join()}`;
   return node.inputs.every((name) => place(name) === place(node.output));
 }
 

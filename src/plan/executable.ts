@@ -9,8 +9,8 @@ import { fuse } from '../passes/fuse.js';
 import { poolFirst } from '../passes/poolFirst.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf } from '../sizes.js';
-import { convert, format, type Layout, type Tensor } from '../tensor.js';
+import { bytesOf, sameDims } from '../sizes.js';
+import { convert, type Layout, type Tensor } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import { Plan } from './plan.js';
 import type { OnStep } from './stepInfo.js';
@@ -100,7 +100,7 @@ export class Executable {
   }
 
   #fuse(shapes: ReadonlyMap<string, readonly number[]>): Graph {
-    const addsSameDims = ({ inputs: [a, b] }: Node): boolean => format(shapes.get(a!)!) === format(shapes.get(b!)!);
+    const addsSameDims = ({ inputs: [a, b] }: Node): boolean => sameDims(shapes.get(a!)!, shapes.get(b!)!);
     const additions = this.#graph.nodes.filter(({ op }) => op === 'add');
     const key = additions.map((node) => (addsSameDims(node) ? '=' : '~')).join('');
     const fused = this.#fused.get(key) ?? fuse(this.#graph, addsSameDims);

@@ -3,8 +3,8 @@
  * arrays finds its values by strides, whatever their layout, and writes the layout that those who read it want.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { extentOf } from '../sizes.js';
-import { format, type Layout } from '../tensor.js';
+import { extentOf, sameDims } from '../sizes.js';
+import type { Layout } from '../tensor.js';
 
 type Dims = readonly number[];
 type Shapes = ReadonlyMap<string, Dims>;
@@ -102,7 +102,7 @@ export function keepsAxes(node: Node, input: Dims, output: Dims): boolean {
     case 'sub':
     case 'mul':
     case 'div':
-      return format(input) === format(output);
+      return sameDims(input, output);
     default:
       return false;
   }

@@ -4,8 +4,8 @@
  * own.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { bytesOf, extentOf, layoutsCoincide } from '../sizes.js';
-import { format, type Layout } from '../tensor.js';
+import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../sizes.js';
+import type { Layout } from '../tensor.js';
 import { findHomes, type Home } from './joined.js';
 import { hasSameExtent, keepsAxes, layoutRule, usualLayout, wantedLayouts } from './layouts.js';
 
@@ -157,7 +157,7 @@ class Lowering {
     if (!isElementwise(node)) return [];
     // Another input in the same buffer must find its values at the same places.
     const fits = inputs.map((place, i) => {
-      return place.layout === layout && format(this.#dims(node.inputs[i]!)) === format(this.#dims(node.output));
+      return place.layout === layout && sameDims(this.#dims(node.inputs[i]!), this.#dims(node.output));
     });
     return inputs.flatMap(({ buffer }) =>
       inputs.every((other, i) => other.buffer !== buffer || fits[i]!) ? [buffer] : [],

@@ -6,6 +6,7 @@
 import type { Conv2dNode } from '../graph/graph.js';
 import { checkNames } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
@@ -45,7 +46,7 @@ export async function warmUp(runtime: Runtime, options: { milliseconds?: number 
   checkNames('warmUp', options, ['milliseconds']);
   const { milliseconds = MILLISECONDS } = options;
   if (!(milliseconds >= 0 && milliseconds < Number.POSITIVE_INFINITY)) {
-    throw new RangeError(`warmUp: milliseconds must be a finite number of at least 0, got ${String(milliseconds)}`);
+    throw new RangeError(`warmUp: milliseconds must be a finite number of at least 0, got ${show(milliseconds)}`);
   }
   const runs = runtime.heap.undoOnError(() => CONVOLUTIONS.map((one) => prepare(runtime, one)));
   try {

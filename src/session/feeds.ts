@@ -1,53 +1,46 @@
 /** The tensors that a session is given, checked against the names of its inputs. */
 import type { Graph } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { show, showList, showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { copyToHost, runtimeOf, Tensor } from '../tensor.js';
 import type { TensorMetadata } from './metadata.js';
-
-/** Inputs that a message names, and characters of a name. */
-const MAX_NAMED = 8;
-const MAX_SHOWN = 40;
 
 export type Feeds = Readonly<Record<string, Tensor>>;
 
 /** @throws TypeError, RangeError when a feed is missing, surplus, no tensor, disposed or of another runtime */
 export function checkFeeds(feeds: Feeds, inputNames: readonly string[], runtime: Runtime): void {
   if (typeof feeds !== 'object' || feeds === null) {
-    throw new TypeError(`InferenceSession.run: feeds must be an object of tensors, got ${String(feeds)}`);
+    throw new TypeError(`InferenceSession.run: feeds must be an object of tensors, got ${show(feeds)}`);
   }
   if (feeds instanceof Tensor) {
-    const names = inputNames.slice(0, MAX_NAMED).map((name) => `${showName(name)}: tensor`);
-    if (inputNames.length > MAX_NAMED) names.push('...');
-    throw new TypeError(
-      `InferenceSession.run: feeds is a Tensor, expected tensors by name: run({ ${names.join(', ')} })`,
-    );
+    const names = showList(inputNames.map((name) => `${show(name)}: tensor`));
+    throw new TypeError(`InferenceSession.run: feeds is a Tensor, expected tensors by name: run({ ${names} })`);
   }
-  const expected = inputNames.join(', ') || 'none';
+  const expected = showList(inputNames) || 'none';
   const unknown = Object.keys(feeds).filter((name) => !inputNames.includes(name));
   if (unknown.length > 0) {
-    throw new RangeError(`InferenceSession.run: there is no input ${unknown.join(', ')}; the inputs are ${expected}`);
+    throw new RangeError(`InferenceSession.run: there is no input ${showList(unknown)}; the inputs are ${expected}`);
   }
   const missing = inputNames.filter((name) => !Object.hasOwn(feeds, name));
   if (missing.length > 0) {
-    throw new RangeError(`InferenceSession.run: feeds lack ${missing.join(', ')}; the inputs are ${expected}`);
+    throw new RangeError(`InferenceSession.run: feeds lack ${showList(missing)}; the inputs are ${expected}`);
   }
   for (const name of inputNames) checkFeed(name, feeds[name], runtime);
 }
 
 function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): void {
   if (!(tensor instanceof Tensor)) {
-    throw new TypeError(`InferenceSession.run: feed ${name} must be a Tensor, got ${String(tensor)}`);
+    throw new TypeError(`InferenceSession.run: feed ${showName(name)} must be a Tensor, got ${show(tensor)}`);
   }
-  if (Tensor.isDisposed(tensor)) throw new TypeError(`InferenceSession.run: feed ${name} is a disposed tensor`);
+  if (Tensor.isDisposed(tensor))
+    throw new TypeError(`InferenceSession.run: feed ${showName(name)} is a disposed tensor`);
   const home = runtimeOf(tensor);
   if (home !== undefined && home !== runtime) {
-    throw new RangeError(`InferenceSession.run: feed ${name} is resident in another runtime than the session's`);
+    throw new RangeError(
+      `InferenceSession.run: feed ${showName(name)} is resident in another runtime than the session's`,
+    );
   }
-}
-
-function showName(name: string): string {
-  return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
 }
 
 /**
@@ -61,8 +54,8 @@ export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly Te
       dims.length === shape.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis]);
     if (fits || shape.length === 0) continue;
     return new RangeError(
-      `InferenceSession.run: feed ${showName(name)} has dims [${dims.join(', ')}], expected ` +
-        `[${shape.map((dim) => String(dim).slice(0, MAX_SHOWN)).join(', ')}]: ${error.message}`,
+      `InferenceSession.run: feed ${showName(name)} has dims [${showList(dims)}], expected ` +
+        `[${showList(shape)}]: ${error.message}`,
       { cause: error },
     );
   }

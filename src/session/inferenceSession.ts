@@ -7,6 +7,7 @@ import { reparameterize as reparameterizeGraph } from '../passes/reparameterize.
 import { createRuntime, type Runtime } from '../runtime/runtime.js';
 import { settlesWithin } from '../runtime/settlesWithin.js';
 import { END_MILLISECONDS } from '../runtime/threads.js';
+import { show, showList } from '../shown.js';
 import { Tensor } from '../tensor.js';
 import { Binding, type Bound } from './binding.js';
 import { checkFeeds, copyFeeds, declaredDims, explainDims, type Feeds, hasFixedDims, zeroFeeds } from './feeds.js';
@@ -142,7 +143,7 @@ export class InferenceSession {
     checkNames('InferenceSession.profile', options, ['runs']);
     const { runs = PROFILED_RUNS } = options;
     if (!Number.isSafeInteger(runs) || runs < 1) {
-      throw new RangeError(`InferenceSession.profile: runs must be a whole number of at least 1, got ${String(runs)}`);
+      throw new RangeError(`InferenceSession.profile: runs must be a whole number of at least 1, got ${show(runs)}`);
     }
     const given = feeds ?? this.#zeroFeeds();
     const bound = this.#bind(given);
@@ -224,7 +225,7 @@ export class InferenceSession {
     const bound = this.#parameters.length === 0 ? this.#usable().bind({}) : undefined;
     const dims = bound && declaredDims(bound.graph);
     if (dims === undefined) {
-      const names = this.inputNames.join(', ');
+      const names = showList(this.inputNames);
       throw new RangeError(
         `InferenceSession.profile: the model does not declare all of its inputs' dims, expected feeds for ${names}`,
       );
@@ -238,7 +239,7 @@ export class InferenceSession {
     const unknown = fetches.find((name) => !this.outputNames.includes(name));
     if (unknown === undefined) return fetches;
     throw new RangeError(
-      `InferenceSession.run: there is no output ${String(unknown)}; the outputs are ${this.outputNames.join(', ')}`,
+      `InferenceSession.run: there is no output ${show(unknown)}; the outputs are ${showList(this.outputNames)}`,
     );
   }
 }

@@ -2,6 +2,7 @@
 import { checkExternalData } from '../formats/onnx/externalData.js';
 import { checkNames, flag } from '../options.js';
 import { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import type { ExternalData } from './externalData.js';
 import type { ProgressEvent } from './progress.js';
 
@@ -58,7 +59,7 @@ export function checkOptions(options: InferenceSessionOptions): Checked {
   checkNames(owner, options, NAMES, FOREIGN);
   const { runtime, onProgress, signal } = options;
   const wrong = (name: string, expected: string, value: unknown): never => {
-    throw new TypeError(`${owner}: ${name} must ${expected}, got ${String(value)}`);
+    throw new TypeError(`${owner}: ${name} must ${expected}, got ${show(value)}`);
   };
   if (runtime !== undefined && !(runtime instanceof Runtime)) wrong('runtime', 'come from createRuntime', runtime);
   if (runtime?.isDisposed) throw new TypeError(`${owner}: the runtime is disposed`);

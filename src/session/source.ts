@@ -6,6 +6,7 @@ import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { Layer } from '../layers/layer.js';
+import { show } from '../shown.js';
 import type { Tensor } from '../tensor.js';
 import { type ExternalData, loadExternalData } from './externalData.js';
 import { loadBytes } from './loadBytes.js';
@@ -39,7 +40,7 @@ export async function readSource(
   const isLocation = typeof source === 'string' || source instanceof URL;
   if (!isLocation && !isBytes(source)) {
     throw new TypeError(
-      `InferenceSession.create: source must be an ONNX file's bytes, URL or path, a Graph or a layer, got ${String(source)}`,
+      `InferenceSession.create: source must be an ONNX file's bytes, URL or path, a Graph or a layer, got ${show(source)}`,
     );
   }
   const bytes = isLocation

@@ -1,6 +1,7 @@
 /** Layers to Graphs of their own: what a layer computes now, with copies of its parameters. */
 import { type Conv2dNode, type Graph, GraphBuilder, type Node, type Norm } from '../graph/graph.js';
 import { Layer } from '../layers/layer.js';
+import { show, showName } from '../shown.js';
 import { runtimeOf, Tensor } from '../tensor.js';
 
 /**
@@ -11,7 +12,7 @@ import { runtimeOf, Tensor } from '../tensor.js';
  * const bytes = writeOnnx(toGraph(net.eval()));
  */
 export function toGraph(layer: Layer): Graph {
-  if (!(layer instanceof Layer)) throw new TypeError(`toGraph: layer must be a layer, got ${String(layer)}`);
+  if (!(layer instanceof Layer)) throw new TypeError(`toGraph: layer must be a layer, got ${show(layer)}`);
   const [count] = layer.inputCounts;
   const inputs = count === 1 ? ['input'] : Array.from({ length: count }, (_, i) => `input${i}`);
   const builder = new GraphBuilder();
@@ -23,7 +24,7 @@ export function toGraph(layer: Layer): Graph {
 
 function checkMode(layer: Layer, node: Node): void {
   if (!layer.training && (node.op !== 'batchNorm' || node.momentum === undefined)) return;
-  const where = layer.training || node.path === '' ? '' : ` (${node.path})`;
+  const where = layer.training || node.path === '' ? '' : ` (${showName(node.path)})`;
   throw new TypeError(`toGraph: ${layer.kind}${where} is in training mode, call eval() first`);
 }
 

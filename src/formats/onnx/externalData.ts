@@ -8,10 +8,11 @@
  * and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its data inside.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
-import { byteView, show as showValue } from '../file.js';
+import { show } from '../../shown.js';
+import { byteView } from '../file.js';
 import { describeKind, fileKind } from '../sniff.js';
 import { EXTERNAL, type ModelProto, type TensorProto } from './proto.js';
-import { byteSizeOf, show } from './tensors.js';
+import { byteSizeOf } from './tensors.js';
 
 /** The data of a tensor: bytes `begin` to `end` of a file. */
 export interface ExternalTensor {
@@ -36,7 +37,7 @@ export function checkExternalData<T extends { readonly path: string }>(
 ): readonly T[] {
   if (files === undefined) return [];
   if (Array.isArray(files) && files.every((file) => typeof file?.path === 'string')) return files;
-  throw new TypeError(`${owner}: externalData must be a list of { path, data }, got ${showValue(files)}`);
+  throw new TypeError(`${owner}: externalData must be a list of { path, data }, got ${show(files)}`);
 }
 
 /** Ranges that overlap make much of a small file: in all 16 MB and 4 times the bytes that they cover. */

@@ -3,10 +3,12 @@
  * multiplication is a weight like any other. Values are computed at once, so that a chain of thousands of nodes does not
  * become as many nested calls.
  */
+
+import { showList } from '../../shown.js';
 import { rowMajorStrides, sizeOf } from '../../sizes.js';
 import type { NodeContext } from './lower.js';
 import type { Arithmetic } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, showList, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, typeName } from './tensors.js';
 
 const DOUBLE = 11;
 const BOOL = 9;

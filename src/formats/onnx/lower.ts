@@ -10,13 +10,14 @@
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, Node } from '../../graph/graph.js';
+import { show, showList, showName } from '../../shown.js';
 import { Tensor } from '../../tensor.js';
 import { type Dims, inferDims } from './dims.js';
 import { Names } from './names.js';
 import { operatorOf } from './operators.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, show, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './tensors.js';
 
 /** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
 const OLDEST_OPSET = 1;
@@ -27,8 +28,8 @@ const NEWEST_OPSET = 21;
  */
 const SPARE_BYTES = 16 * 2 ** 20;
 const SPARE_BYTES_PER_ELEMENT = 16;
-/** Unsupported nodes that a message names. */
-const MAX_NAMED = 1000;
+/** Characters that a message has for the names of unsupported nodes. */
+const MAX_NAMED = 800;
 
 type Value =
   | Constant
@@ -116,9 +117,8 @@ function operatorOfNode({ domain, opType }: NodeProto) {
 function throwUnsupported(nodes: readonly string[]): void {
   const count = nodes.length;
   if (count === 0) return;
-  const named = nodes.slice(0, MAX_NAMED).join(', ');
-  const rest = count > MAX_NAMED ? ` and ${count - MAX_NAMED} more` : '';
-  throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}${rest}`);
+  const named = showList(nodes, MAX_NAMED);
+  throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}`);
 }
 
 /** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
@@ -166,7 +166,7 @@ function isOnnxDomain(domain: string): boolean {
 
 function labelOf({ opType, name, output, domain }: NodeProto): string {
   const type = isOnnxDomain(domain) ? opType : `${domain}.${opType}`;
-  return `${type.slice(0, 80)} ${show(name || (output[0] ?? ''))}`;
+  return `${showName(type)} ${show(name || (output[0] ?? ''))}`;
 }
 
 export class Lowering {

@@ -4,13 +4,14 @@
  * inputs, one operator after the other.
  */
 import type { Pads, Pair, Window } from '../../graph/graph.js';
+import { show, showList } from '../../shown.js';
 import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, expandConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
 import { type Arithmetic, calculate, gather, type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, readTensor, showList, typeName } from './tensors.js';
+import { Constant, DataType, isIntegerType, readTensor, typeName } from './tensors.js';
 
 interface Operator {
   /** Gives the node's output a value, known or of the Graph; returns its name. */
@@ -150,7 +151,7 @@ function readPads(node: NodeContext, kernel: Pair, stride: Pair, dilation: Pair)
     }
     return pads as unknown as Pads;
   }
-  if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') node.broken(`its auto_pad is ${JSON.stringify(mode)}`);
+  if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') node.broken(`its auto_pad is ${show(mode)}`);
   const dims = node.dims(0);
   const totals = [0, 1].map((i) => samePadding(node, dims?.[2 + i], dilation[i]! * (kernel[i]! - 1) + 1, stride[i]!));
   const before = totals.map((total) => (mode === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2)));
@@ -493,7 +494,7 @@ function lowerPad(node: NodeContext): string {
   if (given.some((pad) => Math.abs(pad) > MAX_EXTENT)) node.broken(`its pads are [${showList(given)}]`);
   const mode = node.string('mode', 'constant');
   if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge' && mode !== 'wrap') {
-    node.broken(`its mode is ${JSON.stringify(mode)}`);
+    node.broken(`its mode is ${show(mode)}`);
   }
   const rank = node.dims(0)?.length;
   let pads = given;

@@ -2,12 +2,12 @@
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import { checkNames } from '../../options.js';
+import { show } from '../../shown.js';
 import { byteView } from '../file.js';
 import { describeKind, fileKind } from '../sniff.js';
 import { attachFiles, checkExternalData, type ExternalFile } from './externalData.js';
 import { lowerOnnx, parameterInputs, readerOf } from './lower.js';
 import { type ModelProto, readModel } from './proto.js';
-import { show } from './tensors.js';
 
 const WITHOUT_GRAPH =
   ', weights without a graph; make the network with its builder (lenet5bn, resnet18, ...), ' +

@@ -4,6 +4,7 @@
  * read; values are only made when something asks for them.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
+import { show, showList } from '../../shown.js';
 import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { brainsToFloat32, halvesToFloat32 } from '../elements.js';
@@ -150,13 +151,4 @@ function elementsOf(tensor: TensorProto, type: ElementType): ArrayLike<number> {
   if (elements instanceof BigInt64Array || elements instanceof BigUint64Array)
     return Float64Array.from(elements, Number);
   return elements as ArrayLike<number>;
-}
-
-/** A name of the file for a message: it may be as long as the file. */
-export function show(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}...` : name);
-}
-
-export function showList(values: readonly unknown[]): string {
-  return values.length > 8 ? `${values.slice(0, 8).join(', ')}, ...` : values.join(', ');
 }

@@ -9,7 +9,7 @@
  * A TorchScript archive is one too, with the code of its modules in other entries, which are not read.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
-import { show } from '../file.js';
+import { show } from '../../shown.js';
 import { unpickle } from './pickle.js';
 import { pickleHost, type Saved } from './tensors.js';
 import { checkCrc, checkStored, readZipDirectory, type ZipEntry } from './zip.js';

@@ -6,10 +6,10 @@
  * offset + i * stride[0] + j * stride[1] + ... of the storage, and the storage is entry `data/KEY` of the archive.
  */
 import { FormatError } from '../../errors.js';
+import { show, showList } from '../../shown.js';
 import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { bytesPerElement, type ElementType, toFloat32 } from '../elements.js';
-import { show } from '../file.js';
 import { PickleDict, PickleFunction, type PickleHost, PickleObject } from './pickle.js';
 import { checkCrc, checkStored, type ZipEntry } from './zip.js';
 
@@ -162,12 +162,13 @@ function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at:
       `a tensor has no offset, sizes and strides that are as many, at most ${MAX_RANK}, integers from 0`,
     );
   }
-  const tensor = new StoredTensor(storage, offset, dims, strides, at);
+  // Copies: the pickle may change its lists later on.
+  const tensor = new StoredTensor(storage, offset, [...dims], [...strides], at);
   const last = dims.reduce((sum, dim, axis) => sum + product(dim - 1, strides[axis]!), offset);
   if (tensor.size > Number.MAX_SAFE_INTEGER || (tensor.size > 0 ? last >= storage.length : !fitsMemory(dims))) {
     throw broken(
       at,
-      `a tensor of sizes [${dims.join(', ')}], strides [${strides.join(', ')}] and offset ${offset} ` +
+      `a tensor of sizes [${showList(dims)}], strides [${showList(strides)}] and offset ${offset} ` +
         `reaches beyond its storage of ${storage.length} elements`,
     );
   }

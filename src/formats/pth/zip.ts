@@ -9,8 +9,8 @@
  * torch leaves them zero in local headers. Nothing is decompressed, so that no entry can be longer than the file.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
+import { show } from '../../shown.js';
 import { crc32 } from '../crc32.js';
-import { show } from '../file.js';
 
 export interface ZipEntry {
   readonly name: string;
