@@ -12,11 +12,13 @@ const MAX_LIST = 200;
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(showName(value));
   if (typeof value === 'bigint') return `${value}n`;
-  if (Array.isArray(value)) return `[${showList(value.slice(0, MAX_LIST).map(show), MAX_VALUE, value.length)}]`;
-  if (ArrayBuffer.isView(value)) return Object.prototype.toString.call(value);
   if (typeof value !== 'object' || value === null) return cut(String(value), MAX_VALUE);
+  if (Array.isArray(value) && value.every(isFlat)) return `[${showList(value.map(show), MAX_VALUE)}]`;
   try {
-    return cut(JSON.stringify(value, withoutBytes) ?? tagOf(value), MAX_VALUE);
+    return cut(
+      ArrayBuffer.isView(value) ? tagOf(value) : (JSON.stringify(value, withoutBytes) ?? tagOf(value)),
+      MAX_VALUE,
+    );
   } catch {
     // It holds itself, or a bigint.
     return tagOf(value);
@@ -31,16 +33,15 @@ export function showName(name: string): string {
 /**
  * Items one after the other: as many as there is room for, at least one, and how many more there are.
  * @param room in characters
- * @param count of the whole list, where `items` is but its beginning
  */
-export function showList(items: readonly unknown[], room = MAX_LIST, count = items.length): string {
+export function showList(items: readonly unknown[], room = MAX_LIST): string {
   let text = '';
   for (const [i, item] of items.entries()) {
-    const next = cut(typeof item === 'string' ? item : String(item), MAX_LIST);
-    if (i > 0 && text.length + next.length + 2 > room) return `${text} and ${grouped(count - i)} more`;
+    const next = cut(typeof item === 'string' ? item : show(item), MAX_LIST);
+    if (i > 0 && text.length + next.length + 2 > room) return `${text} and ${grouped(items.length - i)} more`;
     text += i === 0 ? next : `, ${next}`;
   }
-  return count > items.length ? `${text} and ${grouped(count - items.length)} more` : text;
+  return text;
 }
 
 function cut(text: string, length: number): string {
@@ -50,6 +51,10 @@ function cut(text: string, length: number): string {
 /** 9,980 */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function isFlat(value: unknown): boolean {
+  return typeof value !== 'object' || value === null;
 }
 
 function withoutBytes(_key: string, value: unknown): unknown {

@@ -321,7 +321,7 @@ onRuntime('constructors: pairs, modes and flags', (runtime) => {
   const block = (options: object) => () => new ACBlock(runtime, { ...BLOCK, ...options } as ACBlockOptions);
   for (const name of ['kernelSize', 'stride', 'padding', 'dilation']) {
     for (const value of [[], [1], [1, 2, 3]])
-      refuses(block({ [name]: value }), RangeError, 'ACBlock', name, JSON.stringify(value));
+      refuses(block({ [name]: value }), RangeError, 'ACBlock', name, `[${value.join(', ')}]`);
     refuses(block({ [name]: [1, Number.NaN] }), RangeError, 'ACBlock', name, 'NaN');
     refuses(block({ [name]: [1, '2'] }), TypeError, 'ACBlock', name);
   }

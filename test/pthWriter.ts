@@ -137,7 +137,7 @@ export function zip(entries: readonly Entry[], end: End = {}): Uint8Array {
   }
   const start = end.start ?? length;
   const count = end.count ?? entries.length;
-  write(...central);
+  for (const part of central) write(part);
   const bytes = end.bytes ?? length - start;
   const record = end.zip64Record ?? length;
   if (end.zip64 ?? true) {

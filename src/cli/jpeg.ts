@@ -15,7 +15,9 @@ interface Frame {
   readonly width: number;
   readonly height: number;
   readonly components: number;
-  /** Bits that its blocks of 8 x 8 samples take at least. */
+  /** Of 8 x 8 samples. */
+  readonly blocks: number;
+  /** Bits that they take at least. */
   readonly leastBits: number;
   /** Where the frame is in the file, for errors. */
   readonly at: number;
@@ -24,6 +26,12 @@ interface Frame {
 const START_OF_IMAGE = 0xd8;
 const START_OF_SCAN = 0xda;
 const MAX_SCANS = 100;
+/**
+ * Samples that the decoder is given: so many in any case, and more where the file is long, as it takes some 15 bytes and
+ * 50 ns for each. Photos have 2 to 12 for a byte.
+ */
+const MAX_SAMPLES = 2 ** 23;
+const MAX_SAMPLES_PER_BYTE = 16;
 const PROGRESSIVE = 0xc2;
 /** Of the decoder, for each sample: a coefficient of 4 bytes, and its value twice. */
 const BYTES_PER_SAMPLE = 6;
@@ -33,8 +41,15 @@ export function isJpeg(file: Uint8Array): boolean {
 }
 
 export function decodeJpeg(file: Uint8Array): Image {
-  const { width, height, components, leastBits, at } = findFrame(file);
+  const { width, height, components, blocks, leastBits, at } = findFrame(file);
   checkPixels(width, height, at);
+  const mostSamples = MAX_SAMPLES + MAX_SAMPLES_PER_BYTE * file.length;
+  if (64 * blocks > mostSamples) {
+    throw new UnsupportedError(
+      `decodeImage: JPEG: ${width} x ${height} pixels are ${Math.ceil(64 * blocks)} samples, expected at most ` +
+        `${mostSamples} of ${file.length} bytes`,
+    );
+  }
   if (leastBits > 8 * file.length) {
     throw broken(at, `${file.length} bytes cannot hold ${width} x ${height} pixels`);
   }
@@ -94,7 +109,7 @@ function readFrame(view: DataView, marker: number, at: number): Frame {
   }
   const blocks = countBlocks(view, at, width, height, components);
   // A code for its first coefficient, and where the others do not come in scans of their own, one for these.
-  return { width, height, components, leastBits: blocks * (marker === PROGRESSIVE ? 1 : 2), at };
+  return { width, height, components, blocks, leastBits: blocks * (marker === PROGRESSIVE ? 1 : 2), at };
 }
 
 /** Each component has so many samples across and down for the most that one has, 1 to 4. */

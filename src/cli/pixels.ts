@@ -12,13 +12,16 @@ export interface Image {
 
 /** Photos of 12 megapixels are below. */
 export const MAX_PIXELS = 2 ** 24;
+/** Of an image's height and width; JPEG has no larger ones. */
+const MAX_SIDE = 2 ** 16 - 1;
 
 /** Checks a size that a file claims, before anything is allocated for it. */
 export function checkPixels(width: number, height: number, at: number): void {
   if (width === 0 || height === 0) throw new FormatError(`decodeImage: the image is of size ${width} x ${height}`, at);
-  if (width * height > MAX_PIXELS) {
+  if (width * height > MAX_PIXELS || Math.max(width, height) > MAX_SIDE) {
     throw new UnsupportedError(
-      `decodeImage: the image is of size ${width} x ${height}, expected at most ${MAX_PIXELS} pixels`,
+      `decodeImage: the image is of size ${width} x ${height}, expected at most ${MAX_PIXELS} pixels and sides of ` +
+        `${MAX_SIDE}`,
     );
   }
 }

@@ -12,7 +12,7 @@
  */
 import { inflateSync } from 'node:zlib';
 import { crc32 } from '../formats/crc32.js';
-import { FormatError } from '../index.js';
+import { FormatError, UnsupportedError } from '../index.js';
 import { checkPixels, type Image } from './pixels.js';
 
 interface Header {
@@ -49,6 +49,8 @@ const ADAM7: readonly Pass[] = [
 ];
 /** Deflate makes no more of a byte. */
 const MAX_DEFLATE_RATIO = 1032;
+/** Of all rows: enough for four samples of 8 bits in each of the pixels that an image may have, and filters. */
+const MAX_ROW_BYTES = 2 ** 26 + 2 ** 16;
 
 export function isPng(file: Uint8Array): boolean {
   return SIGNATURE.every((byte, i) => file[i] === byte);
@@ -113,13 +115,20 @@ function inflate(file: Uint8Array, header: Header, passes: readonly Pass[], comp
     const { columns, rows } = sizeOfPass(header, pass);
     return sum + (columns === 0 ? 0 : rows * (1 + rowBytes(header, columns)));
   }, 0);
+  if (expected > MAX_ROW_BYTES) {
+    throw new UnsupportedError(
+      `decodeImage: PNG: the pixels of ${header.width} x ${header.height} take ${expected} bytes, expected at most ` +
+        `${MAX_ROW_BYTES}`,
+    );
+  }
   const available = compressed.reduce((sum, { length }) => sum + length, 0);
   if (expected > available * MAX_DEFLATE_RATIO) {
     throw broken(file.length, `${available} compressed bytes cannot hold ${header.width} x ${header.height} pixels`);
   }
   let rows: Uint8Array;
   try {
-    rows = inflateSync(Buffer.concat(compressed), { maxOutputLength: expected });
+    // One chunk, as several would be copied together.
+    rows = inflateSync(Buffer.concat(compressed), { maxOutputLength: expected, chunkSize: Math.max(64, expected + 1) });
   } catch (error) {
     throw broken(file.length, `its pixels cannot be decompressed: ${(error as Error).message}`);
   }

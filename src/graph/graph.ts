@@ -220,8 +220,10 @@ export function readsOf(node: Node): readonly string[] {
 /** How often each value is read; a graph's outputs count as read once more. */
 export function countUses(graph: Graph): Map<string, number> {
   const uses = new Map<string, number>();
-  for (const name of [...graph.nodes.flatMap(readsOf), ...graph.outputs]) {
-    uses.set(name, (uses.get(name) ?? 0) + 1);
-  }
+  const count = (names: readonly string[]): void => {
+    for (const name of names) uses.set(name, (uses.get(name) ?? 0) + 1);
+  };
+  for (const node of graph.nodes) count(readsOf(node));
+  count(graph.outputs);
   return uses;
 }

@@ -15,9 +15,13 @@ type Dims = readonly number[];
 const MOST_STEPS = 64;
 
 export const absorbPads: Pass = (graph) => {
-  const byOutput = producers(graph.nodes);
   if (!graph.nodes.some(({ op }) => op === 'slice' || op === 'pad')) return graph;
-  const dims = knownDims(graph);
+  const byOutput = producers(graph.nodes);
+  let known: ReadonlyMap<string, Dims> | undefined;
+  const dimsOf = (name: string): Dims | undefined => {
+    known ??= knownDims(graph);
+    return known.get(name);
+  };
   let changed = false;
   const nodes = graph.nodes.map((node) => {
     if (node.op !== 'conv2d' || node.parallel !== undefined) return node;
@@ -26,9 +30,9 @@ export const absorbPads: Pass = (graph) => {
       const before = byOutput.get(conv.inputs[0]!);
       const absorbed =
         before?.op === 'slice'
-          ? absorbSlice(conv, before, dims.get(before.inputs[0]!))
+          ? absorbSlice(conv, before, dimsOf(before.inputs[0]!))
           : before?.op === 'pad'
-            ? absorbPad(conv, before, dims.get(before.inputs[0]!))
+            ? absorbPad(conv, before, dimsOf(before.inputs[0]!))
             : undefined;
       if (absorbed === undefined) break;
       conv = absorbed;

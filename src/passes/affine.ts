@@ -55,7 +55,7 @@ export function affineStep(
   values: ExactValues,
 ): AffineStep | undefined {
   if (node.op === 'batchNorm') {
-    if (node.momentum !== undefined) return undefined;
+    if (node.momentum !== undefined || !values.afford(node.norm.mean.size)) return undefined;
     const [source, ...residual] = node.inputs as [string, ...string[]];
     return { source, affine: normAffine(node.norm, values), relu: node.relu === true, residual };
   }
@@ -73,7 +73,7 @@ export function affineStep(
 
 /** A constant's value for each channel, where it differs along no other axis and does not make the value larger. */
 function perChannel(constant: Tensor, layout: Layout, values: ExactValues): Float64Array | undefined {
-  if (!isPerChannel(constant.dims, layout)) return undefined;
+  if (!isPerChannel(constant.dims, layout) || !values.afford(layout.channels)) return undefined;
   const data = values.of(constant);
   return data.length === 1 ? new Float64Array(layout.channels).fill(data[0]!) : Float64Array.from(data);
 }

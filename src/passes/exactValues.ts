@@ -25,6 +25,13 @@ export interface Places {
 
 export const IN_ORDER: Places = { first: 0, taps: undefined, stride: 0 };
 
+/**
+ * Values that passes may work out: so many in any case, and so many times those that the graph holds. Networks take three
+ * times what they hold; a file may declare two thousand million channels, or fold ten thousand factors into one weight.
+ */
+const SPARE_VALUES = 2 ** 22;
+const SPARE_VALUES_PER_VALUE = 24;
+
 /** A file may have any number of BatchNorms in a row. */
 const MOST_DEPTH = 30;
 
@@ -33,10 +40,22 @@ export class ExactValues {
   readonly #rows = new WeakMap<Tensor, Rows>();
   readonly #pending = new WeakSet<Tensor>();
   readonly #careful: boolean;
+  #spareValues: number;
 
-  /** @param careful whether weights are computed at once, to see whether they are finite, rather than at the end */
-  constructor(careful: boolean) {
+  /**
+   * @param careful whether weights are computed at once, to see whether they are finite, rather than at the end
+   * @param held values that the graph holds
+   */
+  constructor(careful: boolean, held: number) {
     this.#careful = careful;
+    this.#spareValues = SPARE_VALUES + SPARE_VALUES_PER_VALUE * held;
+  }
+
+  /** Accounts for values that are to be worked out; a pass leaves alone what there is nothing left for. */
+  afford(count: number): boolean {
+    if (count > this.#spareValues) return false;
+    this.#spareValues -= count;
+    return true;
   }
 
   /** Of a tensor that holds few values. */
@@ -58,8 +77,12 @@ export class ExactValues {
     return this.#rows.get(weights) ?? rowsOf(weights.data, weights.dims[0]!);
   }
 
-  /** Weights of these rows, which `settle` computes. If careful, undefined where one is not finite as a float32. */
+  /**
+   * Weights of these rows, which `settle` computes. Undefined where that is too much to work out, and if careful, where one is not finite
+   * as a float32.
+   */
   weights(described: Rows, dims: readonly number[]): Tensor | undefined {
+    if (!this.afford(described.count * described.size)) return undefined;
     const rows = described.depth > MOST_DEPTH ? computed(described) : described;
     // Memory that nobody has touched costs nothing, and most weights are described several times before they are settled.
     const tensor = new Tensor('float32', new Float32Array(rows.count * rows.size), dims);

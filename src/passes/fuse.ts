@@ -12,21 +12,31 @@ import {
   type Node,
 } from '../graph/graph.js';
 
-/** A later node that its producer may absorb, as the producer then is; undefined where it may not. */
-type Rule = (producer: Node, consumer: Node) => Node | undefined;
+interface Rule {
+  /** Whether a node is of the kind that its producer may absorb. */
+  readonly of: (consumer: Node) => boolean;
+  /** The producer as it then is; undefined where it may not. */
+  readonly absorb: (producer: Node, consumer: Node) => Node | undefined;
+}
 
 /** @param addsSameDims whether both inputs of an addition have the same dims; one that broadcasts is left alone */
 export function fuse(graph: Graph, addsSameDims: (add: Node) => boolean): Graph {
-  const absorbPlainAdd: Rule = (producer, consumer) =>
-    consumer.op === 'add' && addsSameDims(consumer) ? absorbAdd(producer, consumer) : undefined;
-  return [absorbBatchNorm, absorbPlainAdd, absorbParallel, absorbRelu].reduce(applyRule, graph);
+  const rules: Rule[] = [
+    { of: ({ op }) => op === 'batchNorm', absorb: absorbBatchNorm },
+    { of: (node) => node.op === 'add' && addsSameDims(node), absorb: absorbAdd },
+    { of: ({ op }) => op === 'conv2d', absorb: absorbParallel },
+    { of: isRelu, absorb: absorbRelu },
+  ];
+  return rules.reduce(applyRule, graph);
 }
 
 function applyRule(graph: Graph, rule: Rule): Graph {
+  if (!graph.nodes.some(rule.of)) return graph;
   const uses = countUses(graph);
   const position = new Map(graph.nodes.map((node, i) => [node.output, i]));
   const nodes: (Node | undefined)[] = [...graph.nodes];
   graph.nodes.forEach((consumer, at) => {
+    if (!rule.of(consumer)) return;
     // The latest producer first: it runs when all other inputs are there.
     const candidates = consumer.inputs
       .map((name) => position.get(name) ?? -1)
@@ -35,7 +45,7 @@ function applyRule(graph: Graph, rule: Rule): Graph {
     for (const i of candidates) {
       const producer = nodes[i];
       if (producer === undefined || uses.get(producer.output) !== 1) continue;
-      const fused = rule(producer, consumer);
+      const fused = rule.absorb(producer, consumer);
       if (fused === undefined) continue;
       nodes[i] = undefined;
       nodes[at] = fused;
@@ -45,7 +55,7 @@ function applyRule(graph: Graph, rule: Rule): Graph {
   return { ...graph, nodes: nodes.filter((node) => node !== undefined) };
 }
 
-const absorbBatchNorm: Rule = (producer, consumer) => {
+const absorbBatchNorm: Rule['absorb'] = (producer, consumer) => {
   if (producer.op !== 'conv2d' || consumer.op !== 'batchNorm' || consumer.momentum !== undefined) return undefined;
   if (producer.norm !== undefined || !isOpen(producer)) return undefined;
   const inputs = [producer.inputs[0]!, ...consumer.inputs.slice(1)];
@@ -58,7 +68,7 @@ const absorbBatchNorm: Rule = (producer, consumer) => {
   } satisfies Conv2dNode;
 };
 
-const absorbAdd: Rule = (producer, consumer) => {
+const absorbAdd: Rule['absorb'] = (producer, consumer) => {
   if (consumer.op !== 'add') return undefined;
   if (producer.op !== 'conv2d' && producer.op !== 'batchNorm' && producer.op !== 'linear') return undefined;
   const residual = consumer.inputs.filter((name) => name !== producer.output);
@@ -77,7 +87,7 @@ function reluOf({ relu }: { readonly relu?: boolean }): { relu?: true } {
 }
 
 /** Two convolutions of the same image, the second of which adds the first: the larger one takes the other in. */
-const absorbParallel: Rule = (producer, consumer) => {
+const absorbParallel: Rule['absorb'] = (producer, consumer) => {
   if (producer.op !== 'conv2d' || consumer.op !== 'conv2d' || consumer.parallel !== undefined) return undefined;
   if (consumer.inputs[0] !== producer.inputs[0] || consumer.inputs[1] !== producer.output) return undefined;
   if (producer.relu === true) return undefined;
@@ -104,8 +114,7 @@ function liesWithin(inner: Conv2dNode, outer: Conv2dNode): boolean {
   });
 }
 
-const absorbRelu: Rule = (producer, consumer) => {
-  if (!isRelu(consumer)) return undefined;
+const absorbRelu: Rule['absorb'] = (producer, consumer) => {
   switch (producer.op) {
     case 'conv2d':
     case 'batchNorm':

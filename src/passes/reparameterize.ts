@@ -4,9 +4,10 @@
  * factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody reads
  * go away.
  */
-import type { Graph, Pair } from '../graph/graph.js';
+import type { Graph, Node, Norm, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { show } from '../shown.js';
+import type { Tensor } from '../tensor.js';
 import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
 import { ExactValues } from './exactValues.js';
@@ -54,9 +55,29 @@ export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBran
   return { graph: current, merged };
 }
 
+function tensorsOf(node: Node): (Tensor | undefined)[] {
+  if (node.op === 'batchNorm') return normTensors(node.norm);
+  if (node.op === 'linear') return [node.weight, node.bias];
+  if (node.op !== 'conv2d') return [];
+  return [node.weight, node.bias, ...normTensors(node.norm), ...(node.parallel ?? []).flatMap(tensorsOf)];
+}
+
+function normTensors(norm: Norm | undefined): (Tensor | undefined)[] {
+  return norm === undefined ? [] : [norm.gamma, norm.beta, norm.mean, norm.variance];
+}
+
+/** Values of parameters and constants, those of shared ones counted once. */
+function heldValues(graph: Graph): number {
+  const tensors = new Set<Tensor | undefined>(graph.constants?.values());
+  for (const node of graph.nodes) for (const tensor of tensorsOf(node)) tensors.add(tensor);
+  let held = 0;
+  for (const tensor of tensors) held += tensor?.size ?? 0;
+  return held;
+}
+
 /** @returns undefined where weights are not finite, unless the passes look for that */
 function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: MergeLog } | undefined {
-  const values = new ExactValues(careful);
+  const values = new ExactValues(careful, heldValues(graph));
   const context: PassContext = { values, merges: new MergeLog() };
   let current = graph;
   for (let round = 0; round < MOST_ROUNDS; round++) {

@@ -2,8 +2,10 @@
  * Steps: for each operation, the call of its kernel. Here are those of layers; convolutions, elementwise operations and
  * those that treat tensors as arrays have files of their own.
  */
+import { UnsupportedError } from '../errors.js';
 import { frontAxis } from '../graph/arrayShapes.js';
 import type { AxisNode, BatchNormNode, GlobalPoolNode, Node, PoolNode } from '../graph/graph.js';
+import { title } from '../graph/shapeErrors.js';
 import { sizeOf } from '../sizes.js';
 import { residentPtr } from '../tensor.js';
 import { concat, matMul, pad, reduceMean, slice, transpose } from './arraySteps.js';
@@ -11,7 +13,10 @@ import { convolution } from './convolution.js';
 import { binary, unary } from './elementwise.js';
 import { input, laneCleaner, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
 import { withStaging } from './weights.js';
-import { seesNothing, windowDivisors, windowTable } from './windows.js';
+import { seenTaps, seesNothing, windowDivisors, windowTable } from './windows.js';
+
+/** Of all windows of a channel; 31 x 31 on 4096 x 4096 pixels are as many. */
+const MAX_POOL_TAPS = 2 ** 34;
 
 export function makeStep(node: Node, context: StepContext): Step {
   switch (node.op) {
@@ -133,16 +138,17 @@ function pool(node: PoolNode, context: StepContext): Step {
   const { batch, pixels, lanes } = input(node, context);
   const [, , inHeight, inWidth] = context.dims(node.inputs[0]!) as [number, number, number, number];
   const [, , outHeight, outWidth] = context.dims(node.output) as [number, number, number, number];
+  const [down, across] = [seenTaps(window, 0, inHeight), seenTaps(window, 1, inWidth)];
+  checkPoolWork(node, outHeight * outWidth, down * across);
   const tables = [
-    windowTable(window, 0, 'zeros', inHeight, outHeight, inWidth * lanes * 4),
-    windowTable(window, 1, 'zeros', inWidth, outWidth, lanes * 4),
+    windowTable(window, 0, 'zeros', inHeight, outHeight, inWidth * lanes * 4, down),
+    windowTable(window, 1, 'zeros', inWidth, outWidth, lanes * 4, across),
   ] as const;
   const [rows, columns] = tables.map((table) => writeTable(context, table)) as [number, number];
   // The largest of nothing is -infinity, its mean NaN, also behind the channels.
-  const clearLanes = tables.some((table, axis) => seesNothing(table, window.kernel[axis as 0 | 1]))
-    ? laneCleaner(node.output, context)
-    : undefined;
-  const shape = [batch, outHeight, outWidth, window.kernel[0], window.kernel[1], pixels * lanes * 4, lanes];
+  const clearLanes =
+    seesNothing(tables[0], down) || seesNothing(tables[1], across) ? laneCleaner(node.output, context) : undefined;
+  const shape = [batch, outHeight, outWidth, down, across, pixels * lanes * 4, lanes];
   const find = ports(node, context);
   if (node.op === 'maxPool2d') {
     return (at) => {
@@ -159,6 +165,14 @@ function pool(node: PoolNode, context: StepContext): Step {
     kernels.avgPool2d(inPtr, outPtr, rows, columns, rowDivisors, columnDivisors, ...shape);
     clearLanes?.(outPtr);
   };
+}
+
+/** A file may ask for millions of windows, each as large as the image. */
+function checkPoolWork(node: PoolNode, windows: number, taps: number): void {
+  if (windows * taps <= MAX_POOL_TAPS) return;
+  throw new UnsupportedError(
+    `${title(node)}: ${windows} windows of ${taps} values take more than ${MAX_POOL_TAPS} of them for each channel`,
+  );
 }
 
 function globalPool(node: GlobalPoolNode, context: StepContext): Step {

@@ -8,8 +8,14 @@ import type { PaddingMode, Window } from '../graph/graph.js';
 /** Far beyond what networks need: an image 100,000 pixels high under kernels of 100 takes 10 million. */
 const MOST_ENTRIES = 2 ** 24;
 
+/** Taps of a window that can lie inside an image at the same time: none of the others is ever seen. */
+export function seenTaps(window: Window, axis: 0 | 1, inSize: number): number {
+  return Math.min(window.kernel[axis], Math.floor((inSize - 1) / window.dilation[axis]) + 1);
+}
+
 /**
  * @param distance bytes from one input position to the next along the axis
+ * @param taps of each window, where only those inside the image matter: as `seenTaps` tells
  * @throws UnsupportedError where the table would be absurdly large, as files may ask for
  */
 export function windowTable(
@@ -19,22 +25,21 @@ export function windowTable(
   inSize: number,
   outSize: number,
   distance: number,
+  taps: number = window.kernel[axis],
 ): Int32Array {
-  const kernel = window.kernel[axis];
-  if (outSize * kernel > MOST_ENTRIES) {
+  const [stride, dilation, before] = [window.stride[axis], window.dilation[axis], window.pads[axis]];
+  if (outSize * taps > MOST_ENTRIES) {
     throw new UnsupportedError(
-      `plan: a kernel of ${kernel} at ${outSize} positions needs a table of ${outSize * kernel} entries, expected at most ${MOST_ENTRIES}`,
+      `plan: a kernel of ${taps} at ${outSize} positions needs a table of ${outSize * taps} entries, expected at most ${MOST_ENTRIES}`,
     );
   }
-  const table = new Int32Array(outSize * kernel);
+  const table = new Int32Array(outSize * taps);
   for (let out = 0; out < outSize; out++) {
-    for (let k = 0; k < kernel; k++) {
-      const seen = mapPosition(
-        out * window.stride[axis] + k * window.dilation[axis] - window.pads[axis],
-        inSize,
-        paddingMode,
-      );
-      table[out * kernel + k] = seen < 0 ? -1 : seen * distance;
+    const start = out * stride - before;
+    const first = Math.min(Math.max(0, Math.ceil(-start / dilation)), window.kernel[axis] - taps);
+    for (let k = 0; k < taps; k++) {
+      const seen = mapPosition(start + (first + k) * dilation, inSize, paddingMode);
+      table[out * taps + k] = seen < 0 ? -1 : seen * distance;
     }
   }
   return table;

@@ -239,7 +239,7 @@ export class InferenceSession {
     const unknown = fetches.find((name) => !this.outputNames.includes(name));
     if (unknown === undefined) return fetches;
     throw new RangeError(
-      `InferenceSession.run: there is no output ${show(unknown)}; the outputs are ${showList(this.outputNames)}`,
+      `InferenceSession.run: there is no output ${showList([unknown])}; the outputs are ${showList(this.outputNames)}`,
     );
   }
 }

@@ -2,13 +2,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Child, Lost } from './childProcess.js';
 import type { Verdict } from './judge.js';
+import { JudgeProcess } from './judgeProcess.js';
 import { kindOf } from './kinds.js';
 import type { Order, Report, Slow, Tally } from './messages.js';
 import { Random } from './random.js';
 import { shrink, shrinkBytes } from './shrink.js';
 
 const FOLDER = 'build/fuzz/kept';
-const MOST_BYTES = 256 * 2 ** 20;
 const MOST_SLOWEST = 5;
 /** Findings that are made small; of large inputs, those that are looked into. */
 const MOST_SHRUNK = 12;
@@ -64,14 +64,14 @@ class Fuzzer {
   readonly #counts: Record<string, number> = {};
   readonly #findings = new Map<string, Finding>();
   readonly #large: number[] = [];
+  readonly #judge: JudgeProcess;
   #slowest: Slow[] = [];
   #peak = 0;
-  /** Of the process that judges single inputs. */
-  #judge: Child | undefined;
 
   constructor(kind: string, options: FuzzOptions) {
     kindOf(kind);
     this.#kind = kind;
+    this.#judge = new JudgeProcess(kind);
     this.#options = options;
     mkdirSync(FOLDER, { recursive: true });
     this.#progressPath = `build/fuzz/progress-${process.pid}`;
@@ -88,7 +88,7 @@ class Fuzzer {
     const elapsed = (Date.now() - start) / 1000;
     await this.#checkLarge();
     await this.#shrinkFindings();
-    this.#endJudge();
+    this.#judge.end();
     return {
       kind: this.#kind,
       seed,
@@ -101,14 +101,8 @@ class Fuzzer {
     };
   }
 
-  /** @returns what is broken, in a process that has done nothing before */
   async judgeAlone(bytes: Uint8Array): Promise<Verdict['broken']> {
-    this.#endJudge();
-    // A first input brings all code in.
-    await this.#verdictOf(this.#make(0));
-    const broken = await this.#verdictOf(bytes);
-    this.#endJudge();
-    return broken;
+    return (await this.#judge.judgeOnce(bytes)).broken;
   }
 
   /** One process, as far as it comes. @returns the number of the input to go on with */
@@ -155,11 +149,6 @@ class Fuzzer {
     return kindOf(this.#kind).make(new Random(this.#options.seed, index));
   }
 
-  #endJudge(): void {
-    this.#judge?.end();
-    this.#judge = undefined;
-  }
-
   async #checkLarge(): Promise<void> {
     for (const index of this.#large.slice(0, MOST_LARGE)) {
       const broken = await this.judgeAlone(this.#make(index));
@@ -173,7 +162,7 @@ class Fuzzer {
       const smaller = kindOf(this.#kind).shrink ?? shrinkBytes;
       // What a process takes shows in a new one only.
       const judge = (bytes: Uint8Array) =>
-        finding.rule === 'memory' ? this.judgeAlone(bytes) : this.#verdictOf(bytes);
+        finding.rule === 'memory' ? this.judgeAlone(bytes) : this.#judge.judge(bytes).then(({ broken }) => broken);
       const isSame = async (bytes: Uint8Array) => {
         const broken = await judge(bytes);
         return broken !== undefined && keyOf(broken) === key;
@@ -189,24 +178,6 @@ class Fuzzer {
     finding.bytes = small.length;
     writeFileSync(finding.file, small);
     writeFileSync(`${name}.txt`, `${finding.rule}\n${finding.detail}\n`);
-  }
-
-  async #verdictOf(bytes: Uint8Array): Promise<Verdict['broken']> {
-    try {
-      if (this.#judge === undefined) {
-        this.#judge = new Child(this.#kind, this.#options.seed, `${this.#progressPath}-judge`);
-        await this.#judge.wait(({ report }) => report === 'ready');
-      }
-      this.#judge.send({ order: 'judge', bytes });
-      const judged = (await this.#judge.wait(({ report }) => report === 'judged')) as Report & { report: 'judged' };
-      const { verdict, grown } = judged;
-      if (verdict.broken !== undefined || grown <= MOST_BYTES) return verdict.broken;
-      return { rule: 'memory', detail: `${Math.round(grown / 2 ** 20)} MiB, ${verdict.outcome}` };
-    } catch (error) {
-      if (!(error instanceof Lost)) throw error;
-      this.#judge = undefined;
-      return { rule: error.rule, detail: error.message };
-    }
   }
 }
 

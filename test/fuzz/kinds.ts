@@ -1,12 +1,12 @@
 /** All kinds of inputs, by the names that the command takes. */
 import { jpeg } from './jpeg.js';
 import type { Kind } from './kind.js';
-import { onnx } from './onnx.js';
+import { onnx, session } from './onnx.js';
 import { png } from './png.js';
 import { pth } from './pth.js';
 import { safetensors } from './safetensors.js';
 
-export const KINDS: Readonly<Record<string, Kind>> = { onnx, pth, safetensors, png, jpeg };
+export const KINDS: Readonly<Record<string, Kind>> = { onnx, session, pth, safetensors, png, jpeg };
 
 export function kindOf(name: string): Kind {
   const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;

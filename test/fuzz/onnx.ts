@@ -61,6 +61,21 @@ export const onnx: Kind = {
   shrink: shrinkModel,
 };
 
+/** ONNX files as a user has them run: a session, one run. Inputs of the other kind. */
+export const session: Kind = {
+  extension: 'onnx',
+  make: (random) => makeModel(random),
+  async run(bytes, host) {
+    const session = await InferenceSession.create(bytes, { runtime: host.runtime });
+    try {
+      session.runSync(feedsOf(session.inputNames, declaredIn(bytes)));
+    } finally {
+      await session.release();
+    }
+    return [];
+  },
+};
+
 /** As it is and merged. */
 async function runBoth(graph: Graph, host: Host): Promise<string[]> {
   const facts: string[] = [];
@@ -84,12 +99,7 @@ async function runBoth(graph: Graph, host: Host): Promise<string[]> {
 
 /** A model with parameters among its inputs, which a session binds when it runs. */
 async function runBound(bytes: Uint8Array, host: Host): Promise<string[]> {
-  const infos = new Map((readModel(bytes).graph as GraphProto).input.map(({ name, type }) => [name, type?.tensorType]));
-  const declared = (name: string): Declared => {
-    const { shape, elemType } = infos.get(name) ?? {};
-    const dims = shape?.dim.map(({ dimValue = 0, dimParam }) => (dimValue > 0 ? dimValue : dimParam)) ?? [];
-    return { dims, isInteger: isIntegerType(elemType) };
-  };
+  const declared = declaredIn(bytes);
   for (const reparameterize of [false, true]) {
     const session = await InferenceSession.create(bytes, { runtime: host.runtime, reparameterize });
     try {
@@ -116,6 +126,15 @@ async function attempt<T>(work: () => Promise<T>): Promise<{ value?: T; error?: 
   } catch (error) {
     return { error };
   }
+}
+
+function declaredIn(bytes: Uint8Array): (name: string) => Declared {
+  const infos = new Map((readModel(bytes).graph as GraphProto).input.map(({ name, type }) => [name, type?.tensorType]));
+  return (name) => {
+    const { shape, elemType } = infos.get(name) ?? {};
+    const dims = shape?.dim.map(({ dimValue = 0, dimParam }) => (dimValue > 0 ? dimValue : dimParam)) ?? [];
+    return { dims, isInteger: isIntegerType(elemType) };
+  };
 }
 
 interface Declared {

@@ -83,6 +83,23 @@ function wellFormed(random: Random): Uint8Array {
   return joined(SIGNATURE, ...chunks);
 }
 
+/** An image of one IDAT chunk. */
+export function pngOf(
+  width: number,
+  height: number,
+  depth: number,
+  colour: number,
+  interlaced: boolean,
+  data: Uint8Array,
+): Uint8Array {
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  header.set([depth, colour, 0, 0, Number(interlaced)], 8);
+  return joined(SIGNATURE, chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', new Uint8Array()));
+}
+
 /** Rows of about the right length, each behind a filter. */
 function rowsOf(random: Random, width: number, height: number, bits: number, interlaced: boolean): Uint8Array {
   const passes = interlaced

@@ -19,6 +19,9 @@ import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto 
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './tensors.js';
 
+/** A ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000. */
+const MAX_NODES = 2 ** 14;
+const MAX_OUTPUTS = 2 ** 10;
 /** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
@@ -28,6 +31,7 @@ const NEWEST_OPSET = 21;
  */
 const SPARE_BYTES = 16 * 2 ** 20;
 const SPARE_BYTES_PER_ELEMENT = 16;
+const BYTES_PER_INTEGER = 16;
 /** Characters that a message has for the names of unsupported nodes. */
 const MAX_NAMED = 800;
 
@@ -137,9 +141,15 @@ export function lowerOnnx(model: ModelProto, bound: ReadonlyMap<string, Tensor>)
   return new Lowering(model, bound).run();
 }
 
-function graphOf(model: ModelProto): GraphProto {
-  if (model.graph === undefined) throw new FormatError('readOnnx: the file has no graph, so it is no ONNX model', 0);
-  return model.graph;
+function graphOf({ graph }: ModelProto): GraphProto {
+  if (graph === undefined) throw new FormatError('readOnnx: the file has no graph, so it is no ONNX model', 0);
+  for (const [what, count, most] of [
+    ['nodes', graph.node.length, MAX_NODES],
+    ['outputs', graph.output.length, MAX_OUTPUTS],
+  ] as const) {
+    if (count > most) throw new UnsupportedError(`readOnnx: the graph has ${count} ${what}, expected at most ${most}`);
+  }
+  return graph;
 }
 
 /** The inputs of the graph without those that have a value in the file, as files of IR version 3 list them too. */
@@ -467,18 +477,21 @@ export class NodeContext {
     return { scalar: value.dims.length === 0, elements: Array.from(value.values) };
   }
 
-  /** An input that has to be a list of known integers; some may be beyond 2^53. */
-  list(index: number, role: string): number[] {
+  /**
+   * An input that has to be a list of known integers; some may be beyond 2^53.
+   * @param most of them: one for each axis, if nothing else is said
+   */
+  list(index: number, role: string, most = MAX_RANK): number[] {
     const { size, values } = this.parameter(index, role);
-    if (size > MAX_ELEMENTS) this.broken(`its ${role} has ${size} elements, expected at most ${MAX_ELEMENTS}`);
+    this.#checkLength(role, size, most);
     const numbers = Array.from(values);
     if (!numbers.every(Number.isInteger)) this.broken(`its ${role} holds numbers that are not whole`);
     return numbers;
   }
 
   /** An input that has to be a list of known integers, all exact. */
-  numbers(index: number, role: string): number[] {
-    return this.list(index, role).map((value) => this.whole(value, role));
+  numbers(index: number, role: string, most = MAX_RANK): number[] {
+    return this.list(index, role, most).map((value) => this.whole(value, role));
   }
 
   dims(index: number): Dims {
@@ -505,9 +518,16 @@ export class NodeContext {
     return this.int(name, byDefault ? 1 : 0) !== 0;
   }
 
+  /** A list of integers, some of which may be beyond 2^53. */
+  longs(name: string, most = MAX_RANK): readonly number[] | undefined {
+    const list = this.#attributes.get(name)?.ints;
+    if (list !== undefined) this.#checkLength(name, list.length, most);
+    return list;
+  }
+
   /** A list of integers, all exact. */
-  ints(name: string): number[] | undefined {
-    return this.#attributes.get(name)?.ints.map((value) => this.whole(value, name));
+  ints(name: string, most = MAX_RANK): number[] | undefined {
+    return this.longs(name, most)?.map((value) => this.whole(value, name));
   }
 
   string(name: string, byDefault: string): string {
@@ -523,6 +543,7 @@ export class NodeContext {
   /** Gives the node's output values that are known; returns its name. */
   define(value: Constant | Integers): string {
     if (value instanceof Constant) this.#checkRank(value.dims.length);
+    else this.spend(BYTES_PER_INTEGER * value.elements.length);
     this.#lowering.set(this.output, value);
     return this.output;
   }
@@ -547,6 +568,10 @@ export class NodeContext {
 
   newScalar(suffix: string, value: number): string {
     return this.newConstant(suffix, new Tensor('float32', [value], []));
+  }
+
+  #checkLength(role: string, length: number, most: number): void {
+    if (length > most) this.broken(`its ${role} has ${length} elements, expected at most ${most}`);
   }
 
   #checkRank(rank: number): void {

@@ -10,8 +10,17 @@ import { Tensor } from '../../tensor.js';
 import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, expandConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
-import { type Arithmetic, calculate, gather, type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, readTensor, typeName } from './tensors.js';
+import {
+  type Arithmetic,
+  calculate,
+  type Element,
+  gather,
+  type Integers,
+  MAX_ELEMENTS,
+  slice,
+  vector,
+} from './shapeValues.js';
+import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './tensors.js';
 
 interface Operator {
   /** Gives the node's output a value, known or of the Graph; returns its name. */
@@ -433,14 +442,22 @@ function lowerTranspose(node: NodeContext): string {
 function lowerConcat(node: NodeContext): string {
   const inputs = Array.from({ length: node.inputCount }, (_, i) => i);
   const axis = node.int('axis', 1);
-  const integers = inputs.map((i) => node.integers(i));
-  if (integers.length > 0 && integers.every((one) => one !== undefined && !one.scalar) && (axis === 0 || axis === -1)) {
-    const elements = integers.flatMap((one) => one!.elements);
-    if (elements.length > MAX_ELEMENTS) node.unsupported(`a vector of ${elements.length} integers`);
-    return node.define(vector(elements));
-  }
+  const integers = axis === 0 || axis === -1 ? joinIntegers(node) : undefined;
+  if (integers !== undefined) return node.define(integers);
   if (inputs.length === 0) node.broken('it has no inputs');
   return node.emit({ op: 'concat', inputs: inputs.map((i) => node.operand(i)), axis });
+}
+
+/** All inputs one behind the other, where they are vectors of integers. A file may name one ten thousand times. */
+function joinIntegers(node: NodeContext): Integers | undefined {
+  const elements: Element[] = [];
+  for (let i = 0; i < node.inputCount; i++) {
+    const integers = node.integers(i);
+    if (integers === undefined || integers.scalar) return undefined;
+    elements.push(...integers.elements);
+    if (elements.length > MAX_ELEMENTS) node.unsupported(`a vector of more than ${MAX_ELEMENTS} integers`);
+  }
+  return node.inputCount > 0 ? vector(elements) : undefined;
 }
 
 interface Cut {
@@ -467,7 +484,7 @@ function clampPosition(position: number): number {
 function readCut(node: NodeContext): Cut {
   const early = node.opset < 10;
   const positions = (name: string, index: number) =>
-    early ? [...(node.attribute(name)?.ints ?? node.broken(`it has no ${name}`))] : node.list(index, name);
+    early ? [...(node.longs(name) ?? node.broken(`it has no ${name}`))] : node.list(index, name);
   const starts = positions('starts', 1).map(clampPosition);
   const ends = positions('ends', 2).map(clampPosition);
   const given = early ? node.ints('axes') : node.has(3) ? node.numbers(3, 'axes') : undefined;
@@ -490,7 +507,9 @@ function checkAxes(node: NodeContext, axes: readonly number[], rank = node.dims(
 
 function lowerPad(node: NodeContext): string {
   const early = node.opset < 11;
-  const given = early ? (node.ints('pads') ?? node.broken('it has no pads')) : node.numbers(1, 'pads');
+  const given = early
+    ? (node.ints('pads', 2 * MAX_RANK) ?? node.broken('it has no pads'))
+    : node.numbers(1, 'pads', 2 * MAX_RANK);
   if (given.some((pad) => Math.abs(pad) > MAX_EXTENT)) node.broken(`its pads are [${showList(given)}]`);
   const mode = node.string('mode', 'constant');
   if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge' && mode !== 'wrap') {

@@ -1,0 +1,54 @@
+/** Single inputs against the rules, in a process beside this one that may hang or die of them. */
+import { Child, Lost } from './childProcess.js';
+import type { Verdict } from './judge.js';
+import { kindOf } from './kinds.js';
+import type { Report } from './messages.js';
+import { Random } from './random.js';
+
+const MOST_BYTES = 256 * 2 ** 20;
+
+export type Answer = Pick<Verdict, 'broken' | 'outcome' | 'milliseconds'> & { readonly grown: number };
+
+export class JudgeProcess {
+  readonly #kind: string;
+  #child: Child | undefined;
+
+  constructor(kind: string) {
+    this.#kind = kind;
+  }
+
+  async judge(bytes: Uint8Array): Promise<Answer> {
+    try {
+      if (this.#child === undefined) {
+        this.#child = new Child(this.#kind, 0, `build/fuzz/progress-${process.pid}-${this.#kind}`);
+        await this.#child.wait(({ report }) => report === 'ready');
+      }
+      this.#child.send({ order: 'judge', bytes });
+      const report = await this.#child.wait(({ report }) => report === 'judged');
+      const { verdict, grown } = report as Report & { report: 'judged' };
+      const { outcome, milliseconds, broken } = verdict;
+      const large = { rule: 'memory', detail: `${Math.round(grown / 2 ** 20)} MiB, ${outcome}` };
+      const found = broken ?? (grown > MOST_BYTES ? large : undefined);
+      return { outcome, milliseconds, grown, ...(found && { broken: found }) };
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error;
+      this.#child = undefined;
+      const { rule, message } = error;
+      return { outcome: rule, milliseconds: Number.POSITIVE_INFINITY, grown: 0, broken: { rule, detail: message } };
+    }
+  }
+
+  /** In a process that has done nothing before, but an input that brings its code in. */
+  async judgeOnce(bytes: Uint8Array): Promise<Answer> {
+    this.end();
+    await this.judge(kindOf(this.#kind).make(new Random(0, 0)));
+    const answer = await this.judge(bytes);
+    this.end();
+    return answer;
+  }
+
+  end(): void {
+    this.#child?.end();
+    this.#child = undefined;
+  }
+}
