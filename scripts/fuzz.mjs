@@ -5,10 +5,10 @@ import { build } from 'esbuild';
 import { checkedPackage } from './checkedPackage.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
-const outfile = 'build/fuzz/main.mjs';
 await build({
-  entryPoints: ['test/fuzz/main.ts'],
-  outfile,
+  entryPoints: ['test/fuzz/main.ts', 'test/fuzz/childMain.ts'],
+  outdir: 'build/fuzz',
+  outExtension: { '.js': '.mjs' },
   bundle: true,
   packages: 'external',
   format: 'esm',
@@ -20,5 +20,4 @@ await build({
   logLevel: 'warning',
   plugins: [checkedPackage()],
 });
-process.argv[1] = fileURLToPath(new URL(`../${outfile}`, import.meta.url));
-await import(process.argv[1]);
+await import('../build/fuzz/main.mjs');

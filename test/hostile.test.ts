@@ -146,7 +146,8 @@ for (const extension of ['onnx', 'safetensors', 'pth']) {
     for (const fixture of FIXTURES.filter(({ name }) => name.endsWith(`.${extension}`))) {
       const { name, bytes } = fixture;
       await kind.run(bytes, host);
-      for (const length of prefixLengths(bytes.length)) await tryOne(`${name}, ${length} bytes`, bytes.slice(0, length));
+      for (const length of prefixLengths(bytes.length))
+        await tryOne(`${name}, ${length} bytes`, bytes.slice(0, length));
       const random = new Random(bytes.length, 0);
       const position = positions(fixture, random);
       for (let i = 0; i < MUTATIONS; i++) {

@@ -9,6 +9,7 @@
  */
 import decode from 'jpeg-js/lib/decoder.js';
 import { FormatError, UnsupportedError } from '../index.js';
+import { showName } from '../shown.js';
 import { checkPixels, type Image } from './pixels.js';
 
 interface Frame {
@@ -43,15 +44,15 @@ export function isJpeg(file: Uint8Array): boolean {
 export function decodeJpeg(file: Uint8Array): Image {
   const { width, height, components, blocks, leastBits, at } = findFrame(file);
   checkPixels(width, height, at);
+  if (leastBits > 8 * file.length) {
+    throw broken(at, `${file.length} bytes cannot hold ${width} x ${height} pixels`);
+  }
   const mostSamples = MAX_SAMPLES + MAX_SAMPLES_PER_BYTE * file.length;
   if (64 * blocks > mostSamples) {
     throw new UnsupportedError(
       `decodeImage: JPEG: ${width} x ${height} pixels are ${Math.ceil(64 * blocks)} samples, expected at most ` +
         `${mostSamples} of ${file.length} bytes`,
     );
-  }
-  if (leastBits > 8 * file.length) {
-    throw broken(at, `${file.length} bytes cannot hold ${width} x ${height} pixels`);
   }
   checkScans(file);
   let data: Uint8Array;
@@ -63,7 +64,9 @@ export function decodeJpeg(file: Uint8Array): Image {
       maxMemoryUsageInMB: memoryLimit(width, height, components) / 2 ** 20,
     }));
   } catch (error) {
-    throw broken(at, `the image cannot be decoded: ${(error as Error).message}`);
+    // The decoder's own errors say what is wrong with the image; those of the engine, what went wrong in the decoder.
+    const isOwn = error instanceof Error && error.constructor === Error;
+    throw broken(at, `the image cannot be decoded${isOwn ? `: ${showName(error.message)}` : ''}`);
   }
   if (data.length !== width * height * 3) throw broken(at, 'the image has another size than its frame');
   return { width, height, ...(components === 1 ? { channels: 1, data: oneOfThree(data) } : { channels: 3, data }) };

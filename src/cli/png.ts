@@ -130,7 +130,12 @@ function inflate(file: Uint8Array, header: Header, passes: readonly Pass[], comp
     // One chunk, as several would be copied together.
     rows = inflateSync(Buffer.concat(compressed), { maxOutputLength: expected, chunkSize: Math.max(64, expected + 1) });
   } catch (error) {
-    throw broken(file.length, `its pixels cannot be decompressed: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isLong = code === 'ERR_BUFFER_TOO_LARGE';
+    throw broken(
+      file.length,
+      isLong ? `it has more than ${expected} bytes of pixels` : `its pixels cannot be decompressed: ${message}`,
+    );
   }
   if (rows.length !== expected)
     throw broken(file.length, `it has ${rows.length} bytes of pixels, expected ${expected}`);

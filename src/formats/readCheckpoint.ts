@@ -1,8 +1,9 @@
 /** Reads a checkpoint of whichever format: what torch.save wrote, or safetensors. */
 import { FormatError, UnsupportedError } from '../errors.js';
 import { checkNames } from '../options.js';
+import { show } from '../shown.js';
 import type { StateDict, Tensor } from '../tensor.js';
-import { byteView, show } from './file.js';
+import { byteView } from './file.js';
 import { type CheckpointSelection, findState } from './pth/findState.js';
 import { isLegacy, readLegacy } from './pth/readLegacy.js';
 import { readPth } from './pth/readPth.js';

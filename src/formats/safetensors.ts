@@ -133,7 +133,7 @@ function readHeader(file: Uint8Array, end: number) {
     return { header: JSON.parse(text) as Record<string, unknown>, offsets };
   } catch (error) {
     if (error instanceof FormatError) throw error;
-    throw broken(8, `the header is not JSON in UTF-8: ${(error as Error).message}`);
+    throw broken(8, 'the header is not JSON in UTF-8');
   }
 }
 

@@ -1,7 +1,7 @@
 /** Layers wired by a function: skip connections, dense blocks, whatever is no chain. */
 import type { GraphBuilder } from '../graph/graph.js';
-import { show } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { show } from '../shown.js';
 import { Layer } from './layer.js';
 
 /** Puts the inner layer of this name behind the values; returns the value that it gives. */

@@ -1,4 +1,6 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
+
+import { UnsupportedError } from '../errors.js';
 import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
 import { title } from '../graph/shapeErrors.js';
 import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
@@ -16,7 +18,7 @@ import {
   winogradTiles,
 } from './algorithm.js';
 import { finder, input, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
-import { windowTable } from './windows.js';
+import { countSeen, windowTable } from './windows.js';
 
 const MOST_TILES = 60;
 /** About what a thread computes while another wakes up. */
@@ -30,6 +32,9 @@ const LARGEST_TRANSFORMED = 1e30;
  * and panels of 3 rows instead of 4 or 5 cost more than streams bring (192->384 @13: 1.29 times the time).
  */
 const MOST_STREAMED_ROWS = 8;
+/** Multiply-adds that a convolution may make whatever they are for; of more, one in so many must be of the image. */
+const MAX_PADDED_PRODUCTS = 2 ** 32;
+const MAX_PADDING = 64;
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
 
 /** A linear layer is a convolution of one-pixel images. */
@@ -239,6 +244,20 @@ function winogradBlockTiles(
   return Math.min(most, Math.ceil(share / step) * step);
 }
 
+/**
+ * A small file may ask for large kernels over nothing but padding.
+ * @param products of each tap of each window
+ */
+function checkPadding(node: Conv2dNode | LinearNode, products: number, rows: Int32Array, columns: Int32Array): void {
+  const taps = rows.length * columns.length;
+  if (products * taps <= MAX_PADDED_PRODUCTS) return;
+  const seen = countSeen(rows) * countSeen(columns);
+  if (seen * MAX_PADDING >= taps) return;
+  throw new UnsupportedError(
+    `${title(node)}: of ${taps} values under the kernel all but ${seen} are padding, expected at least one in ${MAX_PADDING}`,
+  );
+}
+
 /** The fields of assembly/conv/descriptor.ts, in their order. */
 function writeDescriptor(
   node: Conv2dNode | LinearNode,
@@ -254,8 +273,11 @@ function writeDescriptor(
   const [, , inHeight = 1, inWidth = 1] = context.dims(node.inputs[0]!);
   const packed = context.packed(node, algorithm);
   const outChannels = node.weight.dims[0]!;
-  const rowsPtr = writeTable(context, windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4));
-  const columnsPtr = writeTable(context, windowTable(window, 1, mode, inWidth, outWidth, lanes * 4));
+  const rows = windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4);
+  const columns = windowTable(window, 1, mode, inWidth, outWidth, lanes * 4);
+  checkPadding(node, batch * node.weight.dims[0]! * node.weight.dims[1]!, rows, columns);
+  const rowsPtr = writeTable(context, rows);
+  const columnsPtr = writeTable(context, columns);
   const zerosBytes = lanes * 4;
   const zerosPtr = context.allocate(zerosBytes);
   runtime.kernels.clear(zerosPtr, zerosBytes);

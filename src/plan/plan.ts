@@ -59,7 +59,9 @@ export class Plan {
     const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
     const { slots } = placed;
     const port = ({ buffer, layout }: Place, dims: Dims): Port => {
-      return { slot: slots[buffer]!, layout, dims, bytes: bytesOf(dims, layout) };
+      // An output of one pixel may be a view of channels that have lanes behind them.
+      const bytes = Math.max(bytesOf(dims, layout), lowered.buffers[buffer]!.bytes);
+      return { slot: slots[buffer]!, layout, dims, bytes };
     };
     this.#inputs = lowered.inputs.map((place, i) => port(place, shapes.get(graph.inputs[i]!)!));
     this.#outputs = lowered.outputs.map((place) => port(place, Object.freeze([...place.dims])));

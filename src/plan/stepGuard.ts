@@ -55,7 +55,8 @@ export class StepGuard {
     infos: readonly StepInfo[],
   ) {
     this.#zones = redZonesOf(runtime.heap);
-    this.#inArena = [...lifetimes].map(([slot, life]) => ({ ...life, slot }));
+    // What holds no values has no place either.
+    this.#inArena = [...lifetimes].flatMap(([slot, life]) => (life.bytes > 0 ? [{ ...life, slot }] : []));
     this.#outputs = operations.map(({ output }, i) => ({
       ...output,
       slot: slots[output.buffer]!,

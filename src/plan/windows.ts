@@ -45,6 +45,13 @@ export function windowTable(
   return table;
 }
 
+/** Entries of the table that are not zero padding. */
+export function countSeen(table: Int32Array): number {
+  let count = 0;
+  for (const entry of table) if (entry >= 0) count++;
+  return count;
+}
+
 /** Whether a window of the table lies in zero padding as a whole. */
 export function seesNothing(table: Int32Array, kernel: number): boolean {
   let seen = false;

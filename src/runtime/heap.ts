@@ -138,7 +138,8 @@ export class Heap {
     this.#recorded = recorded;
     try {
       const result = work();
-      outer?.push(...recorded);
+      // One by one: a call takes only so many arguments.
+      if (outer !== undefined) for (const allocation of recorded) outer.push(allocation);
       return result;
     } catch (error) {
       for (const allocation of recorded) {

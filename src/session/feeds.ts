@@ -18,7 +18,8 @@ export function checkFeeds(feeds: Feeds, inputNames: readonly string[], runtime:
     throw new TypeError(`InferenceSession.run: feeds is a Tensor, expected tensors by name: run({ ${names} })`);
   }
   const expected = showList(inputNames) || 'none';
-  const unknown = Object.keys(feeds).filter((name) => !inputNames.includes(name));
+  const known = new Set(inputNames);
+  const unknown = Object.keys(feeds).filter((name) => !known.has(name));
   if (unknown.length > 0) {
     throw new RangeError(`InferenceSession.run: there is no input ${showList(unknown)}; the inputs are ${expected}`);
   }

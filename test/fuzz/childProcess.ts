@@ -6,8 +6,8 @@ import type { Order, Report } from './messages.js';
 /** An input may take a second, on a busy machine several; the rules are checked in the child, this is for hangs. */
 const HANG_MILLISECONDS = 60_000;
 const LOOK_MILLISECONDS = 250;
-/** What scripts/fuzz.mjs bundles. */
-const CHILD = 'build/fuzz/main.mjs';
+/** Bundled beside whatever this is bundled into. */
+const CHILD = new URL('./childMain.mjs', import.meta.url);
 
 /** How a child ended that was not told to. */
 export class Lost extends Error {
@@ -29,7 +29,7 @@ export class Child {
 
   constructor(kind: string, seed: number, progressPath: string) {
     this.#progressPath = progressPath;
-    this.#process = fork(CHILD, ['child', kind, `${seed}`, progressPath], {
+    this.#process = fork(CHILD, [kind, `${seed}`, progressPath], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

@@ -9,14 +9,13 @@ const TRIES = 3;
 
 const DOCUMENTED = ['TypeError', 'RangeError', 'FormatError', 'UnsupportedError', 'OutOfMemoryError'];
 
-/** Messages of engines' own TypeErrors and RangeErrors, which come from what nobody checked. */
+/** What engines' own errors say, which come from what nobody checked. */
 const UNCHECKED = new RegExp(
-  '^(Cannot (read|set|convert|mix|destructure|access|create|assign)|Invalid (typed |array|count|string|code|date|time)' +
-    '|Maximum call stack|Array buffer alloc|Object prototype may|Division by zero|Do not know how to' +
-    '|Unexpected |undefined |null |Offset is outside|Start offset|offset is out|Source is too large|The number .* cannot' +
-    '|.*(out of bounds|out of memory: wasm|Reduce of empty|not a function|not iterable|not a constructor' +
-    '|is undefined|is not defined|too many arguments|Too many|out of range|must be an instance of))',
-  'i',
+  'Cannot (read|set) propert|Cannot (convert|mix|destructure|access|create|assign|perform)|Invalid (typed )?array' +
+    '|Invalid (count|string|code|date|time)|Maximum call stack|Array ?buffer alloc|Object prototype may|Division by zero' +
+    '|Do not know how to|Unexpected (token|end|number|string|non)|JSON at|valid JSON|[Oo]ffset is out|Start offset|Source is too' +
+    '|cannot be converted|out of bounds|memory access|unreachable|empty array|not a function|not iterable|not a constructor' +
+    '|is undefined|is not defined|too many arguments|must be an instance of|ERR_|The (value|argument) ',
 );
 
 export interface Verdict {

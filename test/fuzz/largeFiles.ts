@@ -16,10 +16,11 @@ export interface LargeFile {
   readonly make: () => Uint8Array;
 }
 
-const MANY = 20_000;
+/** Nearly as many nodes as a graph may have. */
+const MANY = 16_000;
 const NAMES = 10_000;
 const AXES = 60_000;
-const OUTPUTS = Number(process.env.OUTPUTS ?? 50_000);
+const OUTPUTS = 50_000;
 const HUGE = [2 ** 31, 2 ** 53 - 1];
 
 type Attributes = NonNullable<NodeSpec['attributes']>;
@@ -199,7 +200,20 @@ function* onnxFiles(): Generator<readonly [name: string, spec: () => ModelSpec]>
     'axes of a constant',
     () => ({ nodes: [node('Add', ['x', 'c'], 'y')], initializers: [floats('c', ones(AXES), [1])], inputs: small }),
   ];
-  // Very many outputs.
+  // Very many nodes, and outputs.
+  yield [
+    'more nodes than a graph may have',
+    () => ({ nodes: chain(20_000, (from, to) => node('Relu', [from], to)), inputs: small }),
+  ];
+  const thousandOutputs = Array.from({ length: 1000 }, (_, i) => `y${i}`);
+  yield [
+    'a thousand outputs',
+    () => ({
+      nodes: thousandOutputs.map((name) => node('Relu', ['x'], name)),
+      outputs: thousandOutputs,
+      inputs: { x: [1, 1] },
+    }),
+  ];
   const listed = Array.from({ length: OUTPUTS }, (_, i) => `y${i}`);
   yield [
     'outputs',
@@ -282,6 +296,20 @@ function* onnxFiles(): Generator<readonly [name: string, spec: () => ModelSpec]>
       () => ({ nodes: [node('Conv', ['x', 'w'], 'y', dilated)], initializers: [wide], inputs: small }),
     ];
   }
+  for (const [size, pad] of [
+    [64, 1500],
+    [512, 1000],
+    [512, 511],
+  ] as const) {
+    yield [
+      `Conv of ${size} padded by ${pad}`,
+      () => ({
+        nodes: [node('Conv', ['x', 'w'], 'y', { pads: [pad, pad, pad, pad] })],
+        initializers: [floats('w', [1, 1, size, size], ones(size * size))],
+        inputs: { x: [1, 1, 4, 4] },
+      }),
+    ];
+  }
   for (const mode of ['constant', 'edge', 'reflect', 'wrap']) {
     for (const pad of [2 ** 20, 2 ** 30, 2 ** 31 - 1]) {
       yield [
@@ -326,7 +354,7 @@ function* onnxFiles(): Generator<readonly [name: string, spec: () => ModelSpec]>
     'constants that broadcast',
     () => ({
       nodes: [node('Mul', ['a', 'b'], 'c'), node('Add', ['x', 'c'], 'y')],
-      initializers: [floats('a', [20_000, 1], ones(MANY)), floats('b', [1, 20_000], ones(MANY))],
+      initializers: [floats('a', [MANY, 1], ones(MANY)), floats('b', [1, MANY], ones(MANY))],
       inputs: { x: [1] },
     }),
   ];

@@ -2,7 +2,7 @@
  * How large the values of a graph can become: a bound for each, which rounding errors are proportional to. A
  * convolution's is that of its input times the largest sum of magnitudes of an output channel's weights.
  */
-import type { Graph, Node, Norm, Tensor } from 'acnet-wasm';
+import type { Graph, Node, Norm, PoolNode, Tensor } from 'acnet-wasm';
 
 /** Undefined where a node amplifies differences without a bound, or a bound is not finite. */
 export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string, number> | undefined {
@@ -56,6 +56,9 @@ function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
     case 'hardSigmoid':
     case 'softmax':
       return Math.max(first, 1);
+    case 'maxPool2d':
+    case 'avgPool2d':
+      return mayBeEmpty(node) ? Number.POSITIVE_INFINITY : first;
     case 'concat':
       return Math.max(...inputs);
     case 'pad':
@@ -63,6 +66,11 @@ function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
     default:
       return first;
   }
+}
+
+/** Whether a window may lie in padding as a whole: the largest of nothing is -infinity, its mean no number. */
+function mayBeEmpty({ window: { kernel, dilation, pads }, ceilMode }: PoolNode): boolean {
+  return ceilMode || dilation.some((step) => step > 1) || pads.some((pad, side) => pad >= kernel[side % 2]!);
 }
 
 function ofNorm(norm: Norm | undefined, input: number): number {

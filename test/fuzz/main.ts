@@ -1,9 +1,8 @@
 /** The command: `npm run fuzz -- KIND --seconds N --seed S`. Ends with a line `N passed, N failed`. */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { serve } from './child.js';
 import { fuzz, replay, type Summary } from './fuzz.js';
-import { KINDS, kindOf } from './kinds.js';
+import { KINDS } from './kinds.js';
 
 const HELP = `npm run fuzz -- KIND [options]
 
@@ -23,11 +22,6 @@ rule is kept, made small, in build/fuzz/kept.
 const MOST_DETAIL = 600;
 
 async function main(): Promise<void> {
-  if (process.argv[2] === 'child') {
-    const [kind, seed, progressPath] = process.argv.slice(3) as [string, string, string];
-    await serve(kindOf(kind), Number(seed), progressPath);
-    return;
-  }
   const { positionals, values } = parseArgs({
     allowPositionals: true,
     options: {

@@ -90,6 +90,8 @@ async function runBoth(graph: Graph, host: Host): Promise<string[]> {
   const small = await attempt(() => run(merged.graph, feeds, host));
   if (plain.error !== undefined) throw plain.error;
   if (small.error instanceof OutOfMemoryError) throw small.error;
+  // Fed with other dims than it declares, a merged graph may refuse what would broadcast.
+  if (small.error instanceof RangeError && !isAsDeclared(graph, feeds)) throw small.error;
   if (small.error !== undefined) throw new Broken(`merged it throws: ${(small.error as Error).stack}`);
   facts.push(
     ...compare(graph, plain.value!, small.value!).map((fact) => (facts.includes('merges') ? `${fact}, merged` : fact)),
@@ -162,6 +164,12 @@ function feedsOf(names: readonly string[], declared: (name: string) => Declared)
 
 function product(dims: readonly number[]): number {
   return dims.reduce((a, b) => a * b, 1);
+}
+
+function isAsDeclared({ inputDims }: Graph, feeds: Record<string, Tensor>): boolean {
+  return Object.entries(feeds).every(([name, { dims }]) =>
+    (inputDims?.get(name) ?? []).every((dim, axis) => typeof dim === 'string' || dim === dims[axis]),
+  );
 }
 
 /** @throws Broken where the two differ by more than rounding */

@@ -55,7 +55,7 @@ class Maker {
   constructor(random: Random) {
     this.random = random;
     this.opset = random.pick(OPSETS);
-    this.hostility = random.chance(0.65) ? 0 : random.pick([0.01, 0.03, 0.1]);
+    this.hostility = random.chance(0.7) ? 0 : random.pick([0.01, 0.03, 0.1]);
   }
 
   make() {
@@ -696,6 +696,13 @@ const MAKERS: Readonly<Record<string, Make>> = {
     return maker.add('Reshape', [x.name, node(maker, 'Concat', sizes, { axis: 0 })], x.dims);
   },
   Cast: (maker, x) => maker.add('Cast', [x.name], x.dims, { to: maker.random.chance(0.95) ? 1 : maker.number(7) }),
+  CastLike: (maker, x) =>
+    maker.add('CastLike', [x.name, maker.random.chance(0.8) ? x.name : maker.floats([1])], x.dims),
+  Expand: (maker, x) => {
+    const from = x.dims.map((dim) => (maker.random.chance(0.6) ? 1 : dim));
+    const expanded = node(maker, 'Expand', [maker.floats(from), maker.ints(x.dims)]);
+    return maker.add('Add', [x.name, expanded], x.dims);
+  },
   ConstantOfShape: (maker, x) => {
     const dims = maker.random.chance(0.3) ? x.dims : x.dims.map((dim) => (maker.random.chance(0.5) ? 1 : dim));
     const attributes = maker.random.chance(0.5) ? { value: raw('', [1], FLOAT, Float32Array.of(0.5)) } : {};

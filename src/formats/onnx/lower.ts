@@ -21,7 +21,11 @@ import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } fro
 
 /** A ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000. */
 const MAX_NODES = 2 ** 14;
-const MAX_OUTPUTS = 2 ** 10;
+/** Names that the inputs of one node list, and those of all nodes; a DenseNet joins 64 at most. */
+const MAX_NAMES = 2 ** 10;
+const MAX_READS = 2 ** 16;
+/** Inputs without those that have a value in the file, and outputs. */
+const MAX_PORTS = 2 ** 10;
 /** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
@@ -143,11 +147,15 @@ export function lowerOnnx(model: ModelProto, bound: ReadonlyMap<string, Tensor>)
 
 function graphOf({ graph }: ModelProto): GraphProto {
   if (graph === undefined) throw new FormatError('readOnnx: the file has no graph, so it is no ONNX model', 0);
-  for (const [what, count, most] of [
-    ['nodes', graph.node.length, MAX_NODES],
-    ['outputs', graph.output.length, MAX_OUTPUTS],
-  ] as const) {
-    if (count > most) throw new UnsupportedError(`readOnnx: the graph has ${count} ${what}, expected at most ${most}`);
+  checkCount('nodes in the graph', graph.node, MAX_NODES);
+  checkCount('outputs of the graph', graph.output, MAX_PORTS);
+  let reads = 0;
+  for (const node of graph.node) {
+    checkCount(`names among the inputs of node ${labelOf(node)}`, node.input, MAX_NAMES);
+    reads += node.input.length;
+  }
+  if (reads > MAX_READS) {
+    throw new UnsupportedError(`readOnnx: the nodes of the graph have ${reads} inputs, expected at most ${MAX_READS}`);
   }
   return graph;
 }
@@ -155,7 +163,13 @@ function graphOf({ graph }: ModelProto): GraphProto {
 /** The inputs of the graph without those that have a value in the file, as files of IR version 3 list them too. */
 function runtimeInputs(graph: GraphProto): ValueInfoProto[] {
   const initializers = new Set(graph.initializer.map(({ name }) => name));
-  return graph.input.filter(({ name }) => !initializers.has(name));
+  const inputs = graph.input.filter(({ name }) => !initializers.has(name));
+  checkCount('inputs of the graph', inputs, MAX_PORTS);
+  return inputs;
+}
+
+function checkCount(what: string, { length }: readonly unknown[], most: number): void {
+  if (length > most) throw new UnsupportedError(`readOnnx: there are ${length} ${what}, expected at most ${most}`);
 }
 
 function opsetOf(model: ModelProto): number {

@@ -9,7 +9,7 @@
  * open, nothing is guessed.
  */
 import { FormatError } from '../../errors.js';
-import { show } from '../file.js';
+import { show } from '../../shown.js';
 import { PickleDict, PickleObject } from './pickle.js';
 import { StoredTensor } from './tensors.js';
 

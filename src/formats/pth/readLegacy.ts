@@ -7,7 +7,7 @@
  * Where a storage lies is known after the pickles, so that those refer to entries that are filled in at the end.
  */
 import { FormatError } from '../../errors.js';
-import { show } from '../file.js';
+import { show } from '../../shown.js';
 import { PickleDict, unpickle } from './pickle.js';
 import { bigEndian } from './readPth.js';
 import { pickleHost, type Saved } from './tensors.js';
