@@ -31,11 +31,6 @@ const MOST_VALUES = 3000;
 const FLOAT = 1;
 const SPECIAL = [Number.NaN, Number.POSITIVE_INFINITY, -0, 1e38, -3e38, 1e-45, 1e30];
 
-/** Names of operators that the maker has a method for. */
-export function madeOperators(): ReadonlySet<string> {
-  return new Set(Object.keys(MAKERS));
-}
-
 export function makeModel(random: Random): Uint8Array {
   return writeModel(new Maker(random).make());
 }
