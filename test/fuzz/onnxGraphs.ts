@@ -691,13 +691,6 @@ const MAKERS: Readonly<Record<string, Make>> = {
     return maker.add('Reshape', [x.name, node(maker, 'Concat', sizes, { axis: 0 })], x.dims);
   },
   Cast: (maker, x) => maker.add('Cast', [x.name], x.dims, { to: maker.random.chance(0.95) ? 1 : maker.number(7) }),
-  CastLike: (maker, x) =>
-    maker.add('CastLike', [x.name, maker.random.chance(0.8) ? x.name : maker.floats([1])], x.dims),
-  Expand: (maker, x) => {
-    const from = x.dims.map((dim) => (maker.random.chance(0.6) ? 1 : dim));
-    const expanded = node(maker, 'Expand', [maker.floats(from), maker.ints(x.dims)]);
-    return maker.add('Add', [x.name, expanded], x.dims);
-  },
   ConstantOfShape: (maker, x) => {
     const dims = maker.random.chance(0.3) ? x.dims : x.dims.map((dim) => (maker.random.chance(0.5) ? 1 : dim));
     const attributes = maker.random.chance(0.5) ? { value: raw('', [1], FLOAT, Float32Array.of(0.5)) } : {};
