@@ -17,7 +17,7 @@ export interface LargeFile {
 }
 
 /** Nearly as many nodes as a graph may have. */
-const MANY = 16_000;
+const MANY = 9000;
 const NAMES = 10_000;
 const AXES = 60_000;
 const OUTPUTS = 50_000;
@@ -199,6 +199,20 @@ function* onnxFiles(): Generator<readonly [name: string, spec: () => ModelSpec]>
   yield [
     'axes of a constant',
     () => ({ nodes: [node('Add', ['x', 'c'], 'y')], initializers: [floats('c', ones(AXES), [1])], inputs: small }),
+  ];
+  yield [
+    'Sums of a thousand names',
+    () => ({ nodes: chain(39, (from, to) => node('Sum', names(from, 1000), to)), inputs: small }),
+  ];
+  yield [
+    'Concats of a thousand names',
+    () => ({
+      nodes: chain(39, (_, to, i) => node('Concat', names('x', 1000), to, { axis: i % 4 })).concat(
+        node('Relu', ['v1'], 'z'),
+      ),
+      inputs: small,
+      outputs: ['y', ...Array.from({ length: 38 }, (_, i) => `v${i + 1}`)],
+    }),
   ];
   // Very many nodes, and outputs.
   yield [

@@ -19,11 +19,11 @@ import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto 
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './tensors.js';
 
-/** A ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000. */
-const MAX_NODES = 2 ** 14;
+/** Of the file, and of the Graph; a ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000. */
+const MAX_NODES = 10_000;
 /** Names that the inputs of one node list, and those of all nodes; a DenseNet joins 64 at most. */
 const MAX_NAMES = 2 ** 10;
-const MAX_READS = 2 ** 16;
+const MAX_READS = 4 * MAX_NODES;
 /** Inputs without those that have a value in the file, and outputs. */
 const MAX_PORTS = 2 ** 10;
 /** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
@@ -280,7 +280,9 @@ export class Lowering {
       node,
       node.inputs.map((name) => this.#dimsOf(name)),
     );
-    this.#nodes.push(node);
+    if (this.#nodes.push(node) > MAX_NODES) {
+      throw new UnsupportedError(`readOnnx: the file becomes a graph of more than ${MAX_NODES} nodes`);
+    }
     this.#values.set(node.output, { dims });
     return dims;
   }
