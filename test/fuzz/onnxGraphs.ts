@@ -58,7 +58,7 @@ class Maker {
     this.#addInput(random.chance(0.75) ? this.#imageDims() : this.#anyDims());
     if (random.chance(0.2)) this.#addInput(this.#anyDims());
     const kinds = Object.keys(MAKERS);
-    const blocks = random.chance(0.85) ? random.whole(1, 2) : 0;
+    const blocks = random.chance(0.9) ? random.whole(1, 2) : 0;
     const others = blocks > 0 ? random.whole(0, 3) : random.whole(1, 7);
     const order = random.some([...Array(blocks).fill('block'), ...Array(others).fill('other')], blocks + others);
     for (const what of order) {
@@ -111,7 +111,7 @@ class Maker {
     const tensor = raw(name, shape, FLOAT, data);
     if (this.random.chance(0.05)) {
       this.nodes.push({ op: 'Constant', inputs: [], outputs: [name], attributes: { value: { ...tensor, name: '' } } });
-    } else if (this.random.chance(0.02)) {
+    } else if (this.random.chance(0.004)) {
       this.inputs[name] = dims;
     } else this.initializers.push(tensor);
     return name;
