@@ -10,7 +10,7 @@ import { fixtures } from './program.mjs';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const ANSWER_TIMEOUT = 60_000;
+const ANSWER_TIMEOUT = 120_000;
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
