@@ -14,8 +14,8 @@ const UNCHECKED = new RegExp(
   'Cannot (read|set) propert|Cannot (convert|mix|destructure|access|create|assign|perform)|Invalid (typed )?array' +
     '|Invalid (count|string|code|date|time)|Maximum call stack|Array ?buffer alloc|Object prototype may|Division by zero' +
     '|Do not know how to|Unexpected (token|end|number|string|non)|JSON at|valid JSON|[Oo]ffset is out|Start offset|Source is too' +
-    '|cannot be converted|out of bounds|memory access|unreachable|empty array|not a function|not iterable|not a constructor' +
-    '|is undefined|is not defined|too many arguments|must be an instance of|ERR_|The (value|argument) ',
+    '|cannot be converted|out of bounds|memory access|unreachable|empty array|too many arguments' +
+    '|must be an instance of|ERR_|The (value|argument) |^\\S+ is (undefined|not (a function|iterable|a constructor|defined))',
 );
 
 export interface Verdict {
