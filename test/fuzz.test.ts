@@ -47,6 +47,7 @@ function heapOf({ runtime }: Host) {
 function kindThat(run: (host: Host, bytes: Uint8Array) => void): Kind {
   return {
     extension: 'test',
+    onRuntime: true,
     make: () => new Uint8Array(8),
     run(bytes, host) {
       run(host, bytes);

@@ -8,6 +8,7 @@ const SIZES = [0, 1, 7, 8, 9, 64, 256, 4096, 16384, 65535];
 
 export const jpeg: Kind = {
   extension: 'jpg',
+  onRuntime: false,
   make(random) {
     const kind = random.next();
     if (kind < 0.3) return mutateBytes(random.pick(imagesOf('.jpg')), random);

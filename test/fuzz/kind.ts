@@ -5,6 +5,8 @@ import type { Random } from './random.js';
 export interface Kind {
   /** Of the files that it keeps. */
   readonly extension: string;
+  /** Whether it touches the runtime, whose bystanders are then looked at. */
+  readonly onRuntime: boolean;
   make(random: Random): Uint8Array;
   /**
    * Uses an input as its reader's users would.

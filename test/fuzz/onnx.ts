@@ -36,6 +36,7 @@ let fixtures: Uint8Array[] | undefined;
 
 export const onnx: Kind = {
   extension: 'onnx',
+  onRuntime: true,
 
   make(random) {
     if (random.chance(0.004)) {
@@ -64,6 +65,7 @@ export const onnx: Kind = {
 /** ONNX files as a user has them run: a session, one run. Inputs of the other kind. */
 export const session: Kind = {
   extension: 'onnx',
+  onRuntime: true,
   make: (random) => makeModel(random),
   async run(bytes, host) {
     const session = await InferenceSession.create(bytes, { runtime: host.runtime });

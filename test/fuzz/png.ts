@@ -20,6 +20,7 @@ const SIZES = [0, 1, 2 ** 12, 2 ** 12 + 1, 2 ** 16, 2 ** 24, 2 ** 31 - 1, 2 ** 3
 
 export const png: Kind = {
   extension: 'png',
+  onRuntime: false,
   make(random) {
     if (random.chance(0.2)) return withSums(mutateBytes(random.pick(imagesOf('.png')), random), random);
     const file = wellFormed(random);

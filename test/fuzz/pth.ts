@@ -1,13 +1,14 @@
 /**
- * What torch.save writes: state dicts as pickles in zip archives, with hostile sizes, strides, offsets and references;
- * programs of opcodes of no sense; archives whose directories lie.
+ * What torch.save writes: state dicts as pickles in zip archives, and one behind the other as before PyTorch 1.6, with
+ * hostile sizes, strides, offsets and references; programs of opcodes of no sense; archives whose directories lie; whole
+ * checkpoints, modules and TorchScript archives that are changed.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { readCheckpoint } from 'acnet-wasm';
 import { type Bytes, type Entry, entriesOf, op, zip } from '../pthWriter.js';
 import { Broken, type Kind } from './kind.js';
-import { mutateBytes } from './mutate.js';
+import { joined, mutateBytes } from './mutate.js';
 import type { Random } from './random.js';
 
 const STORAGES: Record<string, number> = {
@@ -36,27 +37,38 @@ const GLOBALS: [string, string][] = [
   ['builtins', 'eval'],
   ['torch', 'x'.repeat(300)],
 ];
+const FOLDER = 'test/fixtures/checkpoints';
 const FIXTURE = 'test/fixtures/pth/lenet5bn-acb-fashion-mnist.pth.gz';
-const FIXTURE_TEXT = 6000;
+/** Of a long file, where text is likely: at its beginning and at its end. */
+const TEXT_BYTES = 6000;
+/** The magic number of files before PyTorch 1.6. */
+const MAGIC = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const PLACES = 8;
 
-let fixture: Uint8Array | undefined;
+let fixtures: Uint8Array[] | undefined;
 
 export const pth: Kind = {
   extension: 'pth',
+  onRuntime: false,
 
   make(random) {
-    if (random.chance(0.01)) {
-      fixture ??= new Uint8Array(gunzipSync(readFileSync(FIXTURE)));
+    if (random.chance(0.15)) {
+      fixtures ??= readFixtures();
+      // The first is long.
+      const fixture = random.chance(0.05) ? fixtures[0]! : random.pick(fixtures.slice(1));
       const end = fixture.length;
       return mutateBytes(fixture, random, () =>
-        random.chance(0.5) ? random.whole(0, FIXTURE_TEXT) : random.whole(end - FIXTURE_TEXT, end - 1),
+        random.chance(0.5)
+          ? random.whole(0, Math.min(TEXT_BYTES, end - 1))
+          : random.whole(Math.max(0, end - TEXT_BYTES), end - 1),
       );
     }
     const hostility = random.pick([0, 0, 0.02, 0.1, 0.3]);
     const storages: Record<string, Bytes> = {};
     const pickle = random.chance(0.25) ? soup(random) : statePickle(random, hostility, storages);
-    const file = archive(random, hostility, pickle, storages);
+    const file = random.chance(0.2)
+      ? legacy(random, hostility, pickle, storages)
+      : archive(random, hostility, pickle, storages);
     return random.chance(0.15) ? mutateBytes(file, random) : file;
   },
 
@@ -68,6 +80,35 @@ export const pth: Kind = {
     return [];
   },
 };
+
+function readFixtures(): Uint8Array[] {
+  const names = readdirSync(FOLDER).filter((name) => /\.ptc?h?$/.test(name));
+  return [gunzipSync(readFileSync(FIXTURE)), ...names.map((name) => readFileSync(`${FOLDER}/${name}`))].map(
+    (file) => new Uint8Array(file),
+  );
+}
+
+/** Pickles one behind the other, then the storages. */
+function legacy(random: Random, hostility: number, pickle: Bytes, storages: Record<string, Bytes>): Uint8Array {
+  const is = () => random.chance(hostility / 2);
+  const keys = Object.keys(storages);
+  if (is()) keys.push(random.pick(['0', '7', '']));
+  if (is()) keys.reverse();
+  const parts: Bytes[] = [
+    op.pickle(MAGIC),
+    op.pickle(wide(is() ? random.hostile() : 1001)),
+    op.pickle(op.dict(['little_endian', op.bool(!is())])),
+    pickle,
+    op.pickle(op.list(...keys.map(op.text))),
+  ];
+  for (const key of keys) {
+    const count = new Uint8Array(8);
+    new DataView(count.buffer).setFloat64(0, is() ? random.hostile() : 1);
+    parts.push(count, storages[key] ?? []);
+  }
+  if (is()) parts.splice(random.whole(0, parts.length - 1), 1);
+  return joined(...parts.map((part) => Uint8Array.from(part)));
+}
 
 function statePickle(random: Random, hostility: number, storages: Record<string, Bytes>): Bytes {
   const is = () => random.chance(hostility);

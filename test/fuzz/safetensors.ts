@@ -25,6 +25,7 @@ let fixture: Uint8Array | undefined;
 
 export const safetensors: Kind = {
   extension: 'safetensors',
+  onRuntime: false,
 
   make(random) {
     if (random.chance(0.2)) {
