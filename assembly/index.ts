@@ -1,12 +1,12 @@
 /** The whole ABI: every function that TypeScript may call. Pointers in, nothing allocated. */
-export { conv2d, conv2dDouble, sumsInDouble } from './conv/conv2d';
+export { conv2d } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d } from './conv/winograd';
 export { winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
 export { packWinogradWeights } from './conv/winogradWeights';
-export { gemmMicroDouble, gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
-export { gemmMicroFew, gemmMicroFewDouble, hasFew, microFewFives, microFewFours, microFloat } from './gemm/micro';
-export { packDepthwiseWeights, packWeights, packWeightsDouble } from './gemm/pack';
+export { gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
+export { gemmMicroFew, hasFew, microFewFives, microFewFours, microFloat } from './gemm/micro';
+export { packDepthwiseWeights, packWeights } from './gemm/pack';
 export { allBelow, binary, unary } from './nn/elementwise';
 export { clear, toChannelsLast, toPlanar } from './nn/layout';
 export { matMul } from './nn/matMul';

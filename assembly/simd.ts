@@ -4,9 +4,9 @@
 export const IS_RELAXED: i32 = ASC_FEATURE_RELAXED_SIMD ? 1 : 0;
 
 /** Fused in the relaxed build, a rounded product and a rounded sum in the baseline one. */
-export function multiplyAdd<T>(a: v128, b: v128, sum: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<T>(a, b, sum);
-  return v128.add<T>(sum, v128.mul<T>(a, b));
+export function multiplyAdd(a: v128, b: v128, sum: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<f32>(a, b, sum);
+  return f32x4.add(sum, f32x4.mul(a, b));
 }
 
 /**

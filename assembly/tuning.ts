@@ -40,16 +40,11 @@ export const STREAM_RUN: i32 = 16;
 /** Depth of a block of a streamed product: a chunk of each stream. */
 export const STREAM_DEPTH: i32 = STREAMS * DEPTH_CHUNK;
 
+/** Columns (output channels) of the register tile: two vectors. */
+export const TILE_COLUMNS: i32 = 8;
+
 /** Bytes from one row of a tile to the next, in memory: two vectors. */
 export const TILE_STRIDE: usize = 32;
-
-/**
- * Products no deeper than this are summed in float64 and rounded once. They are the first layers of networks, a few
- * input channels, where half speed costs little, and where rounding shows: the three branches of a block with 2 input
- * channels, summed one by one, then differ from the merged convolution by no more than its last bit or so (sum of
- * squared differences of the seven [1, 2, 62, 62] fixtures: at most 4e-10, where float32 sums give up to 4.6e-9).
- */
-export const EXACT_DEPTH: i32 = 64;
 
 /**
  * Depth of one GEMM block. A weight panel of 8 columns is then 12 KiB and a panel of 5 rows 7.5 KiB: both stay in L1

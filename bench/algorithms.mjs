@@ -1,11 +1,19 @@
-// npm run bench:algorithms: every algorithm that can compute a convolution, on the shapes of the paper's networks, and
-// the one that the cost model of src/plan/algorithm.ts chooses. A choice is good when it is within 10 % of the fastest.
+// npm run bench:algorithms: every algorithm that can compute a convolution, on the shapes of the paper's networks and
+// on first layers, and the one that the cost model of src/plan/algorithm.ts chooses. A choice is good when it is within 10 % of the fastest.
 import { createRuntime } from 'acnet-wasm';
 import { disposeLayer, prepareLayer, repeat } from './layer.mjs';
 import { median } from './measure.mjs';
 import { nameOf, shapes, workOf } from './shapes.mjs';
 
 const ALGORITHMS = ['gemm', 'winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'];
+const FIRST_LAYERS = [
+  [3, 16, 32, 3, 1, 1],
+  [3, 64, 32, 3, 1, 1],
+  [3, 64, 224, 3, 1, 1],
+  [3, 16, 112, 3, 2, 1],
+  [3, 32, 224, 3, 2, 1],
+  [4, 32, 112, 3, 1, 1],
+];
 const ROUNDS = 9;
 const MILLISECONDS = 12;
 
@@ -17,7 +25,7 @@ console.log(
   `${'convolution'.padEnd(22)}${ALGORITHMS.map((name) => name.padStart(15)).join('')}${'auto'.padStart(15)}  auto / fastest`,
 );
 const ratios = [];
-for (const shape of new Set(Object.values(shapes).flat())) ratios.push(compare(shape));
+for (const shape of new Set([...Object.values(shapes).flat(), ...FIRST_LAYERS])) ratios.push(compare(shape));
 const good = ratios.filter((ratio) => ratio <= 1.1).length;
 console.log(`\n${good} of ${ratios.length} choices are within 10 % of the fastest`);
 runtime.dispose();

@@ -1,6 +1,6 @@
 /**
  * The GEMM micro-kernels against a float64 sum: every m up to the tile, both widths, depths around the loop's edges and
- * around the chunks, in float32 and float64; that a result does not depend on the tile; and every number of output
+ * around the chunks; that a result does not depend on the tile; and every number of output
  * channels and pixels around the tile through a convolution.
  */
 import { Conv2d, createRuntime, type Runtime } from 'acnet-wasm';
@@ -32,22 +32,20 @@ const CONV = {
 const DEPTHS = [1, 2, 3, 4, 5, 8, 33, 63, 64, 65, 127, 128, 129, 200];
 const STREAMED_DEPTHS = [1, 127, 128, 255, 256, 300, 384, 512, 513, 640, 1024, 1100, 1536];
 const STREAM_ROWS = 4;
-const ROW_FLOATS = { Float: 8, Streams: 8, Double: 4 };
+const ROW_FLOATS = 8;
 
 for (const build of await supportedBuilds()) {
-  for (const type of ['Float', 'Double'] as const) {
-    test(`${build}: gemmMicro${type} for every m, width and depth`, async () => {
-      const runtime = await createRuntime({ simd: build });
-      const inside = runtime as Runtime & Inside;
-      const random = seededRandom(7);
-      for (let m = 1; m <= Number(inside.kernels.TILE_ROWS.value); m++) {
-        for (const columns of type === 'Float' ? [4, 8] : [4]) {
-          for (const depth of DEPTHS) checkTile(inside, type, m, columns, depth, random);
-        }
+  test(`${build}: gemmMicroFloat for every m, width and depth`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    const inside = runtime as Runtime & Inside;
+    const random = seededRandom(7);
+    for (let m = 1; m <= Number(inside.kernels.TILE_ROWS.value); m++) {
+      for (const columns of [4, 8]) {
+        for (const depth of DEPTHS) checkTile(inside, 'Float', m, columns, depth, random);
       }
-      runtime.dispose();
-    });
-  }
+    }
+    runtime.dispose();
+  });
 
   test(`${build}: gemmMicroStreams for every m, width and depth`, async () => {
     const runtime = await createRuntime({ simd: build });
@@ -129,30 +127,6 @@ for (const build of await supportedBuilds()) {
     runtime.dispose();
   });
 
-  test(`${build}: a few tiles in float64 have the bits of each`, async () => {
-    const runtime = await createRuntime({ simd: build });
-    const { kernels, heap } = runtime as Runtime & Inside;
-    const random = seededRandom(23);
-    const [m, panel] = [5, 5 * Number(kernels.DEPTH_CHUNK.value)];
-    const [a, b, tiles] = [heap.allocate(4 * panel * 8), heap.allocate(128 * 4 * 8), heap.allocate(5 * m * 32)];
-    for (const [memory, count] of [[a, 4 * panel] as const, [b, 128 * 4] as const]) {
-      heap.doubles(memory.ptr, count).set(Array.from({ length: count }, () => random() - 0.5));
-    }
-    const results = (at: number): string => heap.doubles(tiles.ptr + at * m * 32, m * 4).join();
-    for (const depth of [1, 2, 27, 63, 64]) {
-      for (let count = 1; count <= 4; count++) {
-        heap.doubles(tiles.ptr, 5 * m * 4).fill(7);
-        kernels.gemmMicroFewDouble(count, a.ptr, panel * 8, 2 * panel * 8, b.ptr, 0, 0, depth, tiles.ptr);
-        for (let n = 0; n < 4; n++) {
-          heap.doubles(tiles.ptr + 4 * m * 32, m * 4).fill(7);
-          if (n < count) kernels.gemmMicroDouble(m, 4, a.ptr + n * panel * 8, b.ptr, depth, tiles.ptr + 4 * m * 32);
-          assert.is(results(n), results(4), `depth ${depth}, tile ${n} of ${count}`);
-        }
-      }
-    }
-    runtime.dispose();
-  });
-
   for (const inChannels of [3, 12]) {
     test(`${build}: every number of output channels and pixels around the tile, ${inChannels} input channels`, async () => {
       const runtime = await createRuntime({ simd: build });
@@ -164,7 +138,7 @@ for (const build of await supportedBuilds()) {
             outChannels,
             kernelSize: [1, 6],
             padding: [0, 3],
-            algorithm: inChannels === 3 ? 'gemmDouble' : 'gemm',
+            algorithm: 'gemm',
           });
           const [w, bias, x] = [[outChannels, inChannels, 1, 6], [outChannels], [1, inChannels, 1, width]].map((dims) =>
             randomNd(random, dims),
@@ -185,7 +159,7 @@ for (const build of await supportedBuilds()) {
 
 function checkTile(
   inside: Inside,
-  type: keyof typeof ROW_FLOATS,
+  type: 'Float' | 'Streams',
   m: number,
   columns: number,
   depth: number,
@@ -198,10 +172,9 @@ function checkTile(
     for (let j = 0; j < columns; j++) {
       let sum = 0;
       for (let k = 0; k < depth; k++) sum += a[i]![k]! * b[k * columns + j]!;
-      const got = tile[i * ROW_FLOATS[type] + j]!;
-      const tolerance = type === 'Double' ? 1e-14 * depth : 1e-7 * depth;
+      const got = tile[i * ROW_FLOATS + j]!;
       assert.ok(
-        Math.abs(got - sum) <= tolerance,
+        Math.abs(got - sum) <= 1e-7 * depth,
         `m ${m}, columns ${columns}, depth ${depth}, [${i}, ${j}]: ${got}, not ${sum}`,
       );
     }
@@ -211,26 +184,26 @@ function checkTile(
 /** Packs A in chunks, runs the micro-kernel, returns the tile, whose rows are 32 bytes apart. */
 function runTile(
   { kernels, heap }: Inside,
-  type: keyof typeof ROW_FLOATS,
+  type: 'Float' | 'Streams',
   a: Float32Array[],
   b: Float32Array,
   columns: number,
 ): number[] {
   const chunk = Number(kernels.DEPTH_CHUNK.value);
   const [m, depth] = [a.length, a[0]!.length];
-  const view = type === 'Double' ? heap.doubles.bind(heap) : heap.floats.bind(heap);
-  const bytes = type === 'Double' ? 8 : 4;
   const panels = Math.ceil(depth / chunk) * m * chunk;
-  const [aMemory, bMemory, tileMemory] = [panels, b.length, 48].map((count) =>
-    heap.allocate(count * bytes),
-  ) as unknown as [Memory, Memory, Memory];
-  const packed = view(aMemory.ptr, panels);
+  const [aMemory, bMemory, tileMemory] = [panels, b.length, 48].map((count) => heap.allocate(count * 4)) as unknown as [
+    Memory,
+    Memory,
+    Memory,
+  ];
+  const packed = heap.floats(aMemory.ptr, panels);
   for (let i = 0; i < m; i++) {
     for (let k = 0; k < depth; k++) packed[(Math.floor(k / chunk) * m + i) * chunk + (k % chunk)] = a[i]![k]!;
   }
-  view(bMemory.ptr, b.length).set(b);
+  heap.floats(bMemory.ptr, b.length).set(b);
   kernels[`gemmMicro${type}`](m, columns, aMemory.ptr, bMemory.ptr, depth, tileMemory.ptr);
-  const tile = [...view(tileMemory.ptr, (m * 32) / bytes)];
+  const tile = [...heap.floats(tileMemory.ptr, m * ROW_FLOATS)];
   for (const memory of [aMemory, bMemory, tileMemory]) memory.free();
   return tile;
 }

@@ -486,7 +486,7 @@ for (const simd of await supportedBuilds()) {
       await session.release();
       assert.ok(steps.every(({ milliseconds }) => milliseconds >= 0));
       const algorithms = steps.flatMap(({ op, algorithm }) => (op === 'conv2d' ? [algorithm] : []));
-      assert.ok(algorithms.every((algorithm) => algorithm === 'gemmDouble'));
+      assert.ok(algorithms.every((algorithm) => algorithm === 'gemm'));
       return steps.map(({ op }) => op).join(' ');
     };
     const image = [2, 8, 3, 3];

@@ -14,7 +14,7 @@ import { randomNd, relativeError, seededRandom, take, toTensor } from './support
 
 const VARIANTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   matrices: { MATRIX_COLUMNS: '2050', BLOCK_DEPTH: '450', BLOCK_PIXELS: '57' },
-  convolutions: { MATRIX_COLUMNS: '8', BLOCK_DEPTH: '768', BLOCK_PIXELS: '119', EXACT_DEPTH: '700', DEPTH_CHUNK: '64' },
+  convolutions: { MATRIX_COLUMNS: '8', BLOCK_DEPTH: '768', BLOCK_PIXELS: '119', DEPTH_CHUNK: '64' },
 };
 const COMMON = { SCRATCH_BYTES: '1024' };
 

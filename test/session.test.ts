@@ -248,8 +248,8 @@ test("weights packed from JavaScript's memory are those packed from the runtime'
     const cases = [
       ['gemm', 20, 200, 1],
       ['gemm', 60, 129, 3],
-      ['gemmDouble', 5, 200, 1],
-      ['gemmDouble', 6, 129, 3],
+      ['gemm', 5, 200, 1],
+      ['gemm', 6, 129, 3],
       ['winograd4x3', 5, 3, 1],
       ['winograd4x3', 6, 200, 1],
       ['winograd2x3', 6, 200, 1],

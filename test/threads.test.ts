@@ -66,7 +66,7 @@ for (const build of await supportedBuilds()) {
     const random = seededRandom(17);
     const cases = [
       { inChannels: 32, outChannels: 40, size: 40, kernelSize: 3, algorithm: 'gemm' },
-      { inChannels: 7, outChannels: 33, size: 90, kernelSize: 3, algorithm: 'gemmDouble' },
+      { inChannels: 7, outChannels: 33, size: 90, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 64, outChannels: 64, size: 96, kernelSize: 3, groups: 64, algorithm: 'depthwise' },
       { inChannels: 32, outChannels: 44, size: 45, kernelSize: 3, algorithm: 'winograd4x3' },
       { inChannels: 256, outChannels: 255, size: 7, kernelSize: 3, algorithm: 'winograd4x3' },

@@ -1,15 +1,10 @@
 /** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
 import { gemmBlock } from '../gemm/gemm';
-import { BLOCK_DEPTH, BLOCK_PIXELS, EXACT_DEPTH, STREAM_DEPTH } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, STREAM_DEPTH } from '../tuning';
 import { ConvDescriptor, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
 import { packPixels } from './im2col';
 
 const NO_LOWER_BOUND: f32 = -Infinity;
-
-/** Whether a product of this depth is summed in float64: it then takes conv2dDouble and packWeightsDouble. */
-export function sumsInDouble(depth: i32): bool {
-  return depth <= EXACT_DEPTH;
-}
 
 /**
  * Output pixels `firstPixel` to `lastPixel` (counted over the batch) and output channels `firstChannel` to `lastChannel`
@@ -29,41 +24,11 @@ export function conv2d(
   lastChannel: i32,
 ): void {
   const d = changetype<ConvDescriptor>(descriptorPtr);
-  convolve<f32>(d, inPtr, outPtr, residualPtr, scratchPtr, firstPixel, lastPixel, firstChannel, lastChannel);
-}
-
-/** conv2d for shallow products: summed in float64, rounded once. */
-export function conv2dDouble(
-  descriptorPtr: usize,
-  inPtr: usize,
-  outPtr: usize,
-  residualPtr: usize,
-  scratchPtr: usize,
-  firstPixel: i32,
-  lastPixel: i32,
-  firstChannel: i32,
-  lastChannel: i32,
-): void {
-  const d = changetype<ConvDescriptor>(descriptorPtr);
-  convolve<f64>(d, inPtr, outPtr, residualPtr, scratchPtr, firstPixel, lastPixel, firstChannel, lastChannel);
-}
-
-function convolve<T>(
-  d: ConvDescriptor,
-  inPtr: usize,
-  outPtr: usize,
-  residualPtr: usize,
-  scratchPtr: usize,
-  firstPixel: i32,
-  lastPixel: i32,
-  firstChannel: i32,
-  lastChannel: i32,
-): void {
   const fullDepth = d.kernelHeight * d.kernelWidth * d.inChannels;
   const lanes = (d.outChannels + 3) & ~3;
-  const groupWeights = <usize>(fullDepth * lanes) * sizeof<T>();
-  const groupBias = <usize>lanes * sizeof<T>();
-  const skippedBias = <usize>firstChannel * sizeof<T>();
+  const groupWeights = (<usize>(fullDepth * lanes)) << 2;
+  const groupBias = (<usize>lanes) << 2;
+  const skippedBias = (<usize>firstChannel) << 2;
   const channels = d.groups > 1 ? d.outChannels : lastChannel - firstChannel;
   const lastPadTo = ((d.groups * d.outChannels + 3) & ~3) - (d.groups - 1) * d.outChannels - firstChannel;
   for (let first = firstPixel; first < lastPixel; first += BLOCK_PIXELS) {
@@ -71,7 +36,7 @@ function convolve<T>(
     const distance = <usize>first * d.outPixelStride;
     for (let g = 0; g < d.groups; ++g) {
       const channel = distance + ((<usize>(g * d.outChannels + firstChannel)) << 2);
-      convolveBlock<T>(
+      convolveBlock(
         d,
         inPtr + ((<usize>(g * d.inChannels)) << 2),
         scratchPtr,
@@ -94,7 +59,7 @@ function convolve<T>(
  * One block of pixels of one group. Partial sums of a deep product are kept in the output. Where weights are streamed, the
  * first and last pixels whose taps are all in the padding take no part (512->512 @2: a quarter less time).
  */
-function convolveBlock<T>(
+function convolveBlock(
   d: ConvDescriptor,
   inPtr: usize,
   scratchPtr: usize,
@@ -123,8 +88,8 @@ function convolveBlock<T>(
       if (first === end) continue;
     }
     const skipped = <usize>first * d.outPixelStride;
-    packPixels<T>(d, inPtr, scratchPtr, firstPixel + first, end - first, depth0, depth, panelPtr);
-    gemmBlock<T>(
+    packPixels(d, inPtr, scratchPtr, firstPixel + first, end - first, depth0, depth, panelPtr);
+    gemmBlock(
       end - first,
       channels,
       padTo,

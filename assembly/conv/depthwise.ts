@@ -47,7 +47,7 @@ function sumTaps(d: ConvDescriptor, scratchPtr: usize, outPtr: usize, residualPt
     let sum = v128.load(d.biasPtr + channel);
     let weightPtr = d.weightsPtr + channel;
     for (let tapPtr = scratchPtr; tapPtr < tapsEnd; tapPtr += 4) {
-      sum = multiplyAdd<f32>(v128.load(load<usize>(tapPtr) + channel), v128.load(weightPtr), sum);
+      sum = multiplyAdd(v128.load(load<usize>(tapPtr) + channel), v128.load(weightPtr), sum);
       weightPtr += lanesBytes;
     }
     if (residualPtr !== 0) sum = f32x4.add(sum, v128.load(residualPtr + channel));

@@ -1,6 +1,6 @@
 import { FEW_BYTES } from '../gemm/micro';
 import { Panels } from '../gemm/panels';
-import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, EXACT_DEPTH, STREAM_DEPTH, STREAM_ROWS, TILE_ROWS } from '../tuning';
+import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH, STREAM_ROWS, TILE_ROWS } from '../tuning';
 
 /**
  * What a convolution kernel is told, written once by the plan (src/plan/convolution.ts mirrors the order of the
@@ -18,7 +18,7 @@ import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, EXACT_DEPTH, STREAM_DEPTH, STRE
 export class ConvDescriptor {
   /** Packed weights. */
   weightsPtr: usize;
-  /** Bias [groups][output channels per group rounded up to 4], of the weights' type, zeros where there is none. */
+  /** Bias [groups][output channels per group rounded up to 4], zeros where there is none. */
   biasPtr: usize;
   rowsPtr: usize;
   columnsPtr: usize;
@@ -72,8 +72,7 @@ export const COLUMNS_OFFSET: usize = ROWS_OFFSET + WORDS_BYTES;
 export const PANEL_OFFSET: usize = (COLUMNS_OFFSET + WORDS_BYTES + 63) & ~63;
 /** A last panel may be packed as if it were whole, and a last chunk too. */
 const PACKED_ROWS: i32 = BLOCK_PIXELS + HIGHEST - 1;
-const FLOATS: i32 = ((max(BLOCK_DEPTH, STREAM_DEPTH) + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
-const DOUBLES: i32 = ((min(BLOCK_DEPTH, EXACT_DEPTH) + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
-export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(PACKED_ROWS * max(FLOATS * 4, DOUBLES * 8));
+const PACKED_DEPTH: i32 = ((max(BLOCK_DEPTH, STREAM_DEPTH) + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
+export const LINE_OFFSET: usize = PANEL_OFFSET + <usize>(PACKED_ROWS * PACKED_DEPTH * 4);
 /** All of it but the line, for which the other way of packing needs no room. */
 export const CONVOLUTION_BYTES: usize = LINE_OFFSET;

@@ -1,7 +1,7 @@
 /**
  * im2col for one block of output pixels: gathers what each pixel's window sees into the A panels of the micro-kernels.
  *
- *   [panels of panelRows pixels][chunks of DEPTH_CHUNK][pixels][DEPTH_CHUNK]   of T; depth = taps x channels, tap outermost
+ *   [panels of panelRows pixels][chunks of DEPTH_CHUNK][pixels][DEPTH_CHUNK]   depth = taps x channels, tap outermost
  *
  * A run of channels of one tap is contiguous in a channels-last image and stays so, but for the ends of chunks. With one
  * to three channels the lanes in between have to go: what a row of the kernel sees of a row of pixels is first written
@@ -16,7 +16,7 @@ import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, LINE_OFFSET, ROWS_OFFSET
  * Packs `pixelCount` output pixels from `firstPixel` (counted over the batch) on, depth `firstDepth` to
  * `firstDepth + depth`, of the group whose first input channel is at `inPtr`.
  */
-export function packPixels<T>(
+export function packPixels(
   d: ConvDescriptor,
   inPtr: usize,
   scratchPtr: usize,
@@ -27,15 +27,15 @@ export function packPixels<T>(
   packedPtr: usize,
 ): void {
   if (isThin(d)) {
-    packThinPixels<T>(d, inPtr, scratchPtr + LINE_OFFSET, firstPixel, pixelCount, firstDepth, depth, packedPtr);
+    packThinPixels(d, inPtr, scratchPtr + LINE_OFFSET, firstPixel, pixelCount, firstDepth, depth, packedPtr);
     return;
   }
   const height = panelRows(pixelCount, d.streamed !== 0);
   for (let i = 0; i < pixelCount; i += height) {
     const m = min(pixelCount - i, height);
     locatePixels(d, inPtr, scratchPtr, firstPixel + i, m);
-    packPanel<T>(d, scratchPtr, m, firstDepth, depth, packedPtr, <usize>height);
-    packedPtr += <usize>(chunksOf(depth) * height * DEPTH_CHUNK) * sizeof<T>();
+    packPanel(d, scratchPtr, m, firstDepth, depth, packedPtr, <usize>height);
+    packedPtr += (<usize>(chunksOf(depth) * height * DEPTH_CHUNK)) << 2;
   }
 }
 
@@ -59,7 +59,7 @@ function locatePixels(d: ConvDescriptor, inPtr: usize, scratchPtr: usize, firstP
   }
 }
 
-function packPanel<T>(
+function packPanel(
   d: ConvDescriptor,
   scratchPtr: usize,
   m: i32,
@@ -69,7 +69,7 @@ function packPanel<T>(
   height: usize,
 ): void {
   for (let r: usize = 0; r < <usize>m; ++r) {
-    packPixel<T>(d, scratchPtr + (r << 2), firstDepth, depth, panelPtr + r * DEPTH_CHUNK * sizeof<T>(), height);
+    packPixel(d, scratchPtr + (r << 2), firstDepth, depth, panelPtr + r * DEPTH_CHUNK * 4, height);
   }
 }
 
@@ -77,14 +77,7 @@ function packPanel<T>(
  * One row of a panel. `slotPtr`: the pixel's entry in working memory. Where the taps of a kernel row see neighbouring
  * pixels, all of them are one run: nearly everywhere, unless columns are dilated or a group has but some of the channels.
  */
-function packPixel<T>(
-  d: ConvDescriptor,
-  slotPtr: usize,
-  firstDepth: i32,
-  depth: i32,
-  rowPtr: usize,
-  height: usize,
-): void {
+function packPixel(d: ConvDescriptor, slotPtr: usize, firstDepth: i32, depth: i32, rowPtr: usize, height: usize): void {
   const imagePtr = load<usize>(slotPtr + IMAGES_OFFSET);
   const rowsPtr = load<usize>(slotPtr + ROWS_OFFSET);
   const columnsPtr = load<usize>(slotPtr + COLUMNS_OFFSET);
@@ -108,7 +101,7 @@ function packPixel<T>(
       if ((row | column) >= 0) fromPtr = imagePtr + <usize>(row + column);
       fromPtr += (<usize>channel) << 2;
     }
-    copyToChunks<T>(fromPtr, run, rowPtr, packed, height);
+    copyToChunks(fromPtr, run, rowPtr, packed, height);
     packed += run;
     channel += run;
     while (channel >= d.inChannels) {
@@ -144,7 +137,7 @@ function isThin(d: ConvDescriptor): bool {
  * packPixels for one to three channels (5x5 3->32 @32: 0.23 ms became 0.15).
  * Precondition: firstDepth and depth are multiples of the channels, as BLOCK_DEPTH is of 1, 2 and 3.
  */
-function packThinPixels<T>(
+function packThinPixels(
   d: ConvDescriptor,
   inPtr: usize,
   linePtr: usize,
@@ -172,7 +165,7 @@ function packThinPixels<T>(
       const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + kernelRow)) << 2));
       writeLine(d, imagePtr, row, x, count, linePtr);
       const fromPtr = linePtr + ((<usize>(kernelColumn * d.inChannels)) << 2);
-      spreadLine<T>(d, fromPtr, run, done, count, packed, panelRows(pixelCount, false), depth, packedPtr);
+      spreadLine(d, fromPtr, run, done, count, packed, panelRows(pixelCount, false), depth, packedPtr);
       packed += run;
     }
     done += count;
@@ -203,7 +196,7 @@ function writeLine(d: ConvDescriptor, imagePtr: usize, row: i32, x: i32, count: 
  * Copies each pixel's `run` floats of a line to place `packed` and on of its row, and perhaps some more behind them: later
  * rows of the kernel are written later.
  */
-function spreadLine<T>(
+function spreadLine(
   d: ConvDescriptor,
   fromPtr: usize,
   run: i32,
@@ -216,9 +209,9 @@ function spreadLine<T>(
 ): void {
   const shiftBytes = (<usize>(d.columnShift * d.inChannels)) << 2;
   const inChunk = packed & (DEPTH_CHUNK - 1);
-  const panelBytes = <usize>(chunksOf(depth) * height * DEPTH_CHUNK) * sizeof<T>();
-  const place = <usize>((packed / DEPTH_CHUNK) * height * DEPTH_CHUNK + inChunk) * sizeof<T>();
-  const rowBytes = <usize>DEPTH_CHUNK * sizeof<T>();
+  const panelBytes = (<usize>(chunksOf(depth) * height * DEPTH_CHUNK)) << 2;
+  const place = (<usize>((packed / DEPTH_CHUNK) * height * DEPTH_CHUNK + inChunk)) << 2;
+  const rowBytes = (<usize>DEPTH_CHUNK) << 2;
   const isShort = run <= 16 && inChunk <= DEPTH_CHUNK - 16;
   let panelPtr = packedPtr + <usize>(firstRow / height) * panelBytes;
   let row = firstRow % height;
@@ -229,15 +222,15 @@ function spreadLine<T>(
     if (isShort) {
       for (; rowPtr < endPtr; rowPtr += rowBytes) {
         const toPtr = rowPtr + place;
-        copyQuad<T>(fromPtr, toPtr);
-        copyQuad<T>(fromPtr + 16, toPtr + 4 * sizeof<T>());
-        copyQuad<T>(fromPtr + 32, toPtr + 8 * sizeof<T>());
-        copyQuad<T>(fromPtr + 48, toPtr + 12 * sizeof<T>());
+        v128.store(toPtr, v128.load(fromPtr));
+        v128.store(toPtr, v128.load(fromPtr, 16), 16);
+        v128.store(toPtr, v128.load(fromPtr, 32), 32);
+        v128.store(toPtr, v128.load(fromPtr, 48), 48);
         fromPtr += shiftBytes;
       }
     } else {
       for (; rowPtr < endPtr; rowPtr += rowBytes) {
-        copyToChunks<T>(fromPtr, run, rowPtr, packed, <usize>height);
+        copyToChunks(fromPtr, run, rowPtr, packed, <usize>height);
         fromPtr += shiftBytes;
       }
     }
@@ -247,48 +240,37 @@ function spreadLine<T>(
   }
 }
 
-/** Copies four floats as T. */
-function copyQuad<T>(fromPtr: usize, toPtr: usize): void {
-  const quad = v128.load(fromPtr);
-  if (sizeof<T>() === 4) {
-    v128.store(toPtr, quad);
-  } else {
-    v128.store(toPtr, f64x2.promote_low_f32x4(quad));
-    v128.store(toPtr, f64x2.promote_low_f32x4(v128.shuffle<f32>(quad, quad, 2, 3, 0, 1)), 16);
-  }
-}
-
 /** Copies `run` floats to place `packed` and on of a row that is cut into chunks. */
-function copyToChunks<T>(fromPtr: usize, run: i32, rowPtr: usize, packed: i32, height: usize): void {
+function copyToChunks(fromPtr: usize, run: i32, rowPtr: usize, packed: i32, height: usize): void {
   while (run > 0) {
     const inChunk = packed & (DEPTH_CHUNK - 1);
     const part = min(run, DEPTH_CHUNK - inChunk);
     const place = <usize>(packed / DEPTH_CHUNK) * height * DEPTH_CHUNK + <usize>inChunk;
-    copyRun<T>(fromPtr, part, rowPtr + place * sizeof<T>());
+    copyRun(fromPtr, part, rowPtr + (place << 2));
     fromPtr += (<usize>part) << 2;
     packed += part;
     run -= part;
   }
 }
 
-/** Copies `run` floats as T. */
-function copyRun<T>(fromPtr: usize, run: i32, toPtr: usize): void {
+/** Copies `run` floats. */
+function copyRun(fromPtr: usize, run: i32, toPtr: usize): void {
   for (; run >= 16; run -= 16) {
-    copyQuad<T>(fromPtr, toPtr);
-    copyQuad<T>(fromPtr + 16, toPtr + 4 * sizeof<T>());
-    copyQuad<T>(fromPtr + 32, toPtr + 8 * sizeof<T>());
-    copyQuad<T>(fromPtr + 48, toPtr + 12 * sizeof<T>());
+    v128.store(toPtr, v128.load(fromPtr));
+    v128.store(toPtr, v128.load(fromPtr, 16), 16);
+    v128.store(toPtr, v128.load(fromPtr, 32), 32);
+    v128.store(toPtr, v128.load(fromPtr, 48), 48);
     fromPtr += 64;
-    toPtr += 16 * sizeof<T>();
+    toPtr += 64;
   }
   for (; run >= 4; run -= 4) {
-    copyQuad<T>(fromPtr, toPtr);
+    v128.store(toPtr, v128.load(fromPtr));
     fromPtr += 16;
-    toPtr += 4 * sizeof<T>();
+    toPtr += 16;
   }
   for (; run > 0; --run) {
-    store<T>(toPtr, <T>load<f32>(fromPtr));
+    store<f32>(toPtr, load<f32>(fromPtr));
     fromPtr += 4;
-    toPtr += sizeof<T>();
+    toPtr += 4;
   }
 }

@@ -148,9 +148,9 @@ function multiplyShallow(
   for (; t < members.end; t += height) {
     const rows = min(height, members.end - t);
     if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
-    else gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
+    else gemmMicroChunk(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
     for (let k = 1; k < b.kernels; ++k) {
-      gemmMicroChunk<f32>(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
+      gemmMicroChunk(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
     }
     panelPtr += besideStride;
     if (++beside > besideMask) {
@@ -190,7 +190,7 @@ function multiplyDeep(
       if (b.streamed) {
         gemmMicroStreamed(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
       } else {
-        gemmMicro<f32>(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
+        gemmMicro(rows, width, panelPtr, chunkStride, uPtr, u, before, 0, b.depth, startPtr, tilePtr);
       }
       before += width;
       startPtr = tilePtr;

@@ -1,16 +1,16 @@
 /**
  * The loops around the micro-kernels: one block of packed rows against all packed columns.
  *
- *   A  [panels of panelRows rows][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   of T, packed by conv/im2col.ts
- *   B  see Panels in gemm/panels.ts                                           of T, packed by gemm/pack.ts
- *   C  [m][cStride bytes]                                                     f32
+ *   A  [panels of panelRows rows][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK]   packed by conv/im2col.ts
+ *   B  see Panels in gemm/panels.ts                                           packed by gemm/pack.ts
+ *   C  [m][cStride bytes]
  *
  * A weight panel stays in L1 while the rows of the block stream past it from L2.
  */
-import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
+import { DEPTH_CHUNK, STREAM_ROWS, TILE_COLUMNS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicroFew, gemmMicroFewDouble, hasFew, hasFewDouble, MOST_FEW, zeroTilePtr } from './micro';
-import { panelColumns, tileColumns } from './pack';
+import { gemmMicroFew, hasFew, MOST_FEW, zeroTilePtr } from './micro';
+import { panelColumns } from './pack';
 import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
 
 /**
@@ -29,8 +29,8 @@ export function chunksOf(depth: i32): i32 {
 }
 
 /** Whether tiles of that height and depth are done a few at a time: first layers, 1x1 convolutions of few channels. */
-function hasFewOf<T>(height: i32, depth: i32): bool {
-  return depth <= DEPTH_CHUNK && (sizeof<T>() === 8 ? hasFewDouble(height) : hasFew(height));
+function hasFewOf(height: i32, depth: i32): bool {
+  return depth <= DEPTH_CHUNK && hasFew(height);
 }
 
 /** A bias or addend where there is none. */
@@ -41,10 +41,10 @@ const zeroRowPtr: usize = memory.data(8 * 4, 16);
  * `firstDepth` to `firstDepth + depth`. `streamed`: by gemmMicroStreamed, with panels of A that suit it.
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
- * `biasPtr`: T for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
+ * `biasPtr`: one for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
  * a few tiles (FEW_BYTES).
  */
-export function gemmBlock<T>(
+export function gemmBlock(
   m: i32,
   n: i32,
   padTo: i32,
@@ -64,21 +64,21 @@ export function gemmBlock<T>(
 ): void {
   const addendStride: usize = addendPtr === 0 ? 0 : cStride;
   const height = panelRows(m, streamed);
-  const chunkStride = <usize>(height * DEPTH_CHUNK) * sizeof<T>();
+  const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;
   const panelStride = chunkStride * <usize>chunksOf(depth);
-  for (let j = 0; j < n; j += tileColumns<T>()) {
-    const columns = min(n - j, tileColumns<T>());
-    const width = panelColumns<T>(n - j);
-    const tileBiasPtr = biasPtr === 0 ? zeroRowPtr : biasPtr + <usize>j * sizeof<T>();
+  for (let j = 0; j < n; j += TILE_COLUMNS) {
+    const columns = min(n - j, TILE_COLUMNS);
+    const width = panelColumns(n - j);
+    const tileBiasPtr = biasPtr === 0 ? zeroRowPtr : biasPtr + ((<usize>j) << 2);
     let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
     let packedPtr = aPtr;
     let rowPtr = cPtr + ((<usize>j) << 2);
-    const inFew = !streamed && depth === b.depth && width === tileColumns<T>() && hasFewOf<T>(height, depth);
+    const inFew = !streamed && depth === b.depth && width === TILE_COLUMNS && hasFewOf(height, depth);
     let rows = 0;
     for (let i = 0; i < m; i += rows) {
       let panels = 1;
       rows = min(m - i, height);
-      if (sizeof<T>() === 4 && streamed) {
+      if (streamed) {
         gemmMicroStreamed(
           rows,
           width,
@@ -95,19 +95,15 @@ export function gemmBlock<T>(
       } else if (inFew && rows === height) {
         panels = min((m - i) / height, MOST_FEW);
         rows = panels * height;
-        const weightsPtr = bPtr + <usize>((before + j) * depth) * sizeof<T>();
-        if (sizeof<T>() === 8) {
-          gemmMicroFewDouble(panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
-        } else {
-          gemmMicroFew(height, panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
-        }
+        const weightsPtr = bPtr + ((<usize>((before + j) * depth)) << 2);
+        gemmMicroFew(height, panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
       } else {
-        gemmMicro<T>(rows, width, packedPtr, chunkStride, bPtr, b, before + j, firstDepth, depth, zeroTilePtr, tilePtr);
+        gemmMicro(rows, width, packedPtr, chunkStride, bPtr, b, before + j, firstDepth, depth, zeroTilePtr, tilePtr);
       }
-      if (columns === tileColumns<T>()) {
-        finishWide<T>(rows, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
+      if (columns === TILE_COLUMNS) {
+        finishWide(rows, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       } else {
-        finishEdge<T>(rows, columns, padTo - j, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
+        finishEdge(rows, columns, padTo - j, tilePtr, rowPtr, cStride, tileBiasPtr, fromPtr, addendStride, low);
       }
       packedPtr += <usize>panels * panelStride;
       rowPtr += <usize>rows * cStride;
@@ -131,7 +127,7 @@ function onePanel(depth: i32, columns: i32, segment: i32): Panels {
 export function gemmMicroFloat(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
   const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
   const b = onePanel(depth, columns, depth);
-  gemmMicro<f32>(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
+  gemmMicro(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
 }
 
 /** The same by streams. */
@@ -139,11 +135,4 @@ export function gemmMicroStreams(m: i32, columns: i32, aPtr: usize, bPtr: usize,
   const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
   const b = onePanel(depth, columns, DEPTH_CHUNK);
   gemmMicroStreamed(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
-}
-
-/** The same in float64, where a tile has 4 columns. */
-export function gemmMicroDouble(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  const chunkStride = <usize>(m * DEPTH_CHUNK) * 8;
-  const b = onePanel(depth, columns, depth);
-  gemmMicro<f64>(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
 }

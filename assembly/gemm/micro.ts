@@ -7,8 +7,6 @@
  *   B panel      [depth][columns]      packed by gemm/pack.ts and conv/winogradWeights.ts
  *   start, tile  [rows][32 bytes]      may be the same memory
  *
- * All of T: f32, or f64 for shallow products (EXACT_DEPTH in tuning.ts).
- *
  * The sum runs over k one product at a time, in an order that does not depend on the tile: a result does not depend on
  * how the work was cut. The order is ascending, but for streamed products (STREAMS in tuning.ts).
  *
@@ -25,7 +23,7 @@
  *   backwards, behind all of its loads, and spills two accumulators (0.5). gemm/finish.ts does that instead.
  */
 import { multiplyAdd } from '../simd';
-import { DEPTH_CHUNK, STREAM_RUN, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import { DEPTH_CHUNK, STREAM_RUN, TILE_COLUMNS, TILE_ROWS, TILE_STRIDE } from '../tuning';
 
 class Rows1 {
   r0: i32;
@@ -65,14 +63,14 @@ class Fourth extends Third {
  * The first product of a sum, added to what it starts from if it starts from anything. Added to zeros it would be the same
  * but for the sign of a zero, which no bias lets through (writeBias in src/plan/weights.ts), and take 5 % more time.
  */
-function multiplyFirst<T, Nth>(a: v128, b: v128, start: v128): v128 {
-  return offsetof<Nth>() === 0 ? multiplyAdd<T>(a, b, start) : v128.mul<T>(a, b);
+function multiplyFirst<Nth>(a: v128, b: v128, start: v128): v128 {
+  return offsetof<Nth>() === 0 ? multiplyAdd(a, b, start) : f32x4.mul(a, b);
 }
 
 /**
- * A tile of `Rows` rows and two vectors of columns: 8 in float32, 4 in float64. Precondition: 1 <= depth <= DEPTH_CHUNK.
+ * A tile of `Rows` rows and 8 columns. Precondition: 1 <= depth <= DEPTH_CHUNK.
  */
-function microWide<T, Rows, Nth>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+function microWide<Rows, Nth>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   let acc0x0: v128 = f32x4.splat(0);
   let acc0x1: v128 = f32x4.splat(0);
   let acc1x0: v128 = f32x4.splat(0);
@@ -114,71 +112,71 @@ function microWide<T, Rows, Nth>(aPtr: usize, bPtr: usize, depth: i32, startPtr:
     tilePtr += TILE_STRIDE * (offsetof<Rows>() >> 2) * ((offsetof<Nth>() >> 2) - 1);
   }
 
-  const endPtr = aPtr + <usize>depth * sizeof<T>();
+  const endPtr = aPtr + ((<usize>depth) << 2);
   let b0 = v128.load(bPtr);
   let b1 = v128.load(bPtr, 16);
-  let a = v128.load_splat<T>(aPtr);
-  acc0x0 = multiplyFirst<T, Nth>(a, b0, acc0x0);
-  acc0x1 = multiplyFirst<T, Nth>(a, b1, acc0x1);
+  let a = v128.load32_splat(aPtr);
+  acc0x0 = multiplyFirst<Nth>(a, b0, acc0x0);
+  acc0x1 = multiplyFirst<Nth>(a, b1, acc0x1);
   if (offsetof<Rows>() > 4) {
-    a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
-    acc1x0 = multiplyFirst<T, Nth>(a, b0, acc1x0);
-    acc1x1 = multiplyFirst<T, Nth>(a, b1, acc1x1);
+    a = v128.load32_splat(aPtr, 1 * DEPTH_CHUNK * 4);
+    acc1x0 = multiplyFirst<Nth>(a, b0, acc1x0);
+    acc1x1 = multiplyFirst<Nth>(a, b1, acc1x1);
   }
   if (offsetof<Rows>() > 8) {
-    a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
-    acc2x0 = multiplyFirst<T, Nth>(a, b0, acc2x0);
-    acc2x1 = multiplyFirst<T, Nth>(a, b1, acc2x1);
+    a = v128.load32_splat(aPtr, 2 * DEPTH_CHUNK * 4);
+    acc2x0 = multiplyFirst<Nth>(a, b0, acc2x0);
+    acc2x1 = multiplyFirst<Nth>(a, b1, acc2x1);
   }
   if (offsetof<Rows>() > 12) {
-    a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
-    acc3x0 = multiplyFirst<T, Nth>(a, b0, acc3x0);
-    acc3x1 = multiplyFirst<T, Nth>(a, b1, acc3x1);
+    a = v128.load32_splat(aPtr, 3 * DEPTH_CHUNK * 4);
+    acc3x0 = multiplyFirst<Nth>(a, b0, acc3x0);
+    acc3x1 = multiplyFirst<Nth>(a, b1, acc3x1);
   }
   if (offsetof<Rows>() > 16) {
-    a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
-    acc4x0 = multiplyFirst<T, Nth>(a, b0, acc4x0);
-    acc4x1 = multiplyFirst<T, Nth>(a, b1, acc4x1);
+    a = v128.load32_splat(aPtr, 4 * DEPTH_CHUNK * 4);
+    acc4x0 = multiplyFirst<Nth>(a, b0, acc4x0);
+    acc4x1 = multiplyFirst<Nth>(a, b1, acc4x1);
   }
   if (offsetof<Rows>() > 20) {
-    a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
-    acc5x0 = multiplyFirst<T, Nth>(a, b0, acc5x0);
-    acc5x1 = multiplyFirst<T, Nth>(a, b1, acc5x1);
+    a = v128.load32_splat(aPtr, 5 * DEPTH_CHUNK * 4);
+    acc5x0 = multiplyFirst<Nth>(a, b0, acc5x0);
+    acc5x1 = multiplyFirst<Nth>(a, b1, acc5x1);
   }
-  aPtr += sizeof<T>();
+  aPtr += 4;
   bPtr += 32;
   while (aPtr < endPtr) {
     b0 = v128.load(bPtr);
     b1 = v128.load(bPtr, 16);
-    a = v128.load_splat<T>(aPtr);
-    acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
-    acc0x1 = multiplyAdd<T>(a, b1, acc0x1);
+    a = v128.load32_splat(aPtr);
+    acc0x0 = multiplyAdd(a, b0, acc0x0);
+    acc0x1 = multiplyAdd(a, b1, acc0x1);
     if (offsetof<Rows>() > 4) {
-      a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
-      acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
-      acc1x1 = multiplyAdd<T>(a, b1, acc1x1);
+      a = v128.load32_splat(aPtr, 1 * DEPTH_CHUNK * 4);
+      acc1x0 = multiplyAdd(a, b0, acc1x0);
+      acc1x1 = multiplyAdd(a, b1, acc1x1);
     }
     if (offsetof<Rows>() > 8) {
-      a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
-      acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
-      acc2x1 = multiplyAdd<T>(a, b1, acc2x1);
+      a = v128.load32_splat(aPtr, 2 * DEPTH_CHUNK * 4);
+      acc2x0 = multiplyAdd(a, b0, acc2x0);
+      acc2x1 = multiplyAdd(a, b1, acc2x1);
     }
     if (offsetof<Rows>() > 12) {
-      a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
-      acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
-      acc3x1 = multiplyAdd<T>(a, b1, acc3x1);
+      a = v128.load32_splat(aPtr, 3 * DEPTH_CHUNK * 4);
+      acc3x0 = multiplyAdd(a, b0, acc3x0);
+      acc3x1 = multiplyAdd(a, b1, acc3x1);
     }
     if (offsetof<Rows>() > 16) {
-      a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
-      acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
-      acc4x1 = multiplyAdd<T>(a, b1, acc4x1);
+      a = v128.load32_splat(aPtr, 4 * DEPTH_CHUNK * 4);
+      acc4x0 = multiplyAdd(a, b0, acc4x0);
+      acc4x1 = multiplyAdd(a, b1, acc4x1);
     }
     if (offsetof<Rows>() > 20) {
-      a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
-      acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
-      acc5x1 = multiplyAdd<T>(a, b1, acc5x1);
+      a = v128.load32_splat(aPtr, 5 * DEPTH_CHUNK * 4);
+      acc5x0 = multiplyAdd(a, b0, acc5x0);
+      acc5x1 = multiplyAdd(a, b1, acc5x1);
     }
-    aPtr += sizeof<T>();
+    aPtr += 4;
     bPtr += 32;
   }
 
@@ -207,7 +205,7 @@ function microWide<T, Rows, Nth>(aPtr: usize, bPtr: usize, depth: i32, startPtr:
 }
 
 /**
- * A tile of `Rows` <= STREAM_ROWS rows and 8 columns in float32 over a whole chunk of each of `streams` streams, the next
+ * A tile of `Rows` <= STREAM_ROWS rows and 8 columns over a whole chunk of each of `streams` streams, the next
  * one `aStep` and `bStep` bytes ahead.
  */
 function microStreams<Rows>(
@@ -253,22 +251,22 @@ function microStreams<Rows>(
         const b0 = v128.load(weightsPtr);
         const b1 = v128.load(weightsPtr, 16);
         let a = v128.load32_splat(rowPtr);
-        acc0x0 = multiplyAdd<f32>(a, b0, acc0x0);
-        acc0x1 = multiplyAdd<f32>(a, b1, acc0x1);
+        acc0x0 = multiplyAdd(a, b0, acc0x0);
+        acc0x1 = multiplyAdd(a, b1, acc0x1);
         if (offsetof<Rows>() > 4) {
           a = v128.load32_splat(rowPtr, 1 * DEPTH_CHUNK * 4);
-          acc1x0 = multiplyAdd<f32>(a, b0, acc1x0);
-          acc1x1 = multiplyAdd<f32>(a, b1, acc1x1);
+          acc1x0 = multiplyAdd(a, b0, acc1x0);
+          acc1x1 = multiplyAdd(a, b1, acc1x1);
         }
         if (offsetof<Rows>() > 8) {
           a = v128.load32_splat(rowPtr, 2 * DEPTH_CHUNK * 4);
-          acc2x0 = multiplyAdd<f32>(a, b0, acc2x0);
-          acc2x1 = multiplyAdd<f32>(a, b1, acc2x1);
+          acc2x0 = multiplyAdd(a, b0, acc2x0);
+          acc2x1 = multiplyAdd(a, b1, acc2x1);
         }
         if (offsetof<Rows>() > 12) {
           a = v128.load32_splat(rowPtr, 3 * DEPTH_CHUNK * 4);
-          acc3x0 = multiplyAdd<f32>(a, b0, acc3x0);
-          acc3x1 = multiplyAdd<f32>(a, b1, acc3x1);
+          acc3x0 = multiplyAdd(a, b0, acc3x0);
+          acc3x1 = multiplyAdd(a, b1, acc3x1);
         }
         rowPtr += 4;
         weightsPtr += 32;
@@ -296,8 +294,8 @@ function microStreams<Rows>(
   }
 }
 
-/** The same with one vector of columns: 4 in float32. */
-function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+/** The same with 4 columns. */
+function microNarrow<Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   let acc0x0: v128 = f32x4.splat(0);
   let acc1x0: v128 = f32x4.splat(0);
   let acc2x0: v128 = f32x4.splat(0);
@@ -322,57 +320,57 @@ function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: us
     acc5x0 = v128.load(startPtr, 160);
   }
 
-  const endPtr = aPtr + <usize>depth * sizeof<T>();
+  const endPtr = aPtr + ((<usize>depth) << 2);
   let b0 = v128.load(bPtr);
-  let a = v128.load_splat<T>(aPtr);
-  acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
+  let a = v128.load32_splat(aPtr);
+  acc0x0 = multiplyAdd(a, b0, acc0x0);
   if (offsetof<Rows>() > 4) {
-    a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
-    acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
+    a = v128.load32_splat(aPtr, 1 * DEPTH_CHUNK * 4);
+    acc1x0 = multiplyAdd(a, b0, acc1x0);
   }
   if (offsetof<Rows>() > 8) {
-    a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
-    acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
+    a = v128.load32_splat(aPtr, 2 * DEPTH_CHUNK * 4);
+    acc2x0 = multiplyAdd(a, b0, acc2x0);
   }
   if (offsetof<Rows>() > 12) {
-    a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
-    acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
+    a = v128.load32_splat(aPtr, 3 * DEPTH_CHUNK * 4);
+    acc3x0 = multiplyAdd(a, b0, acc3x0);
   }
   if (offsetof<Rows>() > 16) {
-    a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
-    acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
+    a = v128.load32_splat(aPtr, 4 * DEPTH_CHUNK * 4);
+    acc4x0 = multiplyAdd(a, b0, acc4x0);
   }
   if (offsetof<Rows>() > 20) {
-    a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
-    acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
+    a = v128.load32_splat(aPtr, 5 * DEPTH_CHUNK * 4);
+    acc5x0 = multiplyAdd(a, b0, acc5x0);
   }
-  aPtr += sizeof<T>();
+  aPtr += 4;
   bPtr += 16;
   while (aPtr < endPtr) {
     b0 = v128.load(bPtr);
-    a = v128.load_splat<T>(aPtr);
-    acc0x0 = multiplyAdd<T>(a, b0, acc0x0);
+    a = v128.load32_splat(aPtr);
+    acc0x0 = multiplyAdd(a, b0, acc0x0);
     if (offsetof<Rows>() > 4) {
-      a = v128.load_splat<T>(aPtr, 1 * DEPTH_CHUNK * sizeof<T>());
-      acc1x0 = multiplyAdd<T>(a, b0, acc1x0);
+      a = v128.load32_splat(aPtr, 1 * DEPTH_CHUNK * 4);
+      acc1x0 = multiplyAdd(a, b0, acc1x0);
     }
     if (offsetof<Rows>() > 8) {
-      a = v128.load_splat<T>(aPtr, 2 * DEPTH_CHUNK * sizeof<T>());
-      acc2x0 = multiplyAdd<T>(a, b0, acc2x0);
+      a = v128.load32_splat(aPtr, 2 * DEPTH_CHUNK * 4);
+      acc2x0 = multiplyAdd(a, b0, acc2x0);
     }
     if (offsetof<Rows>() > 12) {
-      a = v128.load_splat<T>(aPtr, 3 * DEPTH_CHUNK * sizeof<T>());
-      acc3x0 = multiplyAdd<T>(a, b0, acc3x0);
+      a = v128.load32_splat(aPtr, 3 * DEPTH_CHUNK * 4);
+      acc3x0 = multiplyAdd(a, b0, acc3x0);
     }
     if (offsetof<Rows>() > 16) {
-      a = v128.load_splat<T>(aPtr, 4 * DEPTH_CHUNK * sizeof<T>());
-      acc4x0 = multiplyAdd<T>(a, b0, acc4x0);
+      a = v128.load32_splat(aPtr, 4 * DEPTH_CHUNK * 4);
+      acc4x0 = multiplyAdd(a, b0, acc4x0);
     }
     if (offsetof<Rows>() > 20) {
-      a = v128.load_splat<T>(aPtr, 5 * DEPTH_CHUNK * sizeof<T>());
-      acc5x0 = multiplyAdd<T>(a, b0, acc5x0);
+      a = v128.load32_splat(aPtr, 5 * DEPTH_CHUNK * 4);
+      acc5x0 = multiplyAdd(a, b0, acc5x0);
     }
-    aPtr += sizeof<T>();
+    aPtr += 4;
     bPtr += 16;
   }
 
@@ -395,58 +393,58 @@ function microNarrow<T, Rows>(aPtr: usize, bPtr: usize, depth: i32, startPtr: us
 }
 
 /** A wide tile of m <= TILE_ROWS rows. */
-export function microWideOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+export function microWideOf(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   switch (m) {
     case 1:
-      microWide<T, Rows1, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<Rows1, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 2:
-      microWide<T, Rows2, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<Rows2, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 3:
-      microWide<T, Rows3, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<Rows3, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 4:
-      microWide<T, Rows4, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<Rows4, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 5:
-      microWide<T, Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microWide<Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     default:
-      if (TILE_ROWS === 6) microWide<T, Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+      if (TILE_ROWS === 6) microWide<Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
   }
 }
 
 /** A narrow tile of m <= TILE_ROWS rows. */
-export function microNarrowOf<T>(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+export function microNarrowOf(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
   switch (m) {
     case 1:
-      microNarrow<T, Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microNarrow<Rows1>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 2:
-      microNarrow<T, Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microNarrow<Rows2>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 3:
-      microNarrow<T, Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microNarrow<Rows3>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 4:
-      microNarrow<T, Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microNarrow<Rows4>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     case 5:
-      microNarrow<T, Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
+      microNarrow<Rows5>(aPtr, bPtr, depth, startPtr, tilePtr);
       break;
     default:
-      if (TILE_ROWS === 6) microNarrow<T, Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
+      if (TILE_ROWS === 6) microNarrow<Rows6>(aPtr, bPtr, depth, startPtr, tilePtr);
   }
 }
 
 /**
- * microWideOf in float32, exported from the module. With a second caller the optimiser leaves it a function of its own; as
+ * microWideOf, exported from the module. With a second caller the optimiser leaves it a function of its own; as
  * a part of gemmMicro, its micro-kernels (all but the full tile's, which has callers enough) get the registers that V8 has
  * left there (relaxed, 5 rows: 0.42 of the peak instead of 0.90).
  */
 export function microFloat(m: i32, aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
-  microWideOf<f32>(m, aPtr, bPtr, depth, startPtr, tilePtr);
+  microWideOf(m, aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
 /** A streamed tile of m <= STREAM_ROWS rows. */
@@ -479,13 +477,13 @@ export function microStreamsOf(
 export const zeroTilePtr: usize = memory.data(6 * 32, 16);
 
 /** A full tile, which is nearly all of them. */
-export function microFull<T>(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
-  if (TILE_ROWS === 6) microWide<T, Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
-  else microWide<T, Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+export function microFull(aPtr: usize, bPtr: usize, depth: i32, startPtr: usize, tilePtr: usize): void {
+  if (TILE_ROWS === 6) microWide<Rows6, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
+  else microWide<Rows5, Single>(aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
-/** A tile of m <= TILE_ROWS rows over at most DEPTH_CHUNK. `columns`: the panel's, tileColumns or (in float32) 4. */
-export function gemmMicroChunk<T>(
+/** A tile of m <= TILE_ROWS rows over at most DEPTH_CHUNK. `columns`: the panel's, 8 or 4. */
+export function gemmMicroChunk(
   m: i32,
   columns: i32,
   aPtr: usize,
@@ -494,21 +492,18 @@ export function gemmMicroChunk<T>(
   startPtr: usize,
   tilePtr: usize,
 ): void {
-  if (<usize>columns * sizeof<T>() === TILE_STRIDE) {
-    if (m === TILE_ROWS) microFull<T>(aPtr, bPtr, depth, startPtr, tilePtr);
-    else microWideOf<T>(m, aPtr, bPtr, depth, startPtr, tilePtr);
-  } else if (sizeof<T>() === 4) {
-    microNarrowOf<T>(m, aPtr, bPtr, depth, startPtr, tilePtr);
-  }
+  if (columns !== TILE_COLUMNS) microNarrowOf(m, aPtr, bPtr, depth, startPtr, tilePtr);
+  else if (m === TILE_ROWS) microFull(aPtr, bPtr, depth, startPtr, tilePtr);
+  else microWideOf(m, aPtr, bPtr, depth, startPtr, tilePtr);
 }
 
 /** A full wide tile over at most DEPTH_CHUNK, without a detour. */
 export function gemmMicroFull(aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  microFull<f32>(aPtr, bPtr, depth, zeroTilePtr, tilePtr);
+  microFull(aPtr, bPtr, depth, zeroTilePtr, tilePtr);
 }
 
 /** Wide tiles of `Rows` rows, as gemmMicroFew says. */
-function microFew<T, Rows>(
+function microFew<Rows>(
   count: i32,
   aPtr: usize,
   aStep: usize,
@@ -519,15 +514,15 @@ function microFew<T, Rows>(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microWide<T, Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
+  microWide<Rows, First>(aPtr, bPtr, depth, 0, tilePtr);
   if (count < 2) return;
-  microWide<T, Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
+  microWide<Rows, Second>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
   if (count < 3) return;
   aPtr += aPairStep;
   bPtr += bPairStep;
-  microWide<T, Rows, Third>(aPtr, bPtr, depth, 0, tilePtr);
+  microWide<Rows, Third>(aPtr, bPtr, depth, 0, tilePtr);
   if (count < 4) return;
-  microWide<T, Rows, Fourth>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
+  microWide<Rows, Fourth>(aPtr + aStep, bPtr + bStep, depth, 0, tilePtr);
 }
 
 /** Tiles that gemmMicroFew does at once. */
@@ -574,7 +569,7 @@ export function microFewFours(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microFew<f32, Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  microFew<Rows4>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }
 
 /** Tiles of five rows. */
@@ -589,25 +584,5 @@ export function microFewFives(
   depth: i32,
   tilePtr: usize,
 ): void {
-  microFew<f32, Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
-}
-
-/** Whether gemmMicroFewDouble does tiles of m rows. */
-export function hasFewDouble(m: i32): bool {
-  return m === 5;
-}
-
-/** The same in float64, for five rows only. Exported from the module, as those above, for the same reason. */
-export function gemmMicroFewDouble(
-  count: i32,
-  aPtr: usize,
-  aStep: usize,
-  aPairStep: usize,
-  bPtr: usize,
-  bStep: usize,
-  bPairStep: usize,
-  depth: i32,
-  tilePtr: usize,
-): void {
-  microFew<f64, Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
+  microFew<Rows5>(count, aPtr, aStep, aPairStep, bPtr, bStep, bPairStep, depth, tilePtr);
 }

@@ -1,21 +1,17 @@
 /**
- * Packs convolution weights for the micro-kernels, as T (f32, or f64 for shallow products).
+ * Packs convolution weights for the micro-kernels.
  *
  *   from  [channels][inChannels][taps]         PyTorch's order, taps = height * width
- *   to    Panels of gemm/panels.ts             of tileColumns columns; in f32 the last may have 4
+ *   to    Panels of gemm/panels.ts             of 8 columns, the last of 8 or 4
  *
  * with depth = taps * inChannels, the tap outermost, as im2col walks a channels-last image. Columns past the last output
  * channel are zero.
  */
-
-/** Columns of a whole panel, two vectors: 8 in f32, 4 in f64. */
-export function tileColumns<T>(): i32 {
-  return <i32>(32 / sizeof<T>());
-}
+import { TILE_COLUMNS } from '../tuning';
 
 /** Columns of the panel that holds the first of `columns` columns: a multiple of 4. */
-export function panelColumns<T>(columns: i32): i32 {
-  return min((columns + 3) & ~3, tileColumns<T>());
+export function panelColumns(columns: i32): i32 {
+  return min((columns + 3) & ~3, TILE_COLUMNS);
 }
 
 /**
@@ -23,7 +19,7 @@ export function panelColumns<T>(columns: i32): i32 {
  * first. `scalePtr`: one f64 for each to multiply with (a folded BatchNorm), or 0. `packedPtr`: of all output channels, cut
  * into segments of `segment` rows.
  */
-function pack<T>(
+export function packWeights(
   weightPtr: usize,
   scalePtr: usize,
   packedPtr: usize,
@@ -37,15 +33,15 @@ function pack<T>(
   const depth = taps * inChannels;
   const lanes = (outChannels + 3) & ~3;
   const rowBytes = (<usize>depth) << 2;
-  for (let j = 0; j < channels; j += tileColumns<T>()) {
-    const columns = panelColumns<T>(channels - j);
+  for (let j = 0; j < channels; j += TILE_COLUMNS) {
+    const columns = panelColumns(channels - j);
     // As they are, four at a time (3x3 512->512, the first and later times: 28 and 7.5 ms became 14 and 3).
-    const isPlain = sizeof<T>() === 4 && scalePtr === 0 && j + columns <= channels;
+    const isPlain = scalePtr === 0 && j + columns <= channels;
     let t = 0;
     let c = 0;
     for (let k = 0; k < depth; k += segment) {
       const steps = min(depth - k, segment);
-      let toPtr = packedPtr + <usize>(k * lanes + (first + j) * steps) * sizeof<T>();
+      let toPtr = packedPtr + ((<usize>(k * lanes + (first + j) * steps)) << 2);
       for (let step = 0; step < steps; ++step) {
         if (isPlain) {
           const fromPtr = weightPtr + ((<usize>((j * inChannels + c) * taps + t)) << 2);
@@ -58,8 +54,8 @@ function pack<T>(
             if (j + column < channels) {
               value = scaledWeight(weightPtr, scalePtr, ((j + column) * inChannels + c) * taps + t, j + column);
             }
-            store<T>(toPtr, <T>value);
-            toPtr += sizeof<T>();
+            store<f32>(toPtr, <f32>value);
+            toPtr += 4;
           }
         }
         if (++c === inChannels) {
@@ -82,34 +78,6 @@ function gatherFour(fromPtr: usize, rowBytes: usize): v128 {
 function scaledWeight(weightPtr: usize, scalePtr: usize, index: i32, channel: i32): f64 {
   const value = <f64>load<f32>(weightPtr + ((<usize>index) << 2));
   return scalePtr === 0 ? value : value * load<f64>(scalePtr + ((<usize>channel) << 3));
-}
-
-export function packWeights(
-  weightPtr: usize,
-  scalePtr: usize,
-  packedPtr: usize,
-  first: i32,
-  channels: i32,
-  outChannels: i32,
-  inChannels: i32,
-  taps: i32,
-  segment: i32,
-): void {
-  pack<f32>(weightPtr, scalePtr, packedPtr, first, channels, outChannels, inChannels, taps, segment);
-}
-
-export function packWeightsDouble(
-  weightPtr: usize,
-  scalePtr: usize,
-  packedPtr: usize,
-  first: i32,
-  channels: i32,
-  outChannels: i32,
-  inChannels: i32,
-  taps: i32,
-  segment: i32,
-): void {
-  pack<f64>(weightPtr, scalePtr, packedPtr, first, channels, outChannels, inChannels, taps, segment);
 }
 
 /** Packs depthwise weights [channels][taps] to [taps][channels rounded up to 4]. */

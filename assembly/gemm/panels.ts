@@ -1,5 +1,5 @@
 /** How B lies in panels and segments, and a tile of a product that may be deeper than a chunk. */
-import { DEPTH_CHUNK, STREAMS, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import { DEPTH_CHUNK, STREAMS, TILE_COLUMNS, TILE_ROWS } from '../tuning';
 import { microFull, microNarrowOf, microStreamsOf, microWideOf } from './micro';
 
 /**
@@ -17,7 +17,7 @@ export class Panels {
  * from the tile at `startPtr`. A is [chunks, `chunkStride` bytes apart][rows][DEPTH_CHUNK], B at `bPtr`; `before`: columns
  * in the panels before that of the tile.
  */
-export function gemmMicro<T>(
+export function gemmMicro(
   m: i32,
   columns: i32,
   aPtr: usize,
@@ -30,7 +30,7 @@ export function gemmMicro<T>(
   startPtr: usize,
   tilePtr: usize,
 ): void {
-  const isWide = <usize>columns * sizeof<T>() === TILE_STRIDE;
+  const isWide = columns === TILE_COLUMNS;
   const segment = b.segment;
   const end = firstDepth + depth;
   let k = firstDepth;
@@ -39,18 +39,18 @@ export function gemmMicro<T>(
     const segmentDepth = min(segment, b.depth - k + inSegment);
     const segmentEnd = min(end, k - inSegment + segmentDepth);
     const skipped = (k - inSegment) * b.lanes + before * segmentDepth + inSegment * columns;
-    let panelPtr = bPtr + <usize>skipped * sizeof<T>();
+    let panelPtr = bPtr + ((<usize>skipped) << 2);
     for (; k < segmentEnd; k += DEPTH_CHUNK) {
       const chunk = min(segmentEnd - k, DEPTH_CHUNK);
       // As in gemmMicroChunk, which would be one more call for every chunk.
       if (isWide) {
-        if (m === TILE_ROWS) microFull<T>(aPtr, panelPtr, chunk, startPtr, tilePtr);
-        else microWideOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
-      } else if (sizeof<T>() === 4) {
-        microNarrowOf<T>(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+        if (m === TILE_ROWS) microFull(aPtr, panelPtr, chunk, startPtr, tilePtr);
+        else microWideOf(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+      } else {
+        microNarrowOf(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
       }
       aPtr += chunkStride;
-      panelPtr += <usize>(DEPTH_CHUNK * columns) * sizeof<T>();
+      panelPtr += (<usize>(DEPTH_CHUNK * columns)) << 2;
       startPtr = tilePtr;
     }
     k = segmentEnd;
@@ -58,7 +58,7 @@ export function gemmMicro<T>(
 }
 
 /**
- * The same in float32 for m <= STREAM_ROWS, where a segment is a chunk: as long as there are enough of them, chunks of all
+ * The same for m <= STREAM_ROWS, where a segment is a chunk: as long as there are enough of them, chunks of all
  * streams at once.
  */
 export function gemmMicroStreamed(
@@ -75,7 +75,7 @@ export function gemmMicroStreamed(
   tilePtr: usize,
 ): void {
   const chunks = depth / DEPTH_CHUNK;
-  if (chunks > 1 && columns === 8) {
+  if (chunks > 1 && columns === TILE_COLUMNS) {
     const streams = min(STREAMS, chunks);
     const passes = chunks / streams;
     const chunkBytes = (<usize>(DEPTH_CHUNK * b.lanes)) << 2;
@@ -93,5 +93,5 @@ export function gemmMicroStreamed(
     firstDepth += streams * passes * DEPTH_CHUNK;
     depth -= streams * passes * DEPTH_CHUNK;
   }
-  gemmMicro<f32>(m, columns, aPtr, chunkStride, bPtr, b, before, firstDepth, depth, startPtr, tilePtr);
+  gemmMicro(m, columns, aPtr, chunkStride, bPtr, b, before, firstDepth, depth, startPtr, tilePtr);
 }

@@ -40,7 +40,7 @@ export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i
         packRows(aPtr + <usize>i * aStride + ((<usize>k) << 2), aStride, rows, steps, scratchPtr);
         const cPtr = outPtr + <usize>i * bStride + ((<usize>j) << 2);
         const addendPtr: usize = k === 0 ? 0 : cPtr;
-        gemmBlock<f32>(
+        gemmBlock(
           rows,
           columns,
           columns,
@@ -66,7 +66,7 @@ export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i
 /** B panels. What lies behind the last column comes along; nobody looks at its products. */
 function packColumns(fromPtr: usize, stride: usize, depth: i32, columns: i32, toPtr: usize): void {
   for (let j = 0; j < columns; j += 8) {
-    const width = panelColumns<f32>(columns - j);
+    const width = panelColumns(columns - j);
     let rowPtr = fromPtr + ((<usize>j) << 2);
     for (let k = 0; k < depth; ++k) {
       v128.store(toPtr, v128.load(rowPtr));

@@ -107,7 +107,7 @@ export function normalize(
       const mean = v128.load(coefficientsPtr + at);
       const scale = v128.load(coefficientsPtr + stride + at);
       let y = v128.load(coefficientsPtr + stride * 2 + at);
-      y = multiplyAdd<f32>(f32x4.sub(v128.load(inPtr + at), mean), scale, y);
+      y = multiplyAdd(f32x4.sub(v128.load(inPtr + at), mean), scale, y);
       if (residualPtr !== 0) y = f32x4.add(y, v128.load(residualPtr + at));
       v128.store(outPtr + at, clampLow(y, lows));
     }
@@ -151,5 +151,5 @@ function normalizeFour(
 }
 
 function normalizeQuad(x: v128, mean: v128, scale: v128, beta: v128, lows: v128): v128 {
-  return clampLow(multiplyAdd<f32>(f32x4.sub(x, mean), scale, beta), lows);
+  return clampLow(multiplyAdd(f32x4.sub(x, mean), scale, beta), lows);
 }

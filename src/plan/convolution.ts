@@ -86,7 +86,6 @@ function separate(node: Conv2dNode): readonly Conv2dNode[] {
 
 const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
   gemm: 'conv2d',
-  gemmDouble: 'conv2dDouble',
   depthwise: 'depthwiseConv2d',
 };
 

@@ -20,7 +20,7 @@ const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: num
   { algorithm: 'winograd4x3s2', size: 3, channels: 16, groups: 1 },
   { algorithm: 'winograd2x3', size: 3, channels: 16, groups: 1 },
   { algorithm: 'gemm', size: 3, channels: 32, groups: 1 },
-  { algorithm: 'gemmDouble', size: 5, channels: 2, groups: 1 },
+  { algorithm: 'gemm', size: 5, channels: 2, groups: 1 },
   { algorithm: 'depthwise', size: 3, channels: 32, groups: 32 },
 ];
 /** Not a multiple of the tiles' size, so that edges are compiled too. */

@@ -46,18 +46,14 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const shape = { outChannels: channels, kernels: 1, inPerGroup, taps, groups: packedGroups };
   const panels = panelShape(runtime, shape, algorithm);
   const biasCount = packedGroups * lanesOf(channels / packedGroups);
-  const biasBytes = biasCount * (algorithm === 'gemmDouble' ? 8 : 4);
-  const weightsBytes = packedGroups * panelBytes(panels, algorithm);
+  const biasBytes = biasCount * 4;
+  const weightsBytes = packedGroups * panelBytes(panels);
   const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
   return withStaging(runtime, (stage) => {
     const folded = norm && foldNorm(runtime, norm, channels, stage);
     const bias = folded ? normedBias(stage, folded, node.bias, channels) : node.bias?.data;
     const packed = allocatePacked(runtime, panels, weightsBytes, biasBytes, plainBytes);
-    const view =
-      algorithm === 'gemmDouble'
-        ? runtime.heap.doubles(packed.biasPtr, biasCount)
-        : runtime.heap.floats(packed.biasPtr, biasCount);
-    writeBias(view, bias, packedGroups);
+    writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, packedGroups);
     packInto(runtime, algorithm, weight, shape, folded?.scalePtr ?? 0, packed);
     return packed;
   });
@@ -104,7 +100,7 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
     const biasCount = lanesOf(outChannels);
     const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
     const panels = panelShape(runtime, shape, algorithm);
-    const packed = allocatePacked(runtime, panels, panelBytes(panels, algorithm), biasCount * 4, plainBytes);
+    const packed = allocatePacked(runtime, panels, panelBytes(panels), biasCount * 4, plainBytes);
     writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
     packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed);
     return packed;
@@ -160,12 +156,12 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
           lanes: scheme.weights * shape.kernels * outLanes,
         };
   const chunk = Number(kernels.DEPTH_CHUNK.value);
-  const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels, algorithm) >= LEAST_STREAMED_BYTES;
+  const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels) >= LEAST_STREAMED_BYTES;
   return { ...panels, segment: isStreamed ? chunk : panels.depth };
 }
 
-function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>, algorithm: Algorithm): number {
-  return depth * lanes * (algorithm === 'gemmDouble' ? 8 : 4);
+function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>): number {
+  return depth * lanes * 4;
 }
 
 /** Packs weights; such as are in JavaScript's memory are copied in a piece at a time, not beside what they become. */
@@ -180,7 +176,7 @@ function packInto(
   const resident = residentPtr(weight, runtime, 'planar');
   const rowSize = shape.kernels * shape.inPerGroup * shape.taps;
   const channels = shape.outChannels / shape.groups;
-  const groupBytes = panelBytes(packed, algorithm);
+  const groupBytes = panelBytes(packed);
   const step = resident !== undefined || algorithm === 'depthwise' ? channels : Math.min(channels, GROUP_CHANNELS);
   const pack = packer(runtime, algorithm, shape, channels, packed.segment);
   withStaging(runtime, (stage) => {
@@ -226,19 +222,14 @@ function packer(
   }
   if (algorithm === 'depthwise')
     return (from, scale, to) => kernels.packDepthwiseWeights(from, scale, to, channels, taps);
-  const pack = algorithm === 'gemm' ? kernels.packWeights : kernels.packWeightsDouble;
-  return (...piece) => pack(...piece, channels, inPerGroup, taps, segment);
+  return (...piece) => kernels.packWeights(...piece, channels, inPerGroup, taps, segment);
 }
 
 /**
  * Writes a bias group by group, each padded with zeros to the width that `target` has for it. A negative zero becomes a
  * positive one: added to it, no zero keeps its sign, which depends on how the work was cut.
  */
-function writeBias(
-  target: Float32Array | Float64Array,
-  bias: Float32Array | Float64Array | undefined,
-  groups: number,
-): void {
+function writeBias(target: Float32Array, bias: Float32Array | Float64Array | undefined, groups: number): void {
   target.fill(0);
   if (bias === undefined) return;
   const perGroup = bias.length / groups;

@@ -14,12 +14,8 @@ export interface Kernels {
   readonly IS_RELAXED: Constant;
   readonly TILE_ROWS: Constant;
   readonly DEPTH_CHUNK: Constant;
-  /** Whether a product of this depth takes the Double kernels; 0 or 1. */
-  sumsInDouble(depth: number): number;
   /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
   conv2d: Kernel;
-  /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel, firstChannel, lastChannel) */
-  conv2dDouble: Kernel;
   /** (descriptor, in, out, residual, scratch, firstPixel, lastPixel) */
   depthwiseConv2d: Kernel;
   /** (descriptor, in, out, residual, scratch, firstTile, lastTile, firstChannel, lastChannel, blockTiles) */
@@ -36,16 +32,10 @@ export interface Kernels {
   hasFew(m: number): number;
   /** (m, count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
   gemmMicroFew: Kernel;
-  /** (count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
-  gemmMicroFewDouble: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroStreams: Kernel;
-  /** (m, columns, a, b, depth, tile) */
-  gemmMicroDouble: Kernel;
   /** (weight, scale, packed, first, channels, outChannels, inChannels, taps, segment), channels of a group */
   packWeights: Kernel;
-  /** (weight, scale, packed, first, channels, outChannels, inChannels, taps, segment), channels of a group */
-  packWeightsDouble: Kernel;
   /** (weight, scale, packed, channels, taps) */
   packDepthwiseWeights: Kernel;
   /** (op, table, a, b, out, low) */

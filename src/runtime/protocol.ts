@@ -27,7 +27,7 @@ const LEFT_MASK = (1 << LEFT_BITS) - 1;
 export const MAX_CHUNKS = LEFT_MASK;
 
 /** Kernels that are cut into chunks, by their number in the control block. */
-export const PARALLEL_KERNELS = ['conv2d', 'conv2dDouble', 'depthwiseConv2d', 'winogradConv2d'] as const;
+export const PARALLEL_KERNELS = ['conv2d', 'depthwiseConv2d', 'winogradConv2d'] as const;
 export type ParallelKernel = (typeof PARALLEL_KERNELS)[number];
 
 /** Runs of a kernel that differ in their addresses only, as all threads know them. */

@@ -43,8 +43,8 @@ const STATISTICS_TOLERANCE = 1e-6;
 const FUSED_TOLERANCE = 1e-6;
 const LOGITS_TOLERANCE = 2e-5;
 const FLOOR = 0.01;
-// Deploy against train form on the [1, 2, 62, 62] inputs: what the reference implementation prints.
-const SUM_OF_SQUARES = 8e-10;
+// Deploy against train form on the [1, 2, 62, 62] inputs: PyTorch's float32 forms differ by 1.3e-9 to 4.5e-9.
+const SUM_OF_SQUARES = 5e-9;
 
 /**
  * Runs every fixture on every build that the engine has.
