@@ -90,7 +90,7 @@ for (const build of await supportedBuilds()) {
     for (const memory of [a, b])
       heap.floats(memory.ptr, values).set(Array.from({ length: values }, () => random() - 0.5));
     const results = (at: number, m: number): string => heap.floats(tiles.ptr + at * m * 32, m * 8).join();
-    for (const m of [4, 5]) {
+    for (const m of [4, 5, 6].filter((rows) => rows <= Number(kernels.TILE_ROWS.value))) {
       for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
         // Panels of A side by side, one behind the other, one with panels of B, and two with two.
         const steps = [
@@ -108,7 +108,7 @@ for (const build of await supportedBuilds()) {
           ];
           for (let count = 1; count <= 4; count++) {
             heap.floats(tiles.ptr, 5 * m * 8).fill(7);
-            kernels.gemmMicroFew(m, count, a.ptr, step, pairStep, b.ptr, bStep, bPairStep, depth, tiles.ptr);
+            kernels.gemmMicroBatch(m, count, a.ptr, step, pairStep, b.ptr, bStep, bPairStep, depth, tiles.ptr);
             for (let n = 0; n < 4; n++) {
               const [pair, odd] = [n >> 1, n & 1];
               const [aPtr, bPtr] = [a.ptr + pair * pairStep + odd * step, b.ptr + pair * bPairStep + odd * bStep];

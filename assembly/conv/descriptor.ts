@@ -1,4 +1,4 @@
-import { FEW_BYTES } from '../gemm/micro';
+import { BATCH_BYTES } from '../gemm/micro';
 import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH, STREAM_ROWS, TILE_ROWS } from '../tuning';
 
@@ -64,7 +64,7 @@ export class ConvDescriptor {
  *   | a few tiles | per pixel of a tile, a word each: image, rows, columns | packed pixels | a line ... |
  */
 export const TILE_OFFSET: usize = 0;
-export const IMAGES_OFFSET: usize = FEW_BYTES;
+export const IMAGES_OFFSET: usize = BATCH_BYTES;
 const HIGHEST: i32 = max(TILE_ROWS, STREAM_ROWS);
 const WORDS_BYTES: usize = (<usize>HIGHEST) << 2;
 export const ROWS_OFFSET: usize = IMAGES_OFFSET + WORDS_BYTES;

@@ -41,18 +41,8 @@
  * Point by point, V and U of one group fit into L1 together.
  */
 import { ConvDescriptor } from './descriptor';
-import {
-  BETWEEN_ROW,
-  Block,
-  distinct,
-  GROUP_CHANNELS,
-  inRows,
-  layOut,
-  NARROW,
-  PLACE_WORDS,
-  PRODUCT_STRIDE,
-} from './winogradBlock';
-import { finishPart, invert2of4, invert2x3, invert4of6, invert4of8, invert4of9 } from './winogradInverse';
+import { Block, distinct, GROUP_CHANNELS, inRows, layOut } from './winogradBlock';
+import { panelF1x4K5, panelF2x2K3, panelF2x3K5, panelF4x4K3, panelF4x4K3S2 } from './winogradOutput';
 import { multiply } from './winogradProduct';
 import { transformRun } from './winogradRuns';
 
@@ -107,114 +97,10 @@ function winogradBlock(
   }
 }
 
-/** A scheme that invertPanel is compiled for, told apart by the size of the class. */
-class OfRows {}
-class OfFour extends OfRows {
-  a: i32;
-}
-class OfSix extends OfFour {
-  b: i32;
-}
-class OfSeven extends OfSix {
-  c: i32;
-}
-class OfNine extends OfSeven {
-  d: i32;
-}
-
 function invert(d: ConvDescriptor, b: Block, outPtr: usize, residualPtr: usize, panel: i32, channel: i32): void {
-  if (inRows(b)) invertPanel<OfRows>(d, b, outPtr, residualPtr, panel, channel);
-  else if (b.wide === 4) invertPanel<OfFour>(d, b, outPtr, residualPtr, panel, channel);
-  else if (b.wide === 6) invertPanel<OfSix>(d, b, outPtr, residualPtr, panel, channel);
-  else if (b.wide === 7) invertPanel<OfSeven>(d, b, outPtr, residualPtr, panel, channel);
-  else invertPanel<OfNine>(d, b, outPtr, residualPtr, panel, channel);
-}
-
-/** An addend where there is none. */
-const zerosPtr: usize = memory.data(16, 16);
-
-/** A' M A of all tiles and one panel of output channels, the first being `firstChannel`, and out with it. */
-function invertPanel<Scheme>(
-  d: ConvDescriptor,
-  b: Block,
-  outPtr: usize,
-  residualPtr: usize,
-  panel: i32,
-  firstChannel: i32,
-): void {
-  const pixel = d.outPixelStride;
-  const row = <usize>d.outWidth * pixel;
-  const hasAddend = residualPtr !== 0;
-  const addendPixel: usize = hasAddend ? pixel : 0;
-  const addendRow: usize = hasAddend ? row : 0;
-  const lows = f32x4.splat(d.low);
-  const lastChannel = min(firstChannel + 8, d.outChannels);
-  const step = b.productStep;
-  let productPtr = b.productPtr + <usize>(panel * b.tiles) * PRODUCT_STRIDE;
-  let placePtr = b.placePtr;
-  for (let t = 0; t < b.tiles; ++t) {
-    const distance = <usize>load<i32>(placePtr) * pixel;
-    const rows = load<i32>(placePtr, 4);
-    const columns = load<i32>(placePtr, 8);
-    const kind = offsetof<Scheme>() === offsetof<OfSix>() ? load<i32>(placePtr, 12) : 0;
-    // A tile that reaches beyond the right edge stays here at first, nothing added, nothing bounded.
-    const isWhole = columns === ((kind & NARROW) === 0 ? b.tileWidth : 2);
-    let fromPtr = productPtr;
-    for (let channel = firstChannel; channel < lastChannel; channel += 4) {
-      const place = distance + ((<usize>channel) << 2);
-      const addendPtr = hasAddend ? residualPtr + place : zerosPtr;
-      const bias = v128.load(d.biasPtr + ((<usize>channel) << 2));
-      invertTile<Scheme>(
-        b,
-        kind,
-        fromPtr,
-        step,
-        rows,
-        isWhole ? outPtr + place : b.betweenPtr,
-        isWhole ? row : BETWEEN_ROW,
-        isWhole ? pixel : 16,
-        isWhole ? addendPtr : zerosPtr,
-        isWhole ? addendRow : 0,
-        isWhole ? addendPixel : 0,
-        isWhole ? bias : f32x4.splat(0),
-        isWhole ? lows : f32x4.splat(-Infinity),
-      );
-      if (!isWhole) {
-        const toPtr = outPtr + place;
-        finishPart(b.betweenPtr, rows, columns, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
-      }
-      fromPtr += 16;
-    }
-    productPtr += PRODUCT_STRIDE;
-    placePtr += PLACE_WORDS * 4;
-  }
-}
-
-function invertTile<Scheme>(
-  b: Block,
-  kind: i32,
-  fromPtr: usize,
-  step: usize,
-  rows: i32,
-  toPtr: usize,
-  row: usize,
-  pixel: usize,
-  addendPtr: usize,
-  addendRow: usize,
-  addendPixel: usize,
-  bias: v128,
-  lows: v128,
-): void {
-  const between = b.betweenPtr;
-  if (offsetof<Scheme>() === offsetof<OfRows>()) {
-    invert4of8(fromPtr, step, toPtr, pixel, addendPtr, addendPixel, bias, lows);
-  } else if (offsetof<Scheme>() === offsetof<OfFour>()) {
-    invert2of4(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
-  } else if (offsetof<Scheme>() === offsetof<OfSix>()) {
-    invert4of6(fromPtr, step, between, kind, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
-  } else if (offsetof<Scheme>() === offsetof<OfSeven>()) {
-    invert2x3(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
-  } else {
-    invert4of9(fromPtr, step, between, rows, toPtr, row, pixel, addendPtr, addendRow, addendPixel, bias, lows);
-  }
+  if (inRows(b)) panelF1x4K5(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 4) panelF2x2K3(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 6) panelF4x4K3(d, b, outPtr, residualPtr, panel, channel);
+  else if (b.wide === 7) panelF2x3K5(d, b, outPtr, residualPtr, panel, channel);
+  else panelF4x4K3S2(d, b, outPtr, residualPtr, panel, channel);
 }

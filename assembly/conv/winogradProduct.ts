@@ -1,7 +1,8 @@
 /** The products of a block of Winograd tiles, P = U V point by point. See winograd.ts. */
 import { chunksOf } from '../gemm/gemm';
-import { gemmMicroChunk, gemmMicroFew, gemmMicroFull, hasFew, MOST_FEW, zeroTilePtr } from '../gemm/micro';
+import { gemmMicroBatch, gemmMicroChunk, hasBatch, microFull, zeroTilePtr } from '../gemm/micro';
 import { gemmMicro, gemmMicroStreamed } from '../gemm/panels';
+import { BATCH_TILES } from '../gemm/registerTiles';
 import { DEPTH_CHUNK, TILE_ROWS } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import {
@@ -68,7 +69,7 @@ function multiplyPoint(
   const isShallow = b.depth <= DEPTH_CHUNK;
   let column = 0;
   if (isShallow && b.kernels === 1 && members.end - members.first === b.tiles) {
-    column = multiplyFewTiles(d, b, members.height, pointPtr, before, min(channels, lanes) & ~7, productPtr);
+    column = multiplyBatches(d, b, members.height, pointPtr, before, min(channels, lanes) & ~7, productPtr);
     productPtr += <usize>(column >> 3) * <usize>b.tiles * PRODUCT_STRIDE;
   }
   for (; column < channels; column += 8) {
@@ -84,7 +85,7 @@ function multiplyPoint(
  * The products of one point with all tiles, where these are one panel of A or two equal ones, and so several panels of
  * columns go into one call. Returns how many of the columns, whole panels of 8, were multiplied: all of them or none.
  */
-function multiplyFewTiles(
+function multiplyBatches(
   d: ConvDescriptor,
   b: Block,
   height: i32,
@@ -94,7 +95,7 @@ function multiplyFewTiles(
   productPtr: usize,
 ): i32 {
   const panels = b.tiles / height;
-  if (panels > 2 || panels * height !== b.tiles || !hasFew(height)) return 0;
+  if (panels > 2 || panels * height !== b.tiles || !hasBatch(height)) return 0;
   const depth = b.depth;
   const panelBytes = (<usize>depth) << 5;
   const isPair = panels === 2;
@@ -102,10 +103,10 @@ function multiplyFewTiles(
   const bStep: usize = isPair ? 0 : panelBytes;
   const bPairStep = isPair ? panelBytes : 2 * panelBytes;
   let weightsPtr = d.weightsPtr + ((<usize>(before * depth)) << 2);
-  for (let left = (columns >> 3) * panels; left > 0; left -= MOST_FEW) {
-    gemmMicroFew(height, left, pointPtr, aStep, 0, weightsPtr, bStep, bPairStep, depth, productPtr);
-    weightsPtr += <usize>(MOST_FEW / panels) * panelBytes;
-    productPtr += <usize>(MOST_FEW * height) * PRODUCT_STRIDE;
+  for (let left = (columns >> 3) * panels; left > 0; left -= BATCH_TILES) {
+    gemmMicroBatch(height, left, pointPtr, aStep, 0, weightsPtr, bStep, bPairStep, depth, productPtr);
+    weightsPtr += <usize>(BATCH_TILES / panels) * panelBytes;
+    productPtr += <usize>(BATCH_TILES * height) * PRODUCT_STRIDE;
   }
   return columns;
 }
@@ -129,14 +130,14 @@ function multiplyShallow(
   const aPairStep = besideMask === 1 ? groupStride : 2 * aStep;
   const kernelBytes = (<usize>(depth * width)) << 2;
   const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
-  let whole = width === 8 && b.kernels === 1 && hasFew(height) ? (members.end - members.first) / height : 0;
+  let whole = width === 8 && b.kernels === 1 && hasBatch(height) ? (members.end - members.first) / height : 0;
   let panel = 0;
   let t = members.first;
   while (whole > 0) {
     const beside = <usize>(panel & besideMask) * besideStride;
     const panelPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride + beside;
-    gemmMicroFew(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
-    const panels = min(whole, MOST_FEW);
+    gemmMicroBatch(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
+    const panels = min(whole, BATCH_TILES);
     panel += panels;
     whole -= panels;
     t += panels * height;
@@ -147,7 +148,7 @@ function multiplyShallow(
   let panelPtr = groupPtr + <usize>beside * besideStride;
   for (; t < members.end; t += height) {
     const rows = min(height, members.end - t);
-    if (rows === TILE_ROWS && width === 8) gemmMicroFull(panelPtr, weightsPtr, depth, tilePtr);
+    if (rows === TILE_ROWS && width === 8) microFull(panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
     else gemmMicroChunk(rows, width, panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
     for (let k = 1; k < b.kernels; ++k) {
       gemmMicroChunk(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);

@@ -9,7 +9,7 @@
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
 import { Block, chunkStrideOf, membersOf, PLACE_WORDS, tableEntry } from './winogradBlock';
-import { gatherTransform8 } from './winogradLong';
+import { alongF4K5 } from './winogradInput';
 
 /**
  * B' d of tile `t` of the block, at output row `y` and column `x`, for each kernel row. But for the last one, these are what
@@ -37,7 +37,7 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usiz
     let place = i * lanes;
     let toPtr = placeInRow(rowPtr, place, chunkGap);
     for (let channel = 0; channel < b.lanes; channel += 4) {
-      gatherTransform8(b.seenPtr, (<usize>channel) << 2, toPtr, step);
+      alongF4K5(b.seenPtr, (<usize>channel) << 2, toPtr, step);
       place += 4;
       toPtr += 16 + (isChunk(place) ? chunkGap : 0);
     }

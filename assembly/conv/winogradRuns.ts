@@ -21,19 +21,20 @@ import {
   SHORT,
   tableEntry,
 } from './winogradBlock';
-import { Column, transform7, transform9, Vectors } from './winogradLong';
-import { transformRow } from './winogradRows';
 import {
-  gatherTransform4,
-  gatherTransform6,
-  gatherTransformHalf,
-  inputTransform4,
-  inputTransform6,
-  inputTransformHalf,
-  Mixed,
-  stridedTransform6,
-  Whole,
-} from './winogradTransforms';
+  alongF2K3,
+  alongF2K3Half,
+  alongF3K5,
+  alongF4K3,
+  alongF4K3S2,
+  alongMixedF4K3,
+  downF2K3,
+  downF2K3Half,
+  downF4K3,
+  downF4K3S2,
+  downInsideF4K3,
+} from './winogradInput';
+import { transformRow } from './winogradRows';
 
 /** The run that starts with tile `t` of the block, tile `tile` of the convolution. Returns how many tiles it has. */
 export function transformRun(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): i32 {
@@ -135,16 +136,16 @@ function transformTiles(
   for (let channel = 0; channel < b.lanes; channel += 4) {
     const channelBytes = (<usize>channel) << 2;
     if (fromPtr !== 0) {
-      stridedTransform6(fromPtr + channelBytes, d.inRowStride, b.seenPtr, columns, b.betweenPtr);
+      downInsideF4K3(fromPtr + channelBytes, d.inRowStride, b.seenPtr, columns, b.betweenPtr);
     } else if ((kind & SHORT) !== 0) {
-      gatherTransformHalf(seenPtr, channelBytes, columns, b.betweenPtr);
+      downF2K3Half(seenPtr, channelBytes, columns, b.betweenPtr);
     } else if (b.high === 6) {
-      gatherTransform6(seenPtr, channelBytes, columns, b.betweenPtr);
+      downF4K3(seenPtr, channelBytes, columns, b.betweenPtr);
     } else if (b.high === 4) {
-      gatherTransform4(seenPtr, channelBytes, columns, b.betweenPtr);
+      downF2K3(seenPtr, channelBytes, columns, b.betweenPtr);
     } else {
       for (let j: usize = 0; j < <usize>columns; ++j) {
-        transform9<Column>(seenPtr + (j << 2), channelBytes, b.betweenPtr + (j << 4), BETWEEN_ROW);
+        downF4K3S2(seenPtr + (j << 2), channelBytes, b.betweenPtr + (j << 4));
       }
     }
     const inRow = <usize>(channel / DEPTH_CHUNK) * chunkStride + ((<usize>(channel & (DEPTH_CHUNK - 1))) << 2);
@@ -153,13 +154,13 @@ function transformTiles(
     for (let k = 0; k < tiles; ++k) {
       const toPtr = load<usize>(placePtr, 16) + inRow;
       if (!allWhole) alongRows(b, kind, betweenPtr, t + k, channel);
-      else if (b.wide === 6) inputTransform6<Whole>(betweenPtr, 6, toPtr, toPtr, step);
-      else if (b.wide === 4) inputTransform4(betweenPtr, toPtr, step);
+      else if (b.wide === 6) alongF4K3(betweenPtr, toPtr, step);
+      else if (b.wide === 4) alongF2K3(betweenPtr, toPtr, step);
       else if (b.wide === 7) {
-        for (let i: usize = 0; i < 6; ++i) transform7(betweenPtr + i * BETWEEN_ROW, toPtr + i * 7 * step, step);
+        for (let i: usize = 0; i < 6; ++i) alongF3K5(betweenPtr + i * BETWEEN_ROW, toPtr + i * 7 * step, step);
       } else {
         for (let i: usize = 0; i < 9; ++i) {
-          transform9<Vectors>(betweenPtr + i * BETWEEN_ROW, 0, toPtr + i * 9 * step, step);
+          alongF4K3S2(betweenPtr + i * BETWEEN_ROW, toPtr + i * 9 * step, step);
         }
       }
       betweenPtr += tileBytes;
@@ -187,8 +188,8 @@ function rowsFrom(b: Block, kind: i32, first: usize, rows: i32, fromPtr: usize, 
   const step = b.panelStep;
   const distance = first * 6 * step;
   fromPtr += first * BETWEEN_ROW;
-  if ((kind & NARROW) === 0) inputTransform6<Mixed>(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
-  else inputTransformHalf(fromPtr, rows, toPtr + distance, step);
+  if ((kind & NARROW) === 0) alongMixedF4K3(fromPtr, rows, toPtr + distance, outerPtr + distance, step);
+  else alongF2K3Half(fromPtr, rows, toPtr + distance, step);
 }
 
 /** Where four channels of a tile go at the first of the points that kinds `without` do not have. */

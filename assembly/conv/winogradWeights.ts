@@ -10,7 +10,7 @@
  * these lines are a power of two apart and would drive each other out of the cache between their halves.
  */
 import { distinct, GROUP_CHANNELS, winogradDepth } from './winogradBlock';
-import { A, B, P, Q, R, S, T } from './winogradPoints';
+import { weightTransform } from './winogradWeight';
 
 /** Bytes of a row of G g: r vectors, at most 5. */
 const ROW_BYTES: usize = 5 * 16;
@@ -168,12 +168,19 @@ function transformPair(
     scalePair(firstPtr + skipped, secondPtr + skipped, scales, r, workPtr + i * ROW_BYTES);
   }
   for (let k: usize = 0; k < <usize>r; ++k) {
-    evaluate(workPtr + (k << 4), ROW_BYTES, r, high, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
+    weightTransform(r, high, workPtr + (k << 4), ROW_BYTES, workPtr + HALF_OFFSET + (k << 4), ROW_BYTES);
   }
   const rows = distinct(high);
   const columns = distinct(wide);
   for (let p: usize = 0; p < <usize>rows; ++p) {
-    evaluate(workPtr + HALF_OFFSET + p * ROW_BYTES, 16, r, wide, workPtr + U_OFFSET + p * <usize>(columns << 4), 16);
+    weightTransform(
+      r,
+      wide,
+      workPtr + HALF_OFFSET + p * ROW_BYTES,
+      16,
+      workPtr + U_OFFSET + p * <usize>(columns << 4),
+      16,
+    );
   }
   storePairs(workPtr + U_OFFSET, rows * columns, toPtr);
 }
@@ -189,19 +196,8 @@ function transformRowPair(
   toPtr: usize,
 ): void {
   scalePair(firstPtr, secondPtr, scales, r, workPtr);
-  evaluate(workPtr, 16, r, n, workPtr + U_OFFSET, 16);
+  weightTransform(r, n, workPtr, 16, workPtr + U_OFFSET, 16);
   storePairs(workPtr + U_OFFSET, n, toPtr);
-}
-
-/** G of F(4, 2) on +-1/2, +-5/4, infinity times the first and last of three values, then the middle one. */
-function evaluateStrided(fromPtr: usize, fromStride: usize, toPtr: usize, toStride: usize): void {
-  const g0 = v128.load(fromPtr);
-  const g1 = v128.load(fromPtr + 2 * fromStride);
-  const none = f64x2.splat(0);
-  evaluatePair(g0, g1, none, none, none, A, 2 * A * (A * A - B * B), toPtr, toStride);
-  evaluatePair(g0, g1, none, none, none, B, 2 * B * (B * B - A * A), toPtr + 2 * toStride, toStride);
-  v128.store(toPtr + 4 * toStride, g1);
-  v128.store(toPtr + 5 * toStride, v128.load(fromPtr + fromStride));
 }
 
 /** `r` values of two kernels, as vectors of both. */
@@ -218,63 +214,4 @@ function storePairs(fromPtr: usize, count: i32, toPtr: usize): void {
     v128.store64_lane(toPtr, f32x4.demote_f64x2_zero(v128.load(fromPtr)), 0);
     toPtr += LINE_BYTES;
   }
-}
-
-/**
- * G times a vector of r values, that is the polynomial with these coefficients at each of n points, divided by the product
- * of the point's distances to the others (with changed sign, as their B' has them: row 0 of n = 4 and 8, those of -a of n = 7 and 9).
- */
-function evaluate(fromPtr: usize, fromStride: usize, r: i32, n: i32, toPtr: usize, toStride: usize): void {
-  if (n === 9) {
-    evaluateStrided(fromPtr, fromStride, toPtr, toStride);
-    return;
-  }
-  const g0 = v128.load(fromPtr);
-  const g1 = v128.load(fromPtr + fromStride);
-  const g2 = v128.load(fromPtr + 2 * fromStride);
-  let g3 = f64x2.splat(0);
-  let g4 = f64x2.splat(0);
-  if (r === 5) {
-    g3 = v128.load(fromPtr + 3 * fromStride);
-    g4 = v128.load(fromPtr + 4 * fromStride);
-  }
-  if (n === 7) {
-    evaluatePair(g0, g1, g2, g3, g4, P, 2 * P * (P * P - Q * Q) * (P * P - R * R), toPtr, toStride);
-    evaluatePair(g0, g1, g2, g3, g4, Q, 2 * Q * (Q * Q - P * P) * (Q * Q - R * R), toPtr + 2 * toStride, toStride);
-    evaluatePair(g0, g1, g2, g3, g4, R, 2 * R * (R * R - P * P) * (R * R - Q * Q), toPtr + 4 * toStride, toStride);
-    v128.store(toPtr + 6 * toStride, g4);
-    return;
-  }
-  v128.store(toPtr, g0);
-  if (n === 4) {
-    evaluatePair(g0, g1, g2, g3, g4, 1, 2, toPtr + toStride, toStride);
-  } else if (n === 6) {
-    evaluatePair(g0, g1, g2, g3, g4, S, -1.5, toPtr + toStride, toStride);
-    evaluatePair(g0, g1, g2, g3, g4, T, 6, toPtr + 3 * toStride, toStride);
-  } else {
-    evaluatePair(g0, g1, g2, g3, g4, 1, -4.5, toPtr + toStride, toStride);
-    evaluatePair(g0, g1, g2, g3, g4, 0.5, 45.0 / 32, toPtr + 3 * toStride, toStride);
-    evaluatePair(g0, g1, g2, g3, g4, 2, 90, toPtr + 5 * toStride, toStride);
-  }
-  v128.store(toPtr + <usize>(n - 1) * toStride, r === 5 ? g4 : g2);
-}
-
-/** At `root` and at -`root`. */
-function evaluatePair(
-  g0: v128,
-  g1: v128,
-  g2: v128,
-  g3: v128,
-  g4: v128,
-  root: f64,
-  divisor: f64,
-  toPtr: usize,
-  toStride: usize,
-): void {
-  const square = f64x2.splat(root * root);
-  const even = f64x2.add(g0, f64x2.mul(square, f64x2.add(g2, f64x2.mul(square, g4))));
-  const odd = f64x2.mul(f64x2.splat(root), f64x2.add(g1, f64x2.mul(square, g3)));
-  const factor = f64x2.splat(1 / divisor);
-  v128.store(toPtr, f64x2.mul(factor, f64x2.add(even, odd)));
-  v128.store(toPtr + toStride, f64x2.mul(factor, f64x2.sub(even, odd)));
 }

@@ -9,9 +9,10 @@
  */
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_COLUMNS, TILE_ROWS } from '../tuning';
 import { finishEdge, finishWide } from './finish';
-import { gemmMicroFew, hasFew, MOST_FEW, zeroTilePtr } from './micro';
+import { gemmMicroBatch, hasBatch, zeroTilePtr } from './micro';
 import { panelColumns } from './pack';
 import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
+import { BATCH_TILES } from './registerTiles';
 
 /**
  * Height of the panels into which m rows are packed: as few as the tile allows, of about equal height, since a low last
@@ -29,8 +30,8 @@ export function chunksOf(depth: i32): i32 {
 }
 
 /** Whether tiles of that height and depth are done a few at a time: first layers, 1x1 convolutions of few channels. */
-function hasFewOf(height: i32, depth: i32): bool {
-  return depth <= DEPTH_CHUNK && hasFew(height);
+function takesBatches(height: i32, depth: i32): bool {
+  return depth <= DEPTH_CHUNK && hasBatch(height);
 }
 
 /** A bias or addend where there is none. */
@@ -42,7 +43,7 @@ const zeroRowPtr: usize = memory.data(8 * 4, 16);
  *
  * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
  * `biasPtr`: one for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
- * a few tiles (FEW_BYTES).
+ * a few tiles (BATCH_BYTES).
  */
 export function gemmBlock(
   m: i32,
@@ -73,7 +74,7 @@ export function gemmBlock(
     let fromPtr = addendPtr === 0 ? zeroRowPtr : addendPtr + ((<usize>j) << 2);
     let packedPtr = aPtr;
     let rowPtr = cPtr + ((<usize>j) << 2);
-    const inFew = !streamed && depth === b.depth && width === TILE_COLUMNS && hasFewOf(height, depth);
+    const inBatches = !streamed && depth === b.depth && width === TILE_COLUMNS && takesBatches(height, depth);
     let rows = 0;
     for (let i = 0; i < m; i += rows) {
       let panels = 1;
@@ -92,11 +93,11 @@ export function gemmBlock(
           zeroTilePtr,
           tilePtr,
         );
-      } else if (inFew && rows === height) {
-        panels = min((m - i) / height, MOST_FEW);
+      } else if (inBatches && rows === height) {
+        panels = min((m - i) / height, BATCH_TILES);
         rows = panels * height;
         const weightsPtr = bPtr + ((<usize>((before + j) * depth)) << 2);
-        gemmMicroFew(height, panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
+        gemmMicroBatch(height, panels, packedPtr, panelStride, 2 * panelStride, weightsPtr, 0, 0, depth, tilePtr);
       } else {
         gemmMicro(rows, width, packedPtr, chunkStride, bPtr, b, before + j, firstDepth, depth, zeroTilePtr, tilePtr);
       }

@@ -1,6 +1,7 @@
 /** How B lies in panels and segments, and a tile of a product that may be deeper than a chunk. */
 import { DEPTH_CHUNK, STREAMS, TILE_COLUMNS, TILE_ROWS } from '../tuning';
-import { microFull, microNarrowOf, microStreamsOf, microWideOf } from './micro';
+import { microFull } from './micro';
+import { microNarrow, microStreamed, microWide } from './registerTiles';
 
 /**
  * How B lies: [segments of `segment` rows, the last may have fewer][panels of all `lanes` columns][depth of the
@@ -45,9 +46,9 @@ export function gemmMicro(
       // As in gemmMicroChunk, which would be one more call for every chunk.
       if (isWide) {
         if (m === TILE_ROWS) microFull(aPtr, panelPtr, chunk, startPtr, tilePtr);
-        else microWideOf(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+        else microWide(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
       } else {
-        microNarrowOf(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
+        microNarrow(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
       }
       aPtr += chunkStride;
       panelPtr += (<usize>(DEPTH_CHUNK * columns)) << 2;
@@ -84,7 +85,7 @@ export function gemmMicroStreamed(
     let panelPtr = bPtr + ((<usize>(firstDepth * b.lanes + before * DEPTH_CHUNK)) << 2);
     let rowsPtr = aPtr;
     for (let pass = 0; pass < passes; ++pass) {
-      microStreamsOf(m, streams, rowsPtr, aStep, panelPtr, bStep, startPtr, tilePtr);
+      microStreamed(m, streams, rowsPtr, aStep, panelPtr, bStep, startPtr, tilePtr);
       startPtr = tilePtr;
       rowsPtr += chunkStride;
       panelPtr += chunkBytes;

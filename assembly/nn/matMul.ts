@@ -6,7 +6,7 @@
  *     for each block of rows                                pack a, multiply, add to what is there of out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
-import { FEW_BYTES } from '../gemm/micro';
+import { BATCH_BYTES } from '../gemm/micro';
 import { panelColumns } from '../gemm/pack';
 import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS } from '../tuning';
@@ -19,14 +19,14 @@ const A_DEPTH: i32 = ((BLOCK_DEPTH + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHU
 const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS - 1) * A_DEPTH)) << 2;
 const PANELS_BYTES: usize = 16;
 const B_BYTES: usize = (<usize>(BLOCK_DEPTH * ((MATRIX_COLUMNS + 3) & ~3))) << 2;
-export const MATRICES_BYTES: usize = A_BYTES + FEW_BYTES + PANELS_BYTES + B_BYTES;
+export const MATRICES_BYTES: usize = A_BYTES + BATCH_BYTES + PANELS_BYTES + B_BYTES;
 
 export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i32, n: i32, scratchPtr: usize): void {
   const aStride = (<usize>depth) << 2;
   const bStride = (<usize>n) << 2;
   const tilePtr = scratchPtr + A_BYTES;
-  const panels = changetype<Panels>(tilePtr + FEW_BYTES);
-  const packedPtr = tilePtr + FEW_BYTES + PANELS_BYTES;
+  const panels = changetype<Panels>(tilePtr + BATCH_BYTES);
+  const packedPtr = tilePtr + BATCH_BYTES + PANELS_BYTES;
   for (let k = 0; k < depth; k += BLOCK_DEPTH) {
     const steps = min(depth - k, BLOCK_DEPTH);
     for (let j = 0; j < n; j += MATRIX_COLUMNS) {

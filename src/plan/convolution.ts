@@ -239,7 +239,7 @@ function winogradBlockTiles(
   let most = Math.floor(MOST_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
   const share = Math.ceil(tiles / Math.ceil(tiles / most));
-  const step = share > 4 * rows && kernels.hasFew(rows) !== 0 ? 4 * rows : rows;
+  const step = share > 4 * rows && kernels.hasBatch(rows) !== 0 ? 4 * rows : rows;
   return Math.min(most, Math.ceil(share / step) * step);
 }
 

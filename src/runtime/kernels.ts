@@ -29,9 +29,9 @@ export interface Kernels {
   /** (m, columns, a, b, depth, tile) */
   gemmMicroFloat: Kernel;
   /** 0 or 1 */
-  hasFew(m: number): number;
+  hasBatch(m: number): number;
   /** (m, count, a, aStep, aPairStep, b, bStep, bPairStep, depth, tile) */
-  gemmMicroFew: Kernel;
+  gemmMicroBatch: Kernel;
   /** (m, columns, a, b, depth, tile) */
   gemmMicroStreams: Kernel;
   /** (weight, scale, packed, first, channels, outChannels, inChannels, taps, segment), channels of a group */
