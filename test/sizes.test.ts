@@ -212,6 +212,52 @@ test('backwards through an axis of size 0 there is nothing', async () => {
   runtime.dispose();
 });
 
+test('a graph whose parameters do not have the sizes that it says is refused', async () => {
+  const runtime = await createRuntime();
+  const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
+  const weight = toTensor(randomNd(random, [4, 2, 3, 3]));
+  const conv = { op: 'conv2d', weight, bias: undefined, window, paddingMode: 'zeros', groups: 2 };
+  const vector = (size: number): Tensor => toTensor(randomNd(random, [size]));
+  const norm = { gamma: vector(4), beta: vector(4), mean: vector(4), variance: vector(4), eps: 0 };
+  const wrong: [object, RegExp][] = [
+    [{ ...conv, window: { ...window, kernel: [5, 5] } }, /a weight of dims \[4, 2, 5, 5\], got \[4, 2, 3, 3\]/],
+    [{ ...conv, window: { ...window, stride: [0, 1] } }, /a window of whole numbers from 1, got 3,3,0,1/],
+    [{ ...conv, window: { ...window, dilation: [1.5, 1] } }, /a window of whole numbers/],
+    [{ ...conv, window: { ...window, pads: [0, 0, Number.NaN, 0] } }, /pads of whole numbers/],
+    [{ ...conv, groups: 3 }, /groups of whole numbers from 1, got 3,1\.33/],
+    [{ ...conv, groups: 0 }, /groups of whole numbers/],
+    [{ ...conv, bias: vector(3) }, /a bias of 4 values, got 3/],
+    [{ ...conv, norm: { ...norm, mean: vector(5) } }, /a norm of 4 values, got 5/],
+    [{ ...conv, parallel: [{ ...conv, bias: vector(5) }] }, /a bias of 4 values, got 5/],
+    [{ op: 'linear', weight, bias: undefined }, /a weight of 2 dims/],
+    [{ op: 'linear', weight: toTensor(randomNd(random, [4, 2])), bias: vector(2) }, /a bias of 4 values, got 2/],
+    [{ op: 'batchNorm', norm: { ...norm, gamma: vector(3) }, momentum: undefined }, /a norm of 4 values, got 3/],
+    [
+      { op: 'maxPool2d', window: { ...window, kernel: [0, 1] }, ceilMode: false, countIncludePad: false },
+      /a window of whole numbers from 1/,
+    ],
+  ];
+  for (const [node, message] of wrong) {
+    await refuses(runtime, () => InferenceSession.create(graphOf(node), { runtime, reparameterize: false }), message);
+  }
+  await runGraph(runtime, graphOf(conv), [1, 4, 5, 5]);
+  runtime.dispose();
+});
+
+test('many products of matrices that are only declared are no work', async () => {
+  const runtime = await createRuntime({ maximumMemory: 2 ** 26 });
+  const dims = [2 ** 28, 1, 1];
+  const graph: Graph = {
+    ...graphOf({ op: 'matMul' }, ['a', 'b']),
+    inputDims: new Map([
+      ['a', dims],
+      ['b', dims],
+    ]),
+  };
+  await refuses(runtime, () => InferenceSession.create(graph, { runtime }), /out of memory: 2147483648 bytes/);
+  runtime.dispose();
+});
+
 test('images of 2 GiB and more are refused by what slides windows over them', async () => {
   const runtime = await createRuntime();
   const graph: Graph = {

@@ -194,6 +194,7 @@ function sliceRange(node: SliceNode, size: number, start: number, end: number, s
   const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, least), most);
   const first = step > 0 ? clamp(start) : Math.max(clamp(start), 0);
+  if (!Number.isInteger(first)) throw new RangeError(`${title(node)}: starts must be whole numbers, got ${start}`);
   const count = Math.max(0, Math.ceil((clamp(end) - first) / step));
   // Backwards through an axis of size 0, the first position is its end too.
   return { start: first, step, count: Math.min(size, count) };

@@ -5,6 +5,7 @@
  * was: what is cropped must not come back as padding of the convolution, and padding of two kinds does not mix.
  */
 import type { Conv2dNode, Graph, PaddingMode, PadNode, Pads, SliceNode } from '../graph/graph.js';
+import { MAX_COUNT } from '../sizes.js';
 import { LARGE_POSITION } from './dropIdentities.js';
 import { knownDims } from './knownDims.js';
 import { type Pass, producers } from './pass.js';
@@ -53,7 +54,12 @@ function absorbSlice(conv: Conv2dNode, slice: SliceNode, dims: Dims | undefined)
     const opposite = ((side + 2) % 4) as 0 | 1 | 2 | 3;
     if (pads[side] > 0 || (conv.paddingMode !== 'zeros' && pads[opposite] > 0)) return undefined;
   }
-  return withPads(conv, slice, addPads(pads, crops.map((crop) => -crop) as unknown as Pads), conv.paddingMode);
+  return withPads(
+    conv,
+    slice,
+    crops.map((crop) => -crop),
+    conv.paddingMode,
+  );
 }
 
 /** What a slice cuts off at [top, left, bottom, right]; undefined where it does more, or where that is not known. */
@@ -103,7 +109,7 @@ function absorbPad(conv: Conv2dNode, pad: PadNode, dims: Dims | undefined): Conv
   } else if (!isCropping || added.some((size, side) => size < 0 || !fitsMode(size, mode, dims?.[2 + (side % 2)]))) {
     return undefined;
   }
-  return withPads(conv, pad, addPads(pads, added), mode);
+  return withPads(conv, pad, added, mode);
 }
 
 /** Pad may wrap more than once around an image, a convolution may not. */
@@ -112,11 +118,15 @@ function fitsMode(pad: number, mode: PaddingMode, size: number | undefined): boo
   return pad === 0 || (size !== undefined && pad <= size);
 }
 
-function addPads(a: Pads, b: Pads): Pads {
-  return a.map((pad, side) => pad + b[side]!) as unknown as Pads;
-}
-
-function withPads(conv: Conv2dNode, before: SliceNode | PadNode, pads: Pads, paddingMode: PaddingMode): Conv2dNode {
+/** @returns undefined where a sum is more than a window takes */
+function withPads(
+  conv: Conv2dNode,
+  before: SliceNode | PadNode,
+  added: readonly number[],
+  paddingMode: PaddingMode,
+): Conv2dNode | undefined {
+  const pads = conv.window.pads.map((pad, side) => pad + added[side]!) as unknown as Pads;
+  if (pads.some((pad) => Math.abs(pad) > MAX_COUNT)) return undefined;
   return {
     ...conv,
     inputs: [before.inputs[0]!, ...conv.inputs.slice(1)],

@@ -14,6 +14,7 @@
  * and its groups are the finest ones that hold all of theirs.
  */
 import type { Conv2dNode, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import { MAX_COUNT, product } from '../sizes.js';
 import { type ExactValues, IN_ORDER, type Places, type Rows, throughRow } from './exactValues.js';
 
 /** A branch, or several of them as the convolution that they add up to. */
@@ -46,7 +47,7 @@ export function convShape({ weight, groups, window, paddingMode }: Conv2dNode): 
   const [outChannels, inPerGroup] = weight.dims as [number, number];
   return {
     outChannels,
-    inChannels: inPerGroup * groups,
+    inChannels: product(inPerGroup, groups),
     groups,
     window,
     paddingMode: window.pads.some((pad) => pad > 0) ? paddingMode : undefined,
@@ -73,7 +74,7 @@ export function join(a: Shape, b: Shape, sameSize: boolean): Shape | undefined {
   const horizontal = joinAxis(a.window, b.window, 1, sameSize);
   if (vertical === undefined || horizontal === undefined) return undefined;
   const groups = greatestDivisor(a.groups, b.groups);
-  const cost = ((outChannels * inChannels) / groups) * vertical.kernel * horizontal.kernel;
+  const cost = product(outChannels, inChannels / groups, vertical.kernel, horizontal.kernel);
   if (!(cost <= a.cost + b.cost)) return undefined;
   const window: Window = {
     kernel: [vertical.kernel, horizontal.kernel],
@@ -93,7 +94,9 @@ interface AxisOfWindow {
 
 function joinAxis(a: Window, b: Window, axis: 0 | 1, sameSize: boolean): AxisOfWindow | undefined {
   if (a.stride[axis] !== b.stride[axis]) return undefined;
-  const reach = (window: Window): number => window.dilation[axis] * (window.kernel[axis] - 1);
+  const reach = (window: Window): number => product(window.dilation[axis], window.kernel[axis] - 1);
+  const distancesOf = (window: Window): number[] => [reach(window), window.pads[axis], window.pads[axis + 2]!];
+  if ([a, b].flatMap(distancesOf).some((distance) => Math.abs(distance) > MAX_COUNT)) return undefined;
   // Padding less reach decides how many windows there are.
   const surplus = (window: Window): number => window.pads[axis] + window.pads[axis + 2]! - reach(window);
   if (surplus(a) !== surplus(b) && !sameSize) return undefined;

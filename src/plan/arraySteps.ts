@@ -1,7 +1,7 @@
 /** Steps of operations that treat tensors as arrays: moving values about, reducing axes, multiplying matrices. */
 import { broadcast, frontAxis, paddedAxes, permutationOf, reducedAxes, sliceRanges } from '../graph/arrayShapes.js';
 import type { AxisNode, PadNode, ReduceNode, SimpleNode, SliceNode, TransposeNode } from '../graph/graph.js';
-import { sizeOf } from '../sizes.js';
+import { rowMajorStrides, sizeOf } from '../sizes.js';
 import { finder, floatCount, laneCleaner, ports, type Step, type StepContext } from './step.js';
 import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
 
@@ -224,29 +224,30 @@ export function matMul(node: SimpleNode, context: StepContext): Step {
   const columns = b.length === 1 ? 1 : b.at(-1)!;
   const batch = broadcast(a.slice(0, -2), b.slice(0, -2))!;
   const isShared = sizeOf(b.slice(0, -2)) === 1 && sizeOf(a.slice(0, -2)) === sizeOf(batch);
-  const [m, products] = isShared ? [rows * sizeOf(batch), [{ a: 0, b: 0 }]] : [rows, pairs(a, b, batch)];
+  const products = isShared ? 1 : sizeOf(batch);
+  const m = isShared ? rows * sizeOf(batch) : rows;
+  const [aSteps, bSteps] = [matrixSteps(a, batch.length), matrixSteps(b, batch.length)];
+  const [aBytes, bBytes, outBytes] = [rows * depth * 4, depth * columns * 4, rows * columns * 4];
   const [aSlot, bSlot] = node.inputs.map((name) => context.slot(name)) as [number, number];
   const outSlot = context.slot(node.output);
   return (at) => {
-    products.forEach((matrix, i) => {
-      const [aPtr, bPtr] = [at[aSlot]! + matrix.a * rows * depth * 4, at[bSlot]! + matrix.b * depth * columns * 4];
-      kernels.matMul(aPtr, bPtr, at[outSlot]! + i * rows * columns * 4, m, depth, columns, scratchPtr);
-    });
+    for (let product = 0; product < products; product++) {
+      let [aMatrix, bMatrix] = [0, 0];
+      for (let axis = batch.length - 1, rest = product; axis >= 0; axis--) {
+        const index = rest % batch[axis]!;
+        rest = (rest - index) / batch[axis]!;
+        aMatrix += index * aSteps[axis]!;
+        bMatrix += index * bSteps[axis]!;
+      }
+      const [aPtr, bPtr] = [at[aSlot]! + aMatrix * aBytes, at[bSlot]! + bMatrix * bBytes];
+      kernels.matMul(aPtr, bPtr, at[outSlot]! + product * outBytes, m, depth, columns, scratchPtr);
+    }
   };
 }
 
-/** Which matrix of a and of b each product of the batch is of. */
-function pairs(a: readonly number[], b: readonly number[], batch: readonly number[]): { a: number; b: number }[] {
-  const position = (dims: readonly number[], index: readonly number[]): number => {
-    const first = batch.length - (dims.length - 2);
-    return dims.slice(0, -2).reduce((at, size, axis) => at * size + (size === 1 ? 0 : index[first + axis]!), 0);
-  };
-  return Array.from({ length: sizeOf(batch) }, (_, product) => {
-    const index = [...batch];
-    for (let axis = batch.length - 1, rest = product; axis >= 0; axis--) {
-      index[axis] = rest % batch[axis]!;
-      rest = Math.floor(rest / batch[axis]!);
-    }
-    return { a: position(a, index), b: position(b, index) };
-  });
+/** Matrices from one to the next along each of `rank` axes of the batch; none along axes that it has not, or of size 1. */
+function matrixSteps(dims: readonly number[], rank: number): number[] {
+  const own = dims.slice(0, -2);
+  const steps = rowMajorStrides(own).map((step, axis) => (own[axis] === 1 ? 0 : step));
+  return [...new Array<number>(rank - own.length).fill(0), ...steps];
 }

@@ -6,7 +6,6 @@ import type { Graph } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf } from '../sizes.js';
 import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
 import { isMove, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';
@@ -59,9 +58,8 @@ export class Plan {
     const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
     const { slots } = placed;
     const port = ({ buffer, layout }: Place, dims: Dims): Port => {
-      // An output of one pixel may be a view of channels that have lanes behind them.
-      const bytes = Math.max(bytesOf(dims, layout), lowered.buffers[buffer]!.bytes);
-      return { slot: slots[buffer]!, layout, dims, bytes };
+      // Of a single pixel that is read in row-major order, the zeros behind its channels are written too.
+      return { slot: slots[buffer]!, layout, dims, bytes: lowered.buffers[buffer]!.bytes };
     };
     this.#inputs = lowered.inputs.map((place, i) => port(place, shapes.get(graph.inputs[i]!)!));
     this.#outputs = lowered.outputs.map((place) => port(place, Object.freeze([...place.dims])));

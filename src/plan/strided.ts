@@ -2,7 +2,7 @@
  * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
  * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
  */
-import { extentOf, wordsOf } from '../sizes.js';
+import { extentOf, rowMajorStrides, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import { type StepContext, writeTable } from './step.js';
 
@@ -14,15 +14,12 @@ export interface WalkAxis {
 
 /** Bytes from one value to the next along each axis. `lanes`: of a pixel, if more than its channels need. */
 export function stridesOf(dims: readonly number[], layout: Layout, lanes = extentOf(dims).lanes): number[] {
-  const strides = new Array<number>(dims.length).fill(4);
-  const isChannelsLast = layout === 'channelsLast' && dims.length >= 2;
-  let stride = isChannelsLast ? lanes * 4 : 4;
-  for (let axis = dims.length - 1; axis >= 0; axis--) {
-    if (isChannelsLast && axis === 1) continue;
-    strides[axis] = stride;
-    stride *= dims[axis]!;
-  }
-  return strides;
+  if (layout === 'planar' || dims.length < 2) return rowMajorStrides(dims, 4);
+  const [batch, ...others] = rowMajorStrides(
+    dims.filter((_, axis) => axis !== 1),
+    lanes * 4,
+  );
+  return [batch!, 4, ...others];
 }
 
 /** Writes the table of a walk over these axes, in any order; the address of it. */
