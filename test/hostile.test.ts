@@ -54,6 +54,9 @@ function fixtures(): Fixture[] {
     ...folder(networks, '.onnx').map((name) => onnxFixture(name, bytesOfFile(name))),
     ...safetensors.map((name) => safetensorsFixture(name, bytesOfFile(name))),
     { name: 'lenet5bn-acb-fashion-mnist.pth', bytes: pth, weights: weightsOfPth(pth) },
+    // Of before 1.6, modules and TorchScript; they have hardly any weights.
+    ...folder('test/fixtures/checkpoints', '.pth').map((name) => ({ name, bytes: bytesOfFile(name), weights: [] })),
+    { name: 'traced.pt.pth', bytes: bytesOfFile('test/fixtures/checkpoints/traced.pt'), weights: [] },
   ];
 }
 
