@@ -1,6 +1,6 @@
 /** A child process and what it says, as promises; a child that hangs is ended. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type { Order, Report } from './messages.js';
 
 /**
@@ -82,6 +82,7 @@ export class Child {
   end(): void {
     this.#process.removeAllListeners('exit');
     this.#process.kill('SIGKILL');
+    rmSync(this.#progressPath, { force: true });
   }
 
   /** Milliseconds that the child has computed for; 0 where that is not known. */
