@@ -7,6 +7,8 @@
 const MAX_VALUE = 80;
 /** Characters of a list. */
 const MAX_LIST = 200;
+/** Characters of another message. */
+const MAX_TEXT = 300;
 
 /** A value, as it would be written in a program. */
 export function show(value: unknown): string {
@@ -42,6 +44,11 @@ export function showList(items: readonly unknown[], room = MAX_LIST): string {
     text += i === 0 ? next : `, ${next}`;
   }
   return text;
+}
+
+/** What another message says, the system's or an engine's. */
+export function showText(text: string, length = MAX_TEXT): string {
+  return cut(text, length);
 }
 
 function cut(text: string, length: number): string {

@@ -1,4 +1,5 @@
 /** How commands fail: each of these is one line on stderr and an exit code. */
+import { showText } from '../shown.js';
 
 /** The command was not given what it needs: exit code 2. */
 export class UsageError extends Error {
@@ -10,11 +11,18 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
+/** Of a message, which may name all that a file holds. */
+const MAX_CHARACTERS = 1000;
+
 /** Functions of the library that a message begins with, which tell nothing to who never called them. */
 const READER = /^(readOnnx|loadOnnx|readCheckpoint|readSafetensors|decodeImage): /;
 
 /** What happened, for one line. Errors of the system say which file and what is wrong with it, nothing else. */
 export function messageOf(error: unknown): string {
+  return showText(fullMessageOf(error), MAX_CHARACTERS);
+}
+
+function fullMessageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, path } = error as NodeJS.ErrnoException;
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message.replace(READER, '');

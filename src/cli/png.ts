@@ -132,10 +132,7 @@ function inflate(file: Uint8Array, header: Header, passes: readonly Pass[], comp
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const isLong = code === 'ERR_BUFFER_TOO_LARGE';
-    throw broken(
-      file.length,
-      isLong ? `it has more than ${expected} bytes of pixels` : `its pixels cannot be decompressed: ${message}`,
-    );
+    throw broken(file.length, `its pixels cannot be decompressed: ${isLong ? `more than ${expected} bytes` : message}`);
   }
   if (rows.length !== expected)
     throw broken(file.length, `it has ${rows.length} bytes of pixels, expected ${expected}`);

@@ -7,6 +7,8 @@
  *      ─────────────────────────────────────────────────────────────────────
  *      12 nodes                                             4,820   614,400
  */
+
+import { showList } from '../shown.js';
 import { paint, shorten, type Terminal, widthOf } from './terminal.js';
 
 export interface Column {
@@ -108,7 +110,7 @@ export function plural(value: number, one: string, many = `${one}s`): string {
 }
 
 export function showDims(dims: readonly (number | string)[]): string {
-  return `[${dims.join(', ')}]`;
+  return `[${showList(dims)}]`;
 }
 
 /** Digits that can be told apart where times scatter by a percent. */

@@ -12,8 +12,8 @@ import { type Pass, producers } from './pass.js';
 
 type Dims = readonly number[];
 
-/** Steps that are taken into one convolution at a time. */
-const MOST_STEPS = 64;
+/** Slices and Pads that are taken into convolutions at a time, for each node of the graph: many may share a chain. */
+const MOST_STEPS = 4;
 
 export const absorbPads: Pass = (graph) => {
   if (!graph.nodes.some(({ op }) => op === 'slice' || op === 'pad')) return graph;
@@ -24,10 +24,11 @@ export const absorbPads: Pass = (graph) => {
     return known.get(name);
   };
   let changed = false;
+  let left = MOST_STEPS * graph.nodes.length;
   const nodes = graph.nodes.map((node) => {
     if (node.op !== 'conv2d' || node.parallel !== undefined) return node;
     let conv: Conv2dNode = node;
-    for (let step = 0; step < MOST_STEPS; step++) {
+    for (; left > 0; left--) {
       const before = byOutput.get(conv.inputs[0]!);
       const absorbed =
         before?.op === 'slice'

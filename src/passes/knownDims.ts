@@ -96,7 +96,8 @@ export function knownDims(graph: Graph): ReadonlyMap<string, Dims> {
       graph,
       given.map((dims) => dims!.map((size) => (typeof size === 'number' ? size : batch))),
     );
-  const [first, ...others] = attempt(() => TRIED_BATCHES.map(shapesOf)) ?? [];
+  const isOpen = given.some((dims) => typeof dims![0] === 'string');
+  const [first, ...others] = attempt(() => (isOpen ? TRIED_BATCHES : [1]).map(shapesOf)) ?? [];
   for (const [name, dims] of first ?? []) {
     known.set(
       name,

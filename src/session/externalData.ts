@@ -15,6 +15,7 @@ import {
   notGiven,
 } from '../formats/onnx/externalData.js';
 import type { ModelProto } from '../formats/onnx/proto.js';
+import { showText } from '../shown.js';
 import { besideOf, join, type Source, sourceAt, sourceOfBlob } from './loadBytes.js';
 import type { Progress } from './progress.js';
 
@@ -75,7 +76,7 @@ async function locate(
     return await sourceAt(given ?? (await besideOf(home, path)), progress, what);
   } catch (cause) {
     progress.throwIfAborted();
-    throw new Error(`${what}, which cannot be read: ${(cause as Error).message}`, { cause });
+    throw new Error(`${what}, which cannot be read: ${showText((cause as Error).message)}`, { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Runs a whole network under the names of its inputs and outputs, in onnxruntime-web's manner. */
-import { OutOfMemoryError, ThreadError } from '../errors.js';
+import { OutOfMemoryError, ThreadError, UnsupportedError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import { Layer } from '../layers/layer.js';
 import { checkNames } from '../options.js';
@@ -17,6 +17,8 @@ import { type StepTime, StepTimer } from './profile.js';
 import { Progress } from './progress.js';
 import { type Model, type ModelSource, readSource } from './source.js';
 
+/** A ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000 before they are merged. */
+const MAX_NODES = 10_000;
 /** Runs of `profile` where none are asked for. */
 const PROFILED_RUNS = 10;
 /** How long a run waits for memory that a worker thread may still be writing to. */
@@ -56,6 +58,7 @@ export class InferenceSession {
     this.#parameters = model.parameters;
     this.#binding = new Binding(runtime, model.parameters, (bound) => {
       const graph: Graph = { ...model.build(bound), outputs: this.outputNames };
+      checkNodes(graph);
       return merges ? reparameterizeGraph(graph).graph : graph;
     });
   }
@@ -242,6 +245,14 @@ export class InferenceSession {
       `InferenceSession.run: there is no output ${showList([unknown])}; the outputs are ${showList(this.outputNames)}`,
     );
   }
+}
+
+/** What is worked out for each node takes some 50 microseconds and 5 kB. */
+function checkNodes({ nodes }: Graph): void {
+  if (nodes.length <= MAX_NODES) return;
+  throw new UnsupportedError(
+    `InferenceSession.create: the graph has ${nodes.length} nodes, expected at most ${MAX_NODES}`,
+  );
 }
 
 function inputsOf({ graph }: Bound, feeds: Feeds): Tensor[] {

@@ -1,5 +1,6 @@
 /** Where bytes come from: a URL, a Blob, or a file where there are files (Node, Deno, Bun, Electron). */
 import { importNodeModule } from '../runtime/nodeModule.js';
+import { showText } from '../shown.js';
 import type { Progress } from './progress.js';
 
 /** What is used of node:fs and node:url, whose types a web page's compiler does not have. */
@@ -173,7 +174,9 @@ async function download(url: string, begin: number, end: number, progress: Progr
 /** `fetch failed` says nothing; its cause does. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { message?: string } };
-  return [message ?? String(error), ...(cause?.message ? [cause.message] : [])].join(': ');
+  return [message ?? String(error), ...(cause?.message ? [cause.message] : [])]
+    .map((text) => showText(text))
+    .join(': ');
 }
 
 /** Undefined where the length is not told, or is that of a compressed body. */

@@ -127,8 +127,8 @@ const WIRE_TYPES: Record<Scalar, number> = {
   bytes: BYTES,
 };
 
-/** Of a network of as many nodes as lower.ts takes; a file of empty messages would take a hundred bytes for each two. */
-const MAX_MESSAGES = 200_000;
+/** Of a network with tens of thousands of nodes; a file of empty messages would take a hundred bytes for each two. */
+const MAX_MESSAGES = 500_000;
 /** Readers of protocol buffers take no more. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 const NONE: readonly never[] = [];
