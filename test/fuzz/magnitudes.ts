@@ -4,7 +4,10 @@
  */
 import type { Graph, Node, Norm, PoolNode, Tensor } from 'acnet-wasm';
 
-/** Undefined where a node amplifies differences without a bound, or a bound is not finite. */
+/** Beyond this, sums on the way may overflow. */
+const MOST = 1e30;
+
+/** Undefined where a node amplifies differences without a bound, or a bound is too large. */
 export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string, number> | undefined {
   const bounds = new Map<string, number>();
   for (const name of graph.inputs) bounds.set(name, ofInput);
@@ -15,7 +18,7 @@ export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string,
       node.inputs.map((name) => bounds.get(name)!),
       graph,
     );
-    if (!(bound < Number.POSITIVE_INFINITY)) return undefined;
+    if (!(bound < MOST)) return undefined;
     bounds.set(node.output, bound);
   }
   return bounds;
