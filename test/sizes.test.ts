@@ -17,6 +17,7 @@ import {
   OutOfMemoryError,
   type Runtime,
   Tensor,
+  UnsupportedError,
 } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -110,7 +111,7 @@ test('dims are multiplied in one place, and in no 32-bit arithmetic', () => {
   }
 });
 
-for (const file of readdirSync(HOSTILE)) {
+for (const file of readdirSync(HOSTILE).filter((name) => name.endsWith('.onnx'))) {
   test(`${file}: a result or an error of ours, with and without merging`, async () => {
     const bytes = new Uint8Array(readFileSync(path.join(HOSTILE, file)));
     const runtime = await createRuntime();
@@ -125,7 +126,7 @@ for (const file of readdirSync(HOSTILE)) {
             await session.release();
           }
         });
-        const isOurs = error instanceof RangeError || error instanceof OutOfMemoryError;
+        const isOurs = [RangeError, OutOfMemoryError, UnsupportedError].some((kind) => error instanceof kind);
         assert.ok(error === undefined || isOurs, `${error}`);
       }
     }

@@ -55,7 +55,7 @@ export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly Te
       dims.length === shape.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis]);
     if (fits || shape.length === 0) continue;
     return new RangeError(
-      `InferenceSession.run: feed ${showName(name)} has dims [${showList(dims)}], expected ` +
+      `InferenceSession.run: feed ${show(name)} has dims [${showList(dims)}], expected ` +
         `[${showList(shape)}]: ${error.message}`,
       { cause: error },
     );
