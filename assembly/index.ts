@@ -2,16 +2,14 @@
 export { conv2d } from './conv/conv2d';
 export { depthwiseConv2d } from './conv/depthwise';
 export { winogradConv2d } from './conv/winograd';
-export { winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
+export { GROUP_CHANNELS, winogradDepth, winogradScratchBytes } from './conv/winogradBlock';
 export { packWinogradWeights } from './conv/winogradWeights';
-export { gemmMicroFloat, gemmMicroStreams } from './gemm/gemm';
-export { gemmMicroBatch, hasBatch, microAnyRows } from './gemm/micro';
+export { hasBatch, microAnyRows } from './gemm/micro';
 export { packDepthwiseWeights, packWeights } from './gemm/pack';
 export { microBatch4x8, microBatch5x8, microBatch6x8 } from './gemm/registerTiles';
 export { allBelow, binary, unary } from './nn/elementwise';
 export { clear, toChannelsLast, toPlanar } from './nn/layout';
 export { matMul } from './nn/matMul';
-export { multiplyAddPeak } from './nn/peak';
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './nn/pool';
 export { fillUniform } from './nn/random';
 export { softmax } from './nn/softmax';

@@ -3,17 +3,16 @@
 // machine was. A busy neighbour on the same core slows the inner loop, which also loads, more than the peak.
 import { Conv2d, createRuntime, Tensor } from 'acnet-wasm';
 import { median } from './measure.mjs';
+import { openTestKernels } from './testKernels.mjs';
 
 const ROUNDS = 400;
 const WARM_UP = 60;
 const DEPTH = 576;
 
 const runtime = await createRuntime({ simd: process.argv[2] ?? 'baseline' });
-const { kernels, heap } = runtime;
-const rows = Number(kernels.TILE_ROWS.value);
-const memory = heap.allocate(1 << 20);
-heap.floats(memory.ptr, memory.bytes / 4).fill(0.5);
-const [a, b, tile] = [0, 1 << 18, 1 << 19].map((offset) => memory.ptr + offset);
+const { kernels, ptr } = openTestKernels(runtime.simd);
+const rows = kernels.TILE_ROWS.value;
+const [a, b, tile] = [0, 1 << 18, 1 << 19].map((offset) => ptr + offset);
 const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1, algorithm: 'gemm' };
 const layer = new Conv2d(runtime, options);
 const data = Float32Array.from({ length: 64 * 32 * 32 }, (_, i) => Math.sin(i));
@@ -24,7 +23,7 @@ const tasks = {
   'inner GEMM': {
     flops: 60 * rows * 8 * 2 * DEPTH,
     run: () => {
-      for (let i = 0; i < 60; i++) kernels.gemmMicroFloat(rows, 8, a, b, DEPTH, tile);
+      for (let i = 0; i < 60; i++) kernels.gemmTile(rows, 8, a, b, DEPTH, tile);
     },
   },
   convolution: { flops: 2 * 32 * 32 * 64 * DEPTH, run: () => layer.forward(input).dispose() },

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { ACBlock, createRuntime, Tensor } from 'acnet-wasm';
 import { geometricMean, measureRounds, median, spread } from './measure.mjs';
 import { nameOf, shapes, workOf } from './shapes.mjs';
+import { openTestKernels } from './testKernels.mjs';
 
 const HELP = `usage: npm run bench -- [options]
 
@@ -22,11 +23,12 @@ else await main();
 
 async function main() {
   const runtime = await createRuntime({ simd: options.simd });
+  const { kernels } = openTestKernels(runtime.simd);
   const rows = [];
   if (!options.json) printHead(runtime);
   for (const network of options.networks) {
     for (const shape of shapes[network]) {
-      const row = { network, shape: nameOf(shape), ...(await compare(runtime, shape)) };
+      const row = { network, shape: nameOf(shape), ...(await compare(runtime, kernels, shape)) };
       rows.push(row);
       if (!options.json) printRow(row);
     }
@@ -44,7 +46,7 @@ async function main() {
 }
 
 /** Both forms of one block and the machine's peak, in the same rounds. */
-async function compare(runtime, shape) {
+async function compare(runtime, kernels, shape) {
   const [inChannels, outChannels, size, kernelSize, stride, padding] = shape;
   const blockOptions = { inChannels, outChannels, kernelSize, stride, padding };
   const unfused = new ACBlock(runtime, blockOptions).eval();
@@ -53,7 +55,7 @@ async function compare(runtime, shape) {
   const input = new Tensor('float32', data, [1, inChannels, size, size]).to(runtime);
   const times = await measureRounds(
     {
-      peak: () => runtime.kernels.multiplyAddPeak(PEAK_STEPS, 0.999, 0.001),
+      peak: () => kernels.multiplyAddPeak(PEAK_STEPS, 0.999, 0.001),
       unfused: () => unfused.forward(input).dispose(),
       fused: () => fused.forward(input).dispose(),
     },

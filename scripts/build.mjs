@@ -23,7 +23,10 @@ function build() {
   const fresh = `build/dist-${process.pid}`;
   const checked = `build/checked-${process.pid}`;
   mkdirSync('build', { recursive: true });
-  for (const target of ['baseline', 'relaxed']) compile(target);
+  for (const target of ['baseline', 'relaxed']) {
+    compile(target, 'assembly/index.ts', target);
+    compile(target, 'assembly/testKernels.ts', `test-kernels.${target}`);
+  }
   run('scripts/bundle.mjs', [checked, '--checked']);
   run('scripts/bundle.mjs', [fresh]);
   run(require.resolve('typescript/bin/tsc'), ['-p', 'tsconfig.types.json', '--outDir', `${fresh}/types`]);
@@ -48,10 +51,13 @@ function run(script, args) {
   }
 }
 
-function compile(target) {
-  if (!force && isNewer(`build/${target}.wasm`, ['assembly'], ['asconfig.json', 'package-lock.json'])) return;
+/** Compiles an entry for a target of asconfig.json, to build/NAME.wasm and .wat. */
+function compile(target, entry, name) {
+  const file = `build/${name}`;
+  if (!force && isNewer(`${file}.wasm`, ['assembly'], ['asconfig.json', 'package-lock.json'])) return;
   const asc = path.join(path.dirname(require.resolve('assemblyscript/package.json')), 'bin', 'asc.js');
-  run(asc, ['--config', 'asconfig.json', '--target', target]);
+  const output = ['--outFile', `${file}.wasm`, '--textFile', `${file}.wat`];
+  run(asc, [entry, '--config', 'asconfig.json', '--target', target, ...output]);
 }
 
 /** Whether a file is there and no younger file is in the folders or among the others. */

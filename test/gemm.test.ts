@@ -3,23 +3,45 @@
  * around the chunks; that a result does not depend on the tile; and every number of output
  * channels and pixels around the tile through a convolution.
  */
-import { Conv2d, createRuntime, type Runtime } from 'acnet-wasm';
+import { readFileSync } from 'node:fs';
+import { instantiateSync } from '@assemblyscript/loader';
+import { Conv2d, createRuntime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Heap } from '../src/runtime/heap.js';
-import type { Kernels } from '../src/runtime/kernels.js';
 import * as oracle from './oracle.js';
-import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
+import { type Build, randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
+import type { TestKernels } from './testKernels.js';
 
-/** What the package keeps to itself. */
+/** The micro-kernels over a memory of their own, 16 MiB. */
 interface Inside {
-  readonly kernels: Kernels;
-  readonly heap: Heap;
+  readonly kernels: TestKernels;
+  /** Address of memory for so many floats, until the next `clear`. */
+  allocate(count: number): number;
+  clear(): void;
+  floats(ptr: number, count: number): Float32Array;
 }
 
-interface Memory {
-  readonly ptr: number;
-  free(): void;
+function openKernels(build: Build): Inside {
+  const memory = new WebAssembly.Memory({ initial: 256, maximum: 256 });
+  const { exports: kernels } = instantiateSync<TestKernels & Record<string, unknown>>(
+    readFileSync(`build/test-kernels.${build}.wasm`),
+    { env: { memory } },
+  );
+  const start = (kernels.heapBase() + 15) & ~15;
+  let next = start;
+  return {
+    kernels,
+    allocate: (count) => {
+      const ptr = next;
+      next += (count * 4 + 31) & ~15;
+      assert.ok(next <= memory.buffer.byteLength);
+      return ptr;
+    },
+    clear: () => {
+      next = start;
+    },
+    floats: (ptr, count) => new Float32Array(memory.buffer, ptr, count),
+  };
 }
 
 const CONV = {
@@ -31,66 +53,56 @@ const CONV = {
 } as const;
 const DEPTHS = [1, 2, 3, 4, 5, 8, 33, 63, 64, 65, 127, 128, 129, 200];
 const STREAMED_DEPTHS = [1, 127, 128, 255, 256, 300, 384, 512, 513, 640, 1024, 1100, 1536];
-const STREAM_ROWS = 4;
 const ROW_FLOATS = 8;
 
 for (const build of await supportedBuilds()) {
-  test(`${build}: gemmMicroFloat for every m, width and depth`, async () => {
-    const runtime = await createRuntime({ simd: build });
-    const inside = runtime as Runtime & Inside;
+  const inside = openKernels(build);
+  const { kernels } = inside;
+  const [rows, streamRows, chunk] = [kernels.TILE_ROWS.value, kernels.STREAM_ROWS.value, kernels.DEPTH_CHUNK.value];
+
+  test(`${build}: a tile of every m, width and depth`, () => {
     const random = seededRandom(7);
-    for (let m = 1; m <= Number(inside.kernels.TILE_ROWS.value); m++) {
+    for (let m = 1; m <= rows; m++) {
       for (const columns of [4, 8]) {
-        for (const depth of DEPTHS) checkTile(inside, 'Float', m, columns, depth, random);
+        for (const depth of DEPTHS) checkTile(inside, 'gemmTile', m, columns, depth, random);
       }
     }
-    runtime.dispose();
   });
 
-  test(`${build}: gemmMicroStreams for every m, width and depth`, async () => {
-    const runtime = await createRuntime({ simd: build });
-    const inside = runtime as Runtime & Inside;
+  test(`${build}: a streamed tile of every m, width and depth`, () => {
     const random = seededRandom(17);
-    for (let m = 1; m <= STREAM_ROWS; m++) {
+    for (let m = 1; m <= streamRows; m++) {
       for (const columns of [4, 8]) {
-        for (const depth of STREAMED_DEPTHS) checkTile(inside, 'Streams', m, columns, depth, random);
+        for (const depth of STREAMED_DEPTHS) checkTile(inside, 'streamedTile', m, columns, depth, random);
       }
     }
-    runtime.dispose();
   });
 
-  test(`${build}: a row of a tile has the same bits whatever tile it is in`, async () => {
-    const runtime = await createRuntime({ simd: build });
-    const inside = runtime as Runtime & Inside;
+  test(`${build}: a row of a tile has the same bits whatever tile it is in`, () => {
     const random = seededRandom(11);
     const depth = 100;
-    const rows = Number(inside.kernels.TILE_ROWS.value);
     const a = Array.from({ length: rows }, () => Float32Array.from({ length: depth }, () => random() - 0.5));
     const b = Float32Array.from({ length: depth * 8 }, () => random() - 0.5);
     const results = new Set<string>();
-    for (let m = 1; m <= rows; m++) results.add(runTile(inside, 'Float', a.slice(0, m), b, 8).slice(0, 8).join());
+    for (let m = 1; m <= rows; m++) results.add(runTile(inside, 'gemmTile', a.slice(0, m), b, 8).slice(0, 8).join());
     assert.is(results.size, 1);
-    const deep = a.slice(0, STREAM_ROWS).map((row) => Float32Array.from({ length: 700 }, (_, k) => row[k % depth]!));
+    const deep = a.slice(0, streamRows).map((row) => Float32Array.from({ length: 700 }, (_, k) => row[k % depth]!));
     const deepB = Float32Array.from({ length: 700 * 8 }, () => random() - 0.5);
     const streamed = new Set<string>();
-    for (let m = 1; m <= STREAM_ROWS; m++) {
-      streamed.add(runTile(inside, 'Streams', deep.slice(0, m), deepB, 8).slice(0, 8).join());
+    for (let m = 1; m <= streamRows; m++) {
+      streamed.add(runTile(inside, 'streamedTile', deep.slice(0, m), deepB, 8).slice(0, 8).join());
     }
     assert.is(streamed.size, 1);
-    runtime.dispose();
   });
 
-  test(`${build}: a few tiles at once have the bits of each`, async () => {
-    const runtime = await createRuntime({ simd: build });
-    const { kernels, heap } = runtime as Runtime & Inside;
+  test(`${build}: the tiles of a batch have the bits of each`, () => {
+    inside.clear();
     const random = seededRandom(19);
-    const chunk = Number(kernels.DEPTH_CHUNK.value);
     const values = 16 * 8 * chunk;
-    const [a, b, tiles] = [heap.allocate(values * 4), heap.allocate(values * 4), heap.allocate(5 * 6 * 32)];
-    for (const memory of [a, b])
-      heap.floats(memory.ptr, values).set(Array.from({ length: values }, () => random() - 0.5));
-    const results = (at: number, m: number): string => heap.floats(tiles.ptr + at * m * 32, m * 8).join();
-    for (const m of [4, 5, 6].filter((rows) => rows <= Number(kernels.TILE_ROWS.value))) {
+    const [a, b, tiles] = [inside.allocate(values), inside.allocate(values), inside.allocate(5 * 6 * 8)];
+    for (const ptr of [a, b]) inside.floats(ptr, values).set(Array.from({ length: values }, () => random() - 0.5));
+    const results = (at: number, m: number): string => inside.floats(tiles + at * m * 32, m * 8).join();
+    for (const m of [4, 5, 6].filter((height) => height <= rows)) {
       for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
         // Panels of A side by side, one behind the other, one with panels of B, and two with two.
         const steps = [
@@ -107,13 +119,13 @@ for (const build of await supportedBuilds()) {
             number,
           ];
           for (let count = 1; count <= 4; count++) {
-            heap.floats(tiles.ptr, 5 * m * 8).fill(7);
-            kernels.gemmMicroBatch(m, count, a.ptr, step, pairStep, b.ptr, bStep, bPairStep, depth, tiles.ptr);
+            inside.floats(tiles, 5 * m * 8).fill(7);
+            kernels.gemmMicroBatch(m, count, a, step, pairStep, b, bStep, bPairStep, depth, tiles);
             for (let n = 0; n < 4; n++) {
               const [pair, odd] = [n >> 1, n & 1];
-              const [aPtr, bPtr] = [a.ptr + pair * pairStep + odd * step, b.ptr + pair * bPairStep + odd * bStep];
-              if (n < count) kernels.gemmMicroFloat(m, 8, aPtr, bPtr, depth, tiles.ptr + 4 * m * 32);
-              else heap.floats(tiles.ptr + 4 * m * 32, m * 8).fill(7);
+              const [aPtr, bPtr] = [a + pair * pairStep + odd * step, b + pair * bPairStep + odd * bStep];
+              if (n < count) kernels.gemmTile(m, 8, aPtr, bPtr, depth, tiles + 4 * m * 32);
+              else inside.floats(tiles + 4 * m * 32, m * 8).fill(7);
               assert.is(
                 results(n, m),
                 results(4, m),
@@ -124,7 +136,6 @@ for (const build of await supportedBuilds()) {
         }
       }
     }
-    runtime.dispose();
   });
 
   for (const inChannels of [3, 12]) {
@@ -159,7 +170,7 @@ for (const build of await supportedBuilds()) {
 
 function checkTile(
   inside: Inside,
-  type: 'Float' | 'Streams',
+  type: 'gemmTile' | 'streamedTile',
   m: number,
   columns: number,
   depth: number,
@@ -183,29 +194,24 @@ function checkTile(
 
 /** Packs A in chunks, runs the micro-kernel, returns the tile, whose rows are 32 bytes apart. */
 function runTile(
-  { kernels, heap }: Inside,
-  type: 'Float' | 'Streams',
+  inside: Inside,
+  type: 'gemmTile' | 'streamedTile',
   a: Float32Array[],
   b: Float32Array,
   columns: number,
 ): number[] {
-  const chunk = Number(kernels.DEPTH_CHUNK.value);
+  const chunk = inside.kernels.DEPTH_CHUNK.value;
   const [m, depth] = [a.length, a[0]!.length];
   const panels = Math.ceil(depth / chunk) * m * chunk;
-  const [aMemory, bMemory, tileMemory] = [panels, b.length, 48].map((count) => heap.allocate(count * 4)) as unknown as [
-    Memory,
-    Memory,
-    Memory,
-  ];
-  const packed = heap.floats(aMemory.ptr, panels);
+  inside.clear();
+  const [aPtr, bPtr, tilePtr] = [panels, b.length, 48].map(inside.allocate) as [number, number, number];
+  const packed = inside.floats(aPtr, panels);
   for (let i = 0; i < m; i++) {
     for (let k = 0; k < depth; k++) packed[(Math.floor(k / chunk) * m + i) * chunk + (k % chunk)] = a[i]![k]!;
   }
-  heap.floats(bMemory.ptr, b.length).set(b);
-  kernels[`gemmMicro${type}`](m, columns, aMemory.ptr, bMemory.ptr, depth, tileMemory.ptr);
-  const tile = [...heap.floats(tileMemory.ptr, m * ROW_FLOATS)];
-  for (const memory of [aMemory, bMemory, tileMemory]) memory.free();
-  return tile;
+  inside.floats(bPtr, b.length).set(b);
+  inside.kernels[type](m, columns, aPtr, bPtr, depth, tilePtr);
+  return [...inside.floats(tilePtr, m * ROW_FLOATS)];
 }
 
 test.run();

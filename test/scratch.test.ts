@@ -41,10 +41,14 @@ function compile(name: string, tunables: Readonly<Record<string, string>>): Uint
     path.dirname(createRequire(import.meta.url).resolve('assemblyscript/package.json')),
     'bin/asc.js',
   );
-  const { status, stderr } = spawnSync(process.execPath, [asc, '--config', 'asconfig.json', '--target', 'baseline'], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [asc, 'assembly/index.ts', '--config', 'asconfig.json', '--target', 'baseline'],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  );
   assert.is(status, 0, stderr);
   const bytes = new Uint8Array(readFileSync(`${folder}/kernels.wasm`));
   rmSync(path.dirname(folder), { recursive: true });

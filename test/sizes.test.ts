@@ -315,7 +315,7 @@ test('what Winograd needs for the deepest products does not wrap', async () => {
   const { kernels } = runtime;
   for (let depth = 4; depth < 2 ** 29; depth = Math.ceil(depth * 1.01)) {
     for (const points of [16, 36, 42, 81]) {
-      const bytes = kernels.winogradScratchBytes(points, 4, depth, 2 ** 29, 0);
+      const bytes = kernels.winogradScratchBytes(points, 4, depth, 2 ** 29, false);
       assert.ok(bytes >= Math.min(2 ** 31 - 1, points * 4 * depth * 4), `depth ${depth}, ${points} points: ${bytes}`);
     }
   }

@@ -112,28 +112,3 @@ export function gemmBlock(
     }
   }
 }
-
-/** How the one panel of a test lies. */
-const testPanels: usize = memory.data(offsetof<Panels>(), 4);
-
-function onePanel(depth: i32, columns: i32, segment: i32): Panels {
-  const b = changetype<Panels>(testPanels);
-  b.depth = depth;
-  b.lanes = columns;
-  b.segment = segment;
-  return b;
-}
-
-/** The micro-kernels as tests call them: a tile of m rows, its A in chunks of m rows, its panel the only one of B. */
-export function gemmMicroFloat(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
-  const b = onePanel(depth, columns, depth);
-  gemmMicro(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
-}
-
-/** The same by streams. */
-export function gemmMicroStreams(m: i32, columns: i32, aPtr: usize, bPtr: usize, depth: i32, tilePtr: usize): void {
-  const chunkStride = <usize>(m * DEPTH_CHUNK) * 4;
-  const b = onePanel(depth, columns, DEPTH_CHUNK);
-  gemmMicroStreamed(m, columns, aPtr, chunkStride, bPtr, b, 0, 0, depth, zeroTilePtr, tilePtr);
-}

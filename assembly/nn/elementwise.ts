@@ -6,6 +6,24 @@ import { clampLow, storeFirst } from '../simd';
 import { expOfNegative } from './exp';
 import { nextRun, runLength, runPtr, runStride, startWalk } from './walk';
 
+/** What `binary` computes of two values. */
+export enum BinaryOp {
+  add,
+  sub,
+  mul,
+  div,
+}
+
+/** What `unary` computes of one. */
+export enum UnaryOp {
+  relu,
+  leakyRelu,
+  clip,
+  sigmoid,
+  hardSigmoid,
+  hardSwish,
+}
+
 class Add {}
 class Sub {}
 class Mul {}
@@ -18,11 +36,11 @@ class Sigmoid {}
 class HardSigmoid {}
 class HardSwish {}
 
-/** out = max(low, a op b) over a walk of a, b and out; op: 0 add, 1 sub, 2 mul, 3 div. Out may be a or b. */
+/** out = max(low, a op b) over a walk of a, b and out; op: a BinaryOp. Out may be a or b. */
 export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPtr: usize, low: f32): void {
-  if (op === 0) binaryWalk<Add>(tablePtr, aPtr, bPtr, outPtr, low);
-  else if (op === 1) binaryWalk<Sub>(tablePtr, aPtr, bPtr, outPtr, low);
-  else if (op === 2) binaryWalk<Mul>(tablePtr, aPtr, bPtr, outPtr, low);
+  if (op === BinaryOp.add) binaryWalk<Add>(tablePtr, aPtr, bPtr, outPtr, low);
+  else if (op === BinaryOp.sub) binaryWalk<Sub>(tablePtr, aPtr, bPtr, outPtr, low);
+  else if (op === BinaryOp.mul) binaryWalk<Mul>(tablePtr, aPtr, bPtr, outPtr, low);
   else binaryWalk<Div>(tablePtr, aPtr, bPtr, outPtr, low);
 }
 
@@ -97,15 +115,15 @@ function combine<Op>(a: v128, b: v128): v128 {
 }
 
 /**
- * out = f(x); op: 0 relu, 1 leakyRelu, 2 clip, 3 sigmoid, 4 hardSigmoid, 5 hardSwish, see src/graph/graph.ts. Out may
+ * out = f(x); op: a UnaryOp, see src/graph/graph.ts. Out may
  * be x.
  */
 export function unary(op: i32, inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
-  if (op === 0) unaryOver<Relu>(inPtr, outPtr, count, alpha, beta);
-  else if (op === 1) unaryOver<LeakyRelu>(inPtr, outPtr, count, alpha, beta);
-  else if (op === 2) unaryOver<Clip>(inPtr, outPtr, count, alpha, beta);
-  else if (op === 3) unaryOver<Sigmoid>(inPtr, outPtr, count, alpha, beta);
-  else if (op === 4) unaryOver<HardSigmoid>(inPtr, outPtr, count, alpha, beta);
+  if (op === UnaryOp.relu) unaryOver<Relu>(inPtr, outPtr, count, alpha, beta);
+  else if (op === UnaryOp.leakyRelu) unaryOver<LeakyRelu>(inPtr, outPtr, count, alpha, beta);
+  else if (op === UnaryOp.clip) unaryOver<Clip>(inPtr, outPtr, count, alpha, beta);
+  else if (op === UnaryOp.sigmoid) unaryOver<Sigmoid>(inPtr, outPtr, count, alpha, beta);
+  else if (op === UnaryOp.hardSigmoid) unaryOver<HardSigmoid>(inPtr, outPtr, count, alpha, beta);
   else unaryOver<HardSwish>(inPtr, outPtr, count, alpha, beta);
 }
 

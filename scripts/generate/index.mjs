@@ -4,22 +4,31 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { kernels, records } from './abi.mjs';
 import { registerTiles } from './registerTiles.mjs';
 import { winogradInput } from './winogradInput.mjs';
 import { winogradOutput } from './winogradOutput.mjs';
 import { winogradWeight } from './winogradWeight.mjs';
 
-const files = {
+process.chdir(fileURLToPath(new URL('../..', import.meta.url)));
+write({
   'assembly/gemm/registerTiles.ts': registerTiles(),
   'assembly/conv/winogradInput.ts': winogradInput(),
   'assembly/conv/winogradOutput.ts': winogradOutput(),
   'assembly/conv/winogradWeight.ts': winogradWeight(),
-};
-
-process.chdir(fileURLToPath(new URL('../..', import.meta.url)));
-for (const [file, source] of Object.entries(files)) writeFileSync(file, source);
-const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome');
-const { status } = spawnSync(process.execPath, [biome, 'check', '--write', '--log-level=warn', ...Object.keys(files)], {
-  stdio: 'inherit',
 });
-process.exitCode = status ?? 1;
+// These are read from assembly/, of which the files above are a part.
+write({
+  'src/runtime/kernels.ts': kernels('assembly/index.ts', 'Kernels'),
+  'src/plan/records.ts': records(),
+  'test/testKernels.ts': kernels('assembly/testKernels.ts', 'TestKernels'),
+});
+
+/** Writes files, formatted. */
+function write(files) {
+  for (const [file, source] of Object.entries(files)) writeFileSync(file, source);
+  const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome');
+  const options = ['check', '--write', '--log-level=warn', ...Object.keys(files)];
+  const { status } = spawnSync(process.execPath, [biome, ...options], { stdio: 'inherit' });
+  if (status !== 0) throw new Error('biome cannot format what was generated');
+}

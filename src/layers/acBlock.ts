@@ -290,7 +290,7 @@ function mergeBranches(
     for (const { name, size, row, column } of branches) {
       const folded = foldNorm(runtime, normOf(parameters, `${name}_bn.`, norm.eps), outChannels, stage);
       const branchPtr = stage.parameter(parameters.get(`${name}_conv.weight`));
-      const filters = [outChannels, inPerGroup, ...size, height, width, row, column];
+      const filters = [outChannels, inPerGroup, ...size, height, width, row, column] as const;
       kernels.addBranch(branchPtr, folded.scalePtr, kernelPtr, ...filters);
       kernels.addDoubles(folded.shiftPtr, shiftPtr, outChannels);
     }

@@ -90,7 +90,7 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, runtime: Run
       window.kernel.every((size) => size === r) &&
       window.stride.every((step) => step === stride) &&
       // Fewer tiles at a time than these would read the weights too often.
-      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), outChannels, 0) <=
+      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), outChannels, false) <=
         kernels.scratchBytes(),
   );
   return ['gemm', ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];
@@ -113,7 +113,7 @@ export function chooseAlgorithm(
   }
   if (!runtime.transformsWeights || applicable[0] === 'depthwise') return applicable[0]!;
   if (node.weight.dims[1]! < MIN_WINOGRAD_CHANNELS) return 'gemm';
-  const costs = applicable.map((algorithm) => predictCost(algorithm, node, outDims));
+  const costs = applicable.map((algorithm) => predictCost(runtime, algorithm, node, outDims));
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }
 
@@ -132,18 +132,15 @@ export function chooseShared(
   const shared = own as WinogradAlgorithm;
   if (node.algorithm !== undefined) return shared;
   const apart = separate.reduce((sum, part) => {
-    return sum + predictCost(chooseAlgorithm(part, runtime, outDims), part, outDims);
+    return sum + predictCost(runtime, chooseAlgorithm(part, runtime, outDims), part, outDims);
   }, 0);
-  return predictCost(shared, node, outDims) < apart ? shared : undefined;
+  return predictCost(runtime, shared, node, outDims) < apart ? shared : undefined;
 }
 
 /*
  * The cost model, in floating-point operations that the micro-kernels could have done in the same time. Fitted to
  * `npm run bench:algorithms` (Node 20, baseline), which prints what it predicts beside what is measured.
  */
-/** Of the baseline build, as in assembly/tuning.ts. */
-const DEPTH_CHUNK = 128;
-const TILE_ROWS = 5;
 /** Entering and leaving a micro-kernel: 60 cycles. */
 const COST_OF_TILE = 600;
 /** Reading a byte of weights that do not stay in L2. */
@@ -160,7 +157,13 @@ const COST_OF_COPY = 25;
 const L2_BYTES = 512 * 1024;
 
 /** Time of an algorithm in operations; only their order matters. */
-export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode, outDims: readonly number[]): number {
+export function predictCost(
+  runtime: Runtime,
+  algorithm: Algorithm,
+  node: Conv2dNode | LinearNode,
+  outDims: readonly number[],
+): number {
+  const { DEPTH_CHUNK, TILE_ROWS } = runtime.kernels;
   const [outChannels, inChannels] = node.weight.dims as [number, number];
   const [batch, , height = 1, width = 1] = outDims as [number, number, number?, number?];
   const [inQuads, outPanels] = [Math.ceil(inChannels / 4), Math.ceil(outChannels / 8)];
@@ -168,11 +171,11 @@ export function predictCost(algorithm: Algorithm, node: Conv2dNode | LinearNode,
   const taps = node.weight.size / outChannels / inChannels;
   const points = scheme?.points ?? 1;
   const rows = winogradTiles(scheme, batch, height, width);
-  const kernels = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;
-  const depth = kernels * (scheme === undefined ? taps * inChannels : inQuads * 4 * scheme.rows);
-  const chunks = Math.ceil(depth / DEPTH_CHUNK);
+  const count = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;
+  const depth = count * (scheme === undefined ? taps * inChannels : inQuads * 4 * scheme.rows);
+  const chunks = Math.ceil(depth / DEPTH_CHUNK.value);
   const products = points * rows * depth * outPanels * 8 * 2;
-  const tiles = points * Math.ceil(rows / TILE_ROWS) * outPanels * chunks * COST_OF_TILE;
+  const tiles = points * Math.ceil(rows / TILE_ROWS.value) * outPanels * chunks * COST_OF_TILE;
   const weightBytes = (scheme?.weights ?? 1) * depth * outPanels * 8 * 4;
   const weights = weightBytes > L2_BYTES ? weightBytes * COST_OF_WEIGHT_BYTE : 0;
   const forward = COST_OF_TRANSFORM + ((scheme?.rows ?? 1) - 1) * COST_OF_COPY;

@@ -5,7 +5,6 @@ import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
 import { title } from '../graph/shapeErrors.js';
 import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { wordsOf } from '../sizes.js';
 import {
   type Algorithm,
   applicableAlgorithms,
@@ -17,7 +16,18 @@ import {
   winogradScheme,
   winogradTiles,
 } from './algorithm.js';
-import { finder, input, lowerBound, pixelStride, ports, type Step, type StepContext, writeTable } from './step.js';
+import { CONV_DESCRIPTOR } from './records.js';
+import {
+  finder,
+  input,
+  lowerBound,
+  pixelStride,
+  ports,
+  type Step,
+  type StepContext,
+  writeRecord,
+  writeTable,
+} from './step.js';
 import { countSeen, windowTable } from './windows.js';
 
 const MOST_TILES = 60;
@@ -232,9 +242,9 @@ function winogradBlockTiles(
   outChannels: number,
   streamed: boolean,
 ): number {
-  const rows = Number(kernels.TILE_ROWS.value);
+  const rows = kernels.TILE_ROWS.value;
   const fits = (count: number): boolean =>
-    kernels.winogradScratchBytes(points, count, depth, outChannels, streamed ? 1 : 0) <= kernels.scratchBytes();
+    kernels.winogradScratchBytes(points, count, depth, outChannels, streamed) <= kernels.scratchBytes();
   if (tiles <= MOST_TILES && fits(tiles)) return tiles;
   let most = Math.floor(MOST_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
@@ -257,7 +267,7 @@ function checkPadding(node: Conv2dNode | LinearNode, products: number, rows: Int
   );
 }
 
-/** The fields of assembly/conv/descriptor.ts, in their order. */
+/** What kernels are told of a convolution. */
 function writeDescriptor(
   node: Conv2dNode | LinearNode,
   context: StepContext,
@@ -280,33 +290,32 @@ function writeDescriptor(
   const zerosBytes = lanes * 4;
   const zerosPtr = context.allocate(zerosBytes);
   runtime.kernels.clear(zerosPtr, zerosBytes);
-  const fields = [
-    packed.weightsPtr,
-    packed.biasPtr,
+  const [tileHeight, tileWidth] = winogradScheme(algorithm)?.tile ?? [1, 1];
+  return writeRecord(title(node), context, CONV_DESCRIPTOR, {
+    weightsPtr: packed.weightsPtr,
+    biasPtr: packed.biasPtr,
     rowsPtr,
     columnsPtr,
     zerosPtr,
     outHeight,
     outWidth,
-    window.kernel[0],
-    window.kernel[1],
+    kernelHeight: window.kernel[0],
+    kernelWidth: window.kernel[1],
     groups,
-    node.weight.dims[1]!,
-    outChannels / groups,
-    pixels * lanes * 4,
-    pixelStride(node.output, context),
+    inChannels: node.weight.dims[1]!,
+    outChannels: outChannels / groups,
+    inImageStride: pixels * lanes * 4,
+    outPixelStride: pixelStride(node.output, context),
     batch,
-    inWidth * lanes * 4,
-    window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
-    kernelCount(node),
-    packed.depth,
-    packed.lanes,
-    packed.segment,
-    isStreamed(node, context, algorithm) ? 1 : 0,
-    ...(winogradScheme(algorithm)?.tile ?? [1, 1]),
-  ];
-  const descriptor = context.allocate((fields.length + 1) * 4);
-  runtime.heap.words(descriptor, fields.length).set(wordsOf(title(node), fields));
-  runtime.heap.floats(descriptor + fields.length * 4, 1)[0] = lowerBound(node);
-  return descriptor;
+    inRowStride: inWidth * lanes * 4,
+    columnShift: window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
+    kernels: kernelCount(node),
+    weightsDepth: packed.depth,
+    weightsLanes: packed.lanes,
+    weightsSegment: packed.segment,
+    streamed: isStreamed(node, context, algorithm) ? 1 : 0,
+    tileHeight,
+    tileWidth,
+    low: lowerBound(node),
+  });
 }

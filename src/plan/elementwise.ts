@@ -1,11 +1,8 @@
 /** Steps of elementwise operations: of one value, and of two with broadcasting. */
 import type { BinaryNode, UnaryNode } from '../graph/graph.js';
+import { BINARY_OPS, UNARY_OPS } from './records.js';
 import { floatCount, laneCleaner, lowerBound, ports, type Step, type StepContext } from './step.js';
 import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
-
-/** Operations in the order of assembly/nn/elementwise.ts. */
-const BINARY: readonly BinaryNode['op'][] = ['add', 'sub', 'mul', 'div'];
-const UNARY: readonly UnaryNode['op'][] = ['relu', 'leakyRelu', 'clip', 'sigmoid', 'hardSigmoid', 'hardSwish'];
 
 /** What alpha and beta are where a node does not say, as in ONNX. */
 const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: number]>> = {
@@ -19,7 +16,7 @@ const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: 
 
 export function unary(node: UnaryNode, context: StepContext): Step {
   const { kernels } = context.runtime;
-  const op = UNARY.indexOf(node.op);
+  const op = UNARY_OPS.indexOf(node.op);
   const count = floatCount(node.output, context);
   const [defaultAlpha, defaultBeta] = DEFAULTS[node.op];
   const [alpha, beta] =
@@ -36,7 +33,7 @@ export function unary(node: UnaryNode, context: StepContext): Step {
 
 export function binary(node: BinaryNode, context: StepContext): Step {
   const { kernels } = context.runtime;
-  const op = BINARY.indexOf(node.op);
+  const op = BINARY_OPS.indexOf(node.op);
   const table = writeWalk(context, binaryAxes(node, context));
   // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
   const clearLanes =

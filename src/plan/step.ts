@@ -4,10 +4,11 @@
  */
 import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf, type Extent, extentOf } from '../sizes.js';
+import { bytesOf, type Extent, extentOf, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
 import type { Among } from './lower.js';
+import { FLOAT } from './records.js';
 import type { PackedWeights } from './weights.js';
 
 export type Addresses = readonly number[];
@@ -81,6 +82,22 @@ export function writeTable(context: StepContext, table: Int32Array | Float32Arra
   const { heap } = context.runtime;
   if (table instanceof Int32Array) heap.words(ptr, table.length).set(table);
   else heap.floats(ptr, table.length).set(table);
+  return ptr;
+}
+
+/** Writes a record of records.ts. */
+export function writeRecord<Fields extends Readonly<Record<string, number>>>(
+  owner: string,
+  context: StepContext,
+  fields: Fields,
+  values: Readonly<Record<keyof Fields, number>>,
+): number {
+  const names: (keyof Fields)[] = Object.keys(fields);
+  const words = names.map((name) => (fields[name] === FLOAT ? 0 : values[name]));
+  const ptr = writeTable(context, wordsOf(owner, words));
+  names.forEach((name, i) => {
+    if (fields[name] === FLOAT) context.runtime.heap.floats(ptr + i * 4, 1)[0] = values[name];
+  });
   return ptr;
 }
 

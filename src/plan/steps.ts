@@ -148,7 +148,7 @@ function pool(node: PoolNode, context: StepContext): Step {
   // The largest of nothing is -infinity, its mean NaN, also behind the channels.
   const clearLanes =
     seesNothing(tables[0], down) || seesNothing(tables[1], across) ? laneCleaner(node.output, context) : undefined;
-  const shape = [batch, outHeight, outWidth, down, across, pixels * lanes * 4, lanes];
+  const shape = [batch, outHeight, outWidth, down, across, pixels * lanes * 4, lanes] as const;
   const find = ports(node, context);
   if (node.op === 'maxPool2d') {
     return (at) => {
@@ -193,12 +193,11 @@ function softmax(node: AxisNode, context: StepContext): Step {
   const inner = sizeOf(dims.slice(axis + 1));
   const outer = sizeOf(dims.slice(0, axis));
   const size = dims[axis]!;
-  // Outer and their distance; inner; the axis and the distance of its values.
-  const shape =
+  const shape: readonly [outer: number, outerStride: number, inner: number, axis: number, axisStride: number] =
     context.layout(node.output) === 'planar'
       ? [outer, size * inner, inner, size, inner]
       : [batch * pixels, lanes, 1, channels, 1];
-  const isLog = node.op === 'logSoftmax' ? 1 : 0;
+  const isLog = node.op === 'logSoftmax';
   const clearLanes = laneCleaner(node.output, context);
   const find = ports(node, context);
   return (at) => {

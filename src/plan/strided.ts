@@ -4,6 +4,7 @@
  */
 import { extentOf, rowMajorStrides, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
+import { WALK, WALK_AXIS } from './records.js';
 import { type StepContext, writeTable } from './step.js';
 
 /** An axis of up to three tensors that are walked over together; strides in bytes, 0 repeats, negative reverses. */
@@ -24,13 +25,20 @@ export function stridesOf(dims: readonly number[], layout: Layout, lanes = exten
 
 /** Writes the table of a walk over these axes, in any order; the address of it. */
 export function writeWalk(context: StepContext, axes: readonly WalkAxis[]): number {
-  if (axes.some(({ size }) => size === 0)) return writeTable(context, Int32Array.of(0, 0, 0, 0, 0, 0, 0, 0));
+  if (axes.some(({ size }) => size === 0)) return writeTable(context, new Int32Array(Object.keys(WALK).length));
   const merged = mergeAxes(axes.filter(({ size }) => size !== 1));
   const run = merged.reduce((best, axis) => (runCost(axis) < runCost(best) ? axis : best), merged[0] ?? ONE_VALUE);
   const outer = merged.filter((axis) => axis !== run);
-  const words = [outer.length, run.size, ...run.strides, 0, 0, 0];
-  for (const { size, strides } of outer) words.push(size, 0, ...strides);
+  const start = { axes: outer.length, length: run.size, ptr0: 0, ptr1: 0, ptr2: 0 };
+  const words = inOrder(WALK, { ...start, ...named(run) });
+  for (const axis of outer) words.push(...inOrder(WALK_AXIS, { size: axis.size, taken: 0, ...named(axis) }));
   return writeTable(context, wordsOf('plan', words));
+}
+
+const named = ({ strides: [stride0, stride1, stride2] }: WalkAxis) => ({ stride0, stride1, stride2 });
+
+function inOrder<Layout extends object>(layout: Layout, values: Readonly<Record<keyof Layout, number>>): number[] {
+  return (Object.keys(layout) as (keyof Layout)[]).map((name) => values[name]);
 }
 
 const ONE_VALUE: WalkAxis = { size: 1, strides: [4, 4, 4] };

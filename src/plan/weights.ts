@@ -10,9 +10,6 @@ import { lanesOf } from '../sizes.js';
 import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 
-/** Output channels that Winograd's packed weights hold together, whole panels, as in assembly/conv/winogradBlock.ts. */
-const GROUP_CHANNELS = 64;
-
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
 const LEAST_STREAMED_BYTES = 2 ** 21;
 
@@ -155,7 +152,7 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
           depth: kernels.winogradDepth(shape.inPerGroup, scheme.rows),
           lanes: scheme.weights * shape.kernels * outLanes,
         };
-  const chunk = Number(kernels.DEPTH_CHUNK.value);
+  const chunk = kernels.DEPTH_CHUNK.value;
   const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels) >= LEAST_STREAMED_BYTES;
   return { ...panels, segment: isStreamed ? chunk : panels.depth };
 }
@@ -177,7 +174,10 @@ function packInto(
   const rowSize = shape.kernels * shape.inPerGroup * shape.taps;
   const channels = shape.outChannels / shape.groups;
   const groupBytes = panelBytes(packed);
-  const step = resident !== undefined || algorithm === 'depthwise' ? channels : Math.min(channels, GROUP_CHANNELS);
+  const step =
+    resident !== undefined || algorithm === 'depthwise'
+      ? channels
+      : Math.min(channels, runtime.kernels.GROUP_CHANNELS.value);
   const pack = packer(runtime, algorithm, shape, channels, packed.segment);
   withStaging(runtime, (stage) => {
     const piecePtr = resident === undefined ? stage.allocate(step * rowSize * 4) : 0;
@@ -217,7 +217,8 @@ function packer(
   const { inPerGroup, taps } = shape;
   const scheme = winogradScheme(algorithm);
   if (scheme !== undefined) {
-    const how = [channels, inPerGroup, shape.kernels, scheme.r, scheme.high, scheme.wide, segment, scratchPtr];
+    const { r, high, wide } = scheme;
+    const how = [channels, inPerGroup, shape.kernels, r, high, wide, segment, scratchPtr] as const;
     return (...piece) => kernels.packWinogradWeights(...piece, ...how);
   }
   if (algorithm === 'depthwise')

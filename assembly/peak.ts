@@ -2,7 +2,7 @@
  * The v128 arithmetic peak of the machine as this engine reaches it: twelve independent chains of multiply-add in
  * registers, no memory. Benchmarks state their share of it. 12 * 8 floating-point operations per step.
  */
-import { multiplyAdd } from '../simd';
+import { multiplyAdd } from './simd';
 
 /** Runs `steps` steps; returns their sum so that nothing is optimised away. */
 export function multiplyAddPeak(steps: i32, factor: f32, addend: f32): f32 {
