@@ -1,10 +1,10 @@
 /**
- * The v128 arithmetic peak of the machine as this engine reaches it: twelve independent chains of multiply-add in
- * registers, no memory. Benchmarks state their share of it. 12 * 8 floating-point operations per step.
+ * The v128 arithmetic peak of the machine in this engine: twelve independent chains of multiply-add in registers, no
+ * memory. Benchmarks state their share of it. A step is 12 * 8 floating-point operations.
  */
 import { multiplyAdd } from './simd';
 
-/** Runs `steps` steps; returns their sum so that nothing is optimised away. */
+/** Runs `steps` steps and returns their sum, so that nothing is optimised away. */
 export function multiplyAddPeak(steps: i32, factor: f32, addend: f32): f32 {
   const a = f32x4.splat(factor);
   const b = f32x4.splat(addend);

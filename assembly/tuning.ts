@@ -17,33 +17,34 @@
  */
 
 /**
- * Rows (pixels) of the register tile. Baseline: 5 x 8 takes 10 accumulators, 2 weights, 1 input, 1 product of the 15
- * registers that V8 has on x86-64. With fused multiply-add the product needs none, so relaxed takes 6 x 8.
+ * Rows (pixels) of the register tile. V8 has 15 vector registers on x86-64. Baseline: 5 x 8 needs 10 accumulators, 2
+ * weights, 1 input and 1 product. A fused multiply-add needs no register for the product, so the relaxed build has room
+ * for 6 x 8.
  */
 export const TILE_ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
 
 /**
- * Values of a row of A that lie side by side, a power of two: the distance of two rows is a constant in the
- * micro-kernels. After as many steps of k the sums go through memory once and the kernel is entered again, some 14
- * cycles (128 instead of 64: 128->128 @28 3 %, 5x5 3->32 @32 7 % less time).
+ * Consecutive values of a row of A, a power of two. It makes the distance between rows a constant in the micro-kernels.
+ * After each chunk the sums go through memory once and the kernel is entered again, which costs about 14 cycles (128
+ * instead of 64: 128->128 @28 takes 3 %, 5x5 3->32 @32 takes 7 % less time).
  */
 export const DEPTH_CHUNK: i32 = 128;
 
 /**
- * Weights that come from memory are read in several streams at once, since a core's prefetcher follows each on its own
- * (EPYC, Zen 3: one stream 13 GB/s, four 17 to 24, for which a native sum needs four too). A tile then takes
- * STREAM_RUN steps of k from a chunk of each stream in turn; four rows are what V8 finds registers for around that loop.
+ * Weights that come from memory are read as several streams, because the prefetcher of a core follows each stream
+ * separately (EPYC, Zen 3: one stream gives 13 GB/s, four give 17 to 24; a native sum needs four, too). A tile takes
+ * STREAM_RUN steps of k from a chunk of each stream in turn. V8 finds registers for four rows around that loop.
  */
 export const STREAMS: i32 = 4;
 export const STREAM_ROWS: i32 = 4;
 export const STREAM_RUN: i32 = 16;
-/** Depth of a block of a streamed product: a chunk of each stream. */
+/** Depth of one block of a streamed product: one chunk per stream. */
 export const STREAM_DEPTH: i32 = STREAMS * DEPTH_CHUNK;
 
 /** Columns (output channels) of the register tile: two vectors. */
 export const TILE_COLUMNS: i32 = 8;
 
-/** Bytes from one row of a tile to the next, in memory: two vectors. */
+/** Bytes between rows of a tile in memory: two vectors. */
 export const TILE_STRIDE: usize = 32;
 
 /**
@@ -52,11 +53,11 @@ export const TILE_STRIDE: usize = 32;
  */
 export const BLOCK_DEPTH: i32 = 384;
 
-/** Pixels packed at a time, a multiple of both tile heights: 60 x 384 floats are 90 KiB, a fifth of a 512 KiB L2. */
+/** Pixels packed at once, a multiple of both tile heights: 60 x 384 floats are 90 KiB, a fifth of a 512 KiB L2. */
 export const BLOCK_PIXELS: i32 = 60;
 
-/** Columns of b that a product of two matrices of values packs at a time: with BLOCK_DEPTH rows 384 KiB of scratch. */
+/** Columns of b that matMul packs at once: with BLOCK_DEPTH rows, 384 KiB of scratch. */
 export const MATRIX_COLUMNS: i32 = 256;
 
-/** Working memory of one thread: Winograd takes as many tiles at a time as fit. */
+/** Scratch memory of one thread. Winograd works on as many tiles at once as fit. */
 export const SCRATCH_BYTES: i32 = 640 * 1024;

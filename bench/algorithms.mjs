@@ -5,7 +5,7 @@ import { disposeLayer, prepareLayer, repeat } from './layer.mjs';
 import { median } from './measure.mjs';
 import { nameOf, shapes, workOf } from './shapes.mjs';
 
-const ALGORITHMS = ['gemm', 'winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'];
+const ALGORITHMS = ['gemm', 'winogradF4x4K3', 'winogradF2x2K3', 'winogradF2x3K5', 'winogradF1x4K5', 'winogradF4x4K3S2'];
 const FIRST_LAYERS = [
   [3, 16, 32, 3, 1, 1],
   [3, 64, 32, 3, 1, 1],

@@ -12,9 +12,9 @@ import { seededRandom, supportedBuilds } from './support.js';
 const SIZE = 14;
 const OUT_CHANNELS = 32;
 const CASES = [
-  { kernel: 3, stride: 1, most: 512, algorithms: ['gemm', 'winograd4x3', 'winograd2x3'] },
-  { kernel: 3, stride: 2, most: 384, algorithms: ['gemm', 'winograd4x3s2'] },
-  { kernel: 5, stride: 1, most: 512, algorithms: ['gemm', 'winograd2x3x5', 'winograd4x5'] },
+  { kernel: 3, stride: 1, most: 512, algorithms: ['gemm', 'winogradF4x4K3', 'winogradF2x2K3'] },
+  { kernel: 3, stride: 2, most: 384, algorithms: ['gemm', 'winogradF4x4K3S2'] },
+  { kernel: 5, stride: 1, most: 512, algorithms: ['gemm', 'winogradF2x3K5', 'winogradF1x4K5'] },
 ] as const;
 
 for (const build of await supportedBuilds()) {

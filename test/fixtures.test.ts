@@ -58,11 +58,11 @@ const SQUARED_DIFFERENCE = 5e-9;
 const ALGORITHMS = [
   'gemm',
   'depthwise',
-  'winograd4x3',
-  'winograd2x3',
-  'winograd2x3x5',
-  'winograd4x5',
-  'winograd4x3s2',
+  'winogradF4x4K3',
+  'winogradF2x2K3',
+  'winogradF2x3K5',
+  'winogradF1x4K5',
+  'winogradF4x4K3S2',
 ] as const;
 const builds = await supportedBuilds();
 const files = readdirSync('test/fixtures/acblock').filter((name) => name.endsWith('.safetensors'));

@@ -27,7 +27,7 @@ function denseGraph(random: () => number): Graph {
     const out = pick([4, 4, 8, 12, 5]);
     const weight = tensor([out, channels.get(input)!, 3, 3], -0.3, 0.3);
     const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1, 1, 1, 1] };
-    const algorithm = pick([undefined, 'winograd4x3', 'winograd2x3']);
+    const algorithm = pick([undefined, 'winogradF4x4K3', 'winogradF2x2K3']);
     const how = {
       paddingMode: 'zeros',
       groups: 1,

@@ -37,7 +37,7 @@ function network(runtime: Runtime): Sequential {
   const net = new Sequential(runtime, [
     new ACBlock(runtime, { inChannels: 5, outChannels: 8, kernelSize: 3, padding: 1 }),
     new ReLU(runtime),
-    new Conv2d(runtime, { inChannels: 8, outChannels: 12, kernelSize: 3, padding: 1, algorithm: 'winograd4x3' }),
+    new Conv2d(runtime, { inChannels: 8, outChannels: 12, kernelSize: 3, padding: 1, algorithm: 'winogradF4x4K3' }),
     new BatchNorm2d(runtime, { numFeatures: 12 }),
     new ACBlock(runtime, { inChannels: 12, outChannels: 4, kernelSize: 5, padding: 2, groups: 4 }),
   ]);

@@ -203,7 +203,7 @@ test('transformed weights are accounted for, and memory: small does without them
     return data;
   });
   assert.ok(relativeError(outputs[1]!, outputs[0]!) < 1e-5);
-  const forced = new Conv2d(small, { inChannels: 4, outChannels: 4, kernelSize: 3, algorithm: 'winograd2x3' });
+  const forced = new Conv2d(small, { inChannels: 4, outChannels: 4, kernelSize: 3, algorithm: 'winogradF2x2K3' });
   forced.forward(new Tensor('float32', new Float32Array(100), [1, 4, 5, 5])).dispose();
   assert.is(small.memory.transforms, 4 * 4 * (16 - 9) * 4, 'what is forced is done');
   for (const runtime of [fast, small]) runtime.dispose();

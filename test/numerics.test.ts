@@ -108,7 +108,7 @@ const CONVOLUTIONS = [
 ];
 const SPECIALS: readonly (readonly number[])[] = [[NAN], [INF], [-INF], [INF, -INF, NAN]];
 
-const WINOGRAD = ['winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'] as const;
+const WINOGRAD = ['winogradF4x4K3', 'winogradF2x2K3', 'winogradF2x3K5', 'winogradF1x4K5', 'winogradF4x4K3S2'] as const;
 type Winograd = (typeof WINOGRAD)[number];
 
 function kernelOf(algorithm: Winograd): number {
@@ -116,7 +116,7 @@ function kernelOf(algorithm: Winograd): number {
 }
 
 function strideOf(algorithm: Winograd | undefined): number {
-  return algorithm === 'winograd4x3s2' ? 2 : 1;
+  return algorithm === 'winogradF4x4K3S2' ? 2 : 1;
 }
 
 function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.PaddingMode, algorithm?: Winograd): void {
@@ -240,7 +240,7 @@ function checkChains(runtime: Runtime): void {
 /** Fused into the convolution, and each on its own. */
 function checkBiasAndNorm(runtime: Runtime): void {
   const random = seededRandom(23);
-  for (const algorithm of ['gemm', 'winograd4x3'] as const) {
+  for (const algorithm of ['gemm', 'winogradF4x4K3'] as const) {
     const layers = [
       new Conv2d(runtime, { inChannels: 9, outChannels: 6, kernelSize: 3, padding: 1, algorithm }),
       new BatchNorm2d(runtime, { numFeatures: 6 }).loadStateDict(stateOf(normArrays(randomNorm(random, 6)))),
@@ -377,7 +377,7 @@ test('what was in memory before never comes out of the lanes behind groups', asy
             outChannels: 8,
             kernelSize: 3,
             bias: false,
-            algorithm: 'winograd4x3',
+            algorithm: 'winogradF4x4K3',
           }),
         ]);
         layer.loadStateDict(Object.fromEntries(weights.map((weight, i) => [`${i}.weight`, toTensor(weight)])));

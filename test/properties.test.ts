@@ -63,7 +63,7 @@ interface ConvCase {
   width: number;
   flag: boolean;
   /** Kernels to force. */
-  algorithm?: 'winograd4x3' | 'winograd2x3' | 'winograd2x3x5' | 'winograd4x5' | 'winograd4x3s2';
+  algorithm?: 'winogradF4x4K3' | 'winogradF2x2K3' | 'winogradF2x3K5' | 'winogradF1x4K5' | 'winogradF4x4K3S2';
 }
 
 const pairOf = (low: number, high: number) =>
@@ -147,11 +147,11 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
     inChannels: fc.integer({ min: 1, max: 19 }),
     outChannels: fc.integer({ min: 1, max: 21 }),
     algorithm: fc.constantFrom(
-      'winograd4x3' as const,
-      'winograd2x3' as const,
-      'winograd2x3x5' as const,
-      'winograd4x5' as const,
-      'winograd4x3s2' as const,
+      'winogradF4x4K3' as const,
+      'winogradF2x2K3' as const,
+      'winogradF2x3K5' as const,
+      'winogradF1x4K5' as const,
+      'winogradF4x4K3S2' as const,
     ),
     branch: fc.nat(),
     padding: paddingArbitrary,
@@ -162,7 +162,7 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
   })
   .map(({ branch, ...rest }) => {
     const k = rest.algorithm.endsWith('x5') ? 5 : 3;
-    const s = rest.algorithm === 'winograd4x3s2' ? 2 : 1;
+    const s = rest.algorithm === 'winogradF4x4K3S2' ? 2 : 1;
     // 'same' is for stride 1.
     const padding = s === 2 && rest.padding === 'same' ? 1 : rest.padding;
     const same = { ...rest, padding, branchSize: 1 + (branch % k), groups: 1 };
@@ -667,7 +667,7 @@ function checkManyChannels(runtime: Runtime): void {
   const random = seededRandom(4);
   const input = randomNd(random, [1, 6000, 4, 4]);
   const weight = randomNd(random, [2, 6000, 3, 3]);
-  for (const algorithm of ['winograd4x3', 'winograd2x3', undefined] as const) {
+  for (const algorithm of ['winogradF4x4K3', 'winogradF2x2K3', undefined] as const) {
     const options = { inChannels: 6000, outChannels: 2, kernelSize: 3, padding: 1, bias: false };
     const layer = new Conv2d(runtime, { ...options, ...(algorithm && { algorithm }) });
     loadAll(layer, { weight });

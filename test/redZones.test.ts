@@ -48,7 +48,7 @@ const conv = (runtime: Runtime, options: object, channels: number): void => {
 /** For each kernel that writes values: which of its arguments is where, and what calls it. */
 const KERNELS: readonly [kernel: string, out: number, run: (runtime: Runtime) => unknown][] = [
   ['conv2d', 2, (runtime) => conv(runtime, { algorithm: 'gemm' }, 9)],
-  ['winogradConv2d', 2, (runtime) => conv(runtime, { algorithm: 'winograd4x3' }, 9)],
+  ['winogradConv2d', 2, (runtime) => conv(runtime, { algorithm: 'winogradF4x4K3' }, 9)],
   ['depthwiseConv2d', 2, (runtime) => conv(runtime, { groups: 5 }, 5)],
   ['maxPool2d', 1, (runtime) => runNode(runtime, { op: 'maxPool2d', ...POOL }, tensor(1, 5, 4, 4))],
   ['avgPool2d', 1, (runtime) => runNode(runtime, { op: 'avgPool2d', ...POOL }, tensor(1, 5, 4, 4))],

@@ -81,7 +81,7 @@ const CONVOLUTIONS: readonly [options: object, channels: number, size: number, w
   [{ algorithm: 'gemm' }, 300, 13, tensor(9, 300, 3, 3)],
   [{}, 70, 14, tensor(9, 70, 3, 3)],
   [{}, 3, 20, tensor(9, 3, 3, 3)],
-  [{ algorithm: 'winograd4x3' }, 7, 21, tensor(9, 7, 3, 3)],
+  [{ algorithm: 'winogradF4x4K3' }, 7, 21, tensor(9, 7, 3, 3)],
   [{ groups: 9, inChannels: 9 }, 9, 12, tensor(9, 1, 3, 3)],
 ];
 

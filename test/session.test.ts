@@ -250,9 +250,9 @@ test("weights packed from JavaScript's memory are those packed from the runtime'
       ['gemm', 60, 129, 3],
       ['gemm', 5, 200, 1],
       ['gemm', 6, 129, 3],
-      ['winograd4x3', 5, 3, 1],
-      ['winograd4x3', 6, 200, 1],
-      ['winograd2x3', 6, 200, 1],
+      ['winogradF4x4K3', 5, 3, 1],
+      ['winogradF4x4K3', 6, 200, 1],
+      ['winogradF2x2K3', 6, 200, 1],
       ['depthwise', 70, 70, 70],
     ] as const;
     for (const [algorithm, inChannels, outChannels, groups] of cases) {

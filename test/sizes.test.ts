@@ -325,7 +325,7 @@ test('what Winograd needs for the deepest products does not wrap', async () => {
 test('a job of more chunks than its ticket counts is cut into fewer', async () => {
   const runtimes = [await createRuntime({ simd: 'baseline', threads: 2 }), await createRuntime({ simd: 'baseline' })];
   if (!runtimes[0]!.capabilities.threads.available) return;
-  const options = { inChannels: 16, outChannels: 16, kernelSize: 5, padding: 2, algorithm: 'winograd4x5' } as const;
+  const options = { inChannels: 16, outChannels: 16, kernelSize: 5, padding: 2, algorithm: 'winogradF1x4K5' } as const;
   const state = { weight: toTensor(randomNd(random, [16, 16, 5, 5])), bias: toTensor(randomNd(random, [16])) };
   const image = toTensor(randomNd(random, [1, 16, 1000, 1000]));
   const [two, one] = runtimes.map((runtime) => {

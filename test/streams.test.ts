@@ -12,12 +12,12 @@ const CASES = [
   { algorithm: 'gemm', inChannels: 300, outChannels: 260, kernel: 3, groups: 1 },
   { algorithm: 'gemm', inChannels: 600, outChannels: 520, kernel: 3, groups: 2 },
   { algorithm: 'gemm', inChannels: 512, outChannels: 132, kernel: 3, groups: 1 },
-  { algorithm: 'winograd4x3', inChannels: 256, outChannels: 68, kernel: 3, groups: 1 },
-  { algorithm: 'winograd4x3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
-  { algorithm: 'winograd2x3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
-  { algorithm: 'winograd4x5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
-  { algorithm: 'winograd2x3x5', inChannels: 270, outChannels: 60, kernel: 5, groups: 1 },
-  { algorithm: 'winograd4x3s2', inChannels: 260, outChannels: 70, kernel: 3, groups: 1 },
+  { algorithm: 'winogradF4x4K3', inChannels: 256, outChannels: 68, kernel: 3, groups: 1 },
+  { algorithm: 'winogradF4x4K3', inChannels: 300, outChannels: 60, kernel: 3, groups: 1 },
+  { algorithm: 'winogradF2x2K3', inChannels: 518, outChannels: 77, kernel: 3, groups: 1 },
+  { algorithm: 'winogradF1x4K5', inChannels: 200, outChannels: 90, kernel: 5, groups: 1 },
+  { algorithm: 'winogradF2x3K5', inChannels: 270, outChannels: 60, kernel: 5, groups: 1 },
+  { algorithm: 'winogradF4x4K3S2', inChannels: 260, outChannels: 70, kernel: 3, groups: 1 },
 ] as const;
 /** Batch, height and width: one pixel, few, and more than are read in streams. */
 const IMAGES = [
@@ -37,7 +37,7 @@ for (const build of await supportedBuilds()) {
     for (const { algorithm, inChannels, outChannels, kernel, groups } of CASES) {
       const weight = randomNd(random, [outChannels, inChannels / groups, kernel, kernel]);
       const bias = randomNd(random, [outChannels]);
-      const stride = algorithm === 'winograd4x3s2' ? 2 : 1;
+      const stride = algorithm === 'winogradF4x4K3S2' ? 2 : 1;
       const options = { inChannels, outChannels, kernelSize: kernel, stride, padding: kernel >> 1, groups, algorithm };
       const layers = runtimes.map((runtime) =>
         new Conv2d(runtime, options).loadStateDict({ weight: toTensor(weight), bias: toTensor(bias) }),
@@ -115,10 +115,16 @@ for (const build of await supportedBuilds()) {
     const behind = toTensor(randomNd(random, [1 << 15])).to(runtime);
     const before = behind.data;
     let computed = 0;
-    for (const algorithm of ['winograd4x3', 'winograd2x3', 'winograd2x3x5', 'winograd4x5', 'winograd4x3s2'] as const) {
+    for (const algorithm of [
+      'winogradF4x4K3',
+      'winogradF2x2K3',
+      'winogradF2x3K5',
+      'winogradF1x4K5',
+      'winogradF4x4K3S2',
+    ] as const) {
       for (const inChannels of [640, 768, 800, 896, 1024, 1920, 2048, 2432]) {
         const kernelSize = algorithm.endsWith('x5') ? 5 : 3;
-        const stride = algorithm === 'winograd4x3s2' ? 2 : 1;
+        const stride = algorithm === 'winogradF4x4K3S2' ? 2 : 1;
         const options = { inChannels, outChannels: 4, kernelSize, stride, padding: kernelSize >> 1, algorithm };
         const layer = new Conv2d(runtime, options);
         const input = toTensor(randomNd(random, [1, inChannels, 20, 20]));

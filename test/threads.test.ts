@@ -68,12 +68,12 @@ for (const build of await supportedBuilds()) {
       { inChannels: 32, outChannels: 40, size: 40, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 7, outChannels: 33, size: 90, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 64, outChannels: 64, size: 96, kernelSize: 3, groups: 64, algorithm: 'depthwise' },
-      { inChannels: 32, outChannels: 44, size: 45, kernelSize: 3, algorithm: 'winograd4x3' },
-      { inChannels: 256, outChannels: 255, size: 7, kernelSize: 3, algorithm: 'winograd4x3' },
-      { inChannels: 64, outChannels: 64, size: 31, kernelSize: 3, algorithm: 'winograd2x3' },
-      { inChannels: 32, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winograd4x5' },
-      { inChannels: 34, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winograd2x3x5' },
-      { inChannels: 48, outChannels: 56, size: 51, kernelSize: 3, stride: 2, algorithm: 'winograd4x3s2' },
+      { inChannels: 32, outChannels: 44, size: 45, kernelSize: 3, algorithm: 'winogradF4x4K3' },
+      { inChannels: 256, outChannels: 255, size: 7, kernelSize: 3, algorithm: 'winogradF4x4K3' },
+      { inChannels: 64, outChannels: 64, size: 31, kernelSize: 3, algorithm: 'winogradF2x2K3' },
+      { inChannels: 32, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winogradF1x4K5' },
+      { inChannels: 34, outChannels: 72, size: 27, kernelSize: 5, algorithm: 'winogradF2x3K5' },
+      { inChannels: 48, outChannels: 56, size: 51, kernelSize: 3, stride: 2, algorithm: 'winogradF4x4K3S2' },
       { inChannels: 512, outChannels: 203, size: 3, kernelSize: 3, algorithm: 'gemm' },
       { inChannels: 64, outChannels: 64, size: 40, kernelSize: 3, groups: 2, algorithm: 'gemm' },
     ] as const;
@@ -94,8 +94,8 @@ test('zeros have equal bits with 1, 2 and 3 threads', async () => {
   const all = await runtimes('baseline');
   // Every product of a tile is a negative zero, and so is the bias.
   for (const [algorithm, u] of [
-    ['winograd2x3', [-1, 0, -1]],
-    ['winograd4x3', [-1, 0, 1]],
+    ['winogradF2x2K3', [-1, 0, -1]],
+    ['winogradF4x4K3', [-1, 0, 1]],
   ] as const) {
     const kernel = u.flatMap((a) => u.map((b) => -a * b));
     const weight = Float32Array.from({ length: 64 * 64 * 9 }, (_, i) => kernel[i % 9]!);

@@ -10,11 +10,11 @@ import * as oracle from './oracle.js';
 import { largestDifference, randomNd, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
 
 const SCHEMES = [
-  { algorithm: 'winograd4x3', kernel: 3, stride: 1, most: 11, run: 16 },
-  { algorithm: 'winograd2x3', kernel: 3, stride: 1, most: 5, run: 16 },
-  { algorithm: 'winograd2x3x5', kernel: 5, stride: 1, most: 8, run: 12 },
-  { algorithm: 'winograd4x5', kernel: 5, stride: 1, most: 11, run: 4 },
-  { algorithm: 'winograd4x3s2', kernel: 3, stride: 2, most: 11, run: 8 },
+  { algorithm: 'winogradF4x4K3', kernel: 3, stride: 1, most: 11, run: 16 },
+  { algorithm: 'winogradF2x2K3', kernel: 3, stride: 1, most: 5, run: 16 },
+  { algorithm: 'winogradF2x3K5', kernel: 5, stride: 1, most: 8, run: 12 },
+  { algorithm: 'winogradF1x4K5', kernel: 5, stride: 1, most: 11, run: 4 },
+  { algorithm: 'winogradF4x4K3S2', kernel: 3, stride: 2, most: 11, run: 8 },
 ] as const;
 const CHANNELS = [
   [3, 1],

@@ -1,4 +1,4 @@
-/** Convolution as im2col and GEMM, block by block, so that working memory is bounded whatever the image's size. */
+/** Convolution as im2col and GEMM, block by block: scratch does not grow with the image. */
 import { gemmBlock } from '../gemm/gemm';
 import { BLOCK_DEPTH, BLOCK_PIXELS, STREAM_DEPTH } from '../tuning';
 import { ConvDescriptor, PANEL_OFFSET, TILE_OFFSET } from './descriptor';
@@ -7,10 +7,10 @@ import { packPixels } from './im2col';
 const NO_LOWER_BOUND: f32 = -Infinity;
 
 /**
- * Output pixels `firstPixel` to `lastPixel` (counted over the batch) and output channels `firstChannel` to `lastChannel`
- * of a convolution, the last ones excluded. Channel ranges start at multiples of 8; with groups they are all channels.
- * `residualPtr`: an image laid out like the output to add before the lower bound is applied, or 0; it may be `outPtr`.
- * `scratchPtr`: scratchBytes() of working memory.
+ * Computes output pixels `firstPixel` to `lastPixel` (counted over the batch, the last excluded) of output channels
+ * `firstChannel` to `lastChannel` (excluded). Ranges of channels start at multiples of 8; with groups they are all
+ * channels. `residualPtr`: an image laid out like the output, added before the lower bound is applied, or 0; may be
+ * `outPtr`. `scratchPtr`: scratchBytes() of scratch.
  */
 export function conv2d(
   descriptorPtr: usize,
@@ -56,8 +56,8 @@ export function conv2d(
 }
 
 /**
- * One block of pixels of one group. Partial sums of a deep product are kept in the output. Where weights are streamed, the
- * first and last pixels whose taps are all in the padding take no part (512->512 @2: a quarter less time).
+ * One block of pixels of one group. Partial sums of a deep product stay in the output. Where weights are streamed,
+ * pixels at either end whose taps all lie in the padding are skipped (512->512 @2: a quarter less time).
  */
 function convolveBlock(
   d: ConvDescriptor,
@@ -110,7 +110,7 @@ function convolveBlock(
   }
 }
 
-/** Whether any of the taps that hold this part of the depth sees a pixel of the image at an output pixel. */
+/** Whether an output pixel sees any pixel of the image through the taps of this part of the depth. */
 function seesAny(d: ConvDescriptor, pixel: i32, firstDepth: i32, depth: i32): bool {
   const row = pixel / d.outWidth;
   const x = pixel - row * d.outWidth;

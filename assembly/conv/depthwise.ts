@@ -1,11 +1,11 @@
 /**
- * Depthwise convolution (groups = input channels = output channels), direct: every vector of four channels of a pixel
- * is the sum of its taps' vectors times the taps' weights [taps][lanes].
+ * Depthwise convolution (groups = input channels = output channels), computed directly: each vector of four channels of
+ * a pixel is the sum of the vectors that its taps see, times the weights [taps][lanes].
  */
 import { clampLow, multiplyAdd } from '../simd';
 import { ConvDescriptor } from './descriptor';
 
-/** Like conv2d (conv/conv2d.ts), of all channels; scratch holds one address per tap. */
+/** Like conv2d (conv/conv2d.ts), but always all channels. Scratch holds one address per tap. */
 export function depthwiseConv2d(
   descriptorPtr: usize,
   inPtr: usize,

@@ -3,9 +3,9 @@
  *
  *   [panels of panelRows pixels][chunks of DEPTH_CHUNK][pixels][DEPTH_CHUNK]   depth = taps x channels, tap outermost
  *
- * A run of channels of one tap is contiguous in a channels-last image and stays so, but for the ends of chunks. With one
- * to three channels the lanes in between have to go: what a row of the kernel sees of a row of pixels is first written
- * without them (a line), and then each pixel's part of it is a run.
+ * The channels of one tap are contiguous in a channels-last image and stay so, except where a chunk ends. Images of one
+ * to three channels have padding lanes in between: what a kernel row sees of an image row is first written without
+ * them, as a line; each pixel's part of the line is then one run.
  */
 import { chunksOf, panelRows } from '../gemm/gemm';
 import { scratchBytes } from '../scratch';
@@ -13,7 +13,7 @@ import { BLOCK_PIXELS, DEPTH_CHUNK } from '../tuning';
 import { COLUMNS_OFFSET, ConvDescriptor, IMAGES_OFFSET, LINE_OFFSET, ROWS_OFFSET } from './descriptor';
 
 /**
- * Packs `pixelCount` output pixels from `firstPixel` (counted over the batch) on, depth `firstDepth` to
+ * Packs output pixels `firstPixel` (counted over the batch) to `firstPixel + pixelCount`, steps `firstDepth` to
  * `firstDepth + depth`, of the group whose first input channel is at `inPtr`.
  */
 export function packPixels(
@@ -59,7 +59,7 @@ function locatePixels(d: ConvDescriptor, inPtr: usize, scratchPtr: usize, firstP
   }
 }
 
-/** Where the depth begins is found once for all rows of a panel (1x1 32->16 @112: 3 % less time). */
+/** Finds the first tap and channel once for all rows of a panel (1x1 32->16 @112: 3 % less time). */
 function packPanel(
   d: ConvDescriptor,
   scratchPtr: usize,
@@ -80,9 +80,9 @@ function packPanel(
 }
 
 /**
- * One row of a panel, from a channel of a tap on. `slotPtr`: the pixel's entry in working memory. Where the taps of a kernel
- * row see neighbouring pixels, all of them are one run: nearly everywhere, unless columns are dilated or a group has but
- * some of the channels.
+ * One row of a panel, starting at the given tap and channel. `slotPtr`: the pixel's entry in scratch. Where the taps of
+ * a kernel row see neighbouring pixels, they form one run: nearly everywhere, unless columns are dilated or the
+ * convolution has groups.
  */
 function packPixel(
   d: ConvDescriptor,
@@ -126,7 +126,7 @@ function packPixel(
   }
 }
 
-/** Whether the taps of a kernel row see pixels that lie side by side, none of them in zero padding. */
+/** Whether the taps of a kernel row see adjacent pixels, none of them in zero padding. */
 function areNeighbours(d: ConvDescriptor, columnsPtr: usize): bool {
   let expected = load<i32>(columnsPtr);
   if (expected < 0) return false;
@@ -137,9 +137,9 @@ function areNeighbours(d: ConvDescriptor, columnsPtr: usize): bool {
   return true;
 }
 
-/** Whether lines serve: few channels, blocks of depth that hold whole taps, windows without gaps, room for the longest line. */
+/** Whether to pack by lines: one to three channels, windows without gaps, and room in scratch for the longest line. */
 function isThin(d: ConvDescriptor): bool {
-  // In 64 bits: a kernel's width and stride may come from a file.
+  // In 64 bits, because the kernel's width and stride may come from a file.
   const columns = <u64>BLOCK_PIXELS * <u64>d.columnShift + <u64>d.kernelWidth;
   const longest = <u64>LINE_OFFSET + columns * 12 + 64;
   return d.inChannels < 4 && d.streamed === 0 && d.columnShift > 0 && longest <= <u64>scratchBytes();
@@ -184,16 +184,16 @@ function packThinPixels(
   }
 }
 
-/** What a kernel row sees of the image row at distance `row` at output columns `x` to `x + count`, channel by channel. */
+/** Writes what a kernel row sees of the image row at distance `row`, for output columns `x` to `x + count`. */
 function writeLine(d: ConvDescriptor, imagePtr: usize, row: i32, x: i32, count: i32, linePtr: usize): void {
   const pixelBytes = (<usize>d.inChannels) << 2;
   const skipped = (<usize>(d.kernelWidth - d.columnShift)) << 2;
   let columnPtr = d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2);
-  // All columns of the first window, then the last ones of each.
+  // All columns of the first window, then the new ones of each further window.
   let left = d.kernelWidth;
   for (let n = d.kernelWidth + (count - 1) * d.columnShift; n > 0; --n) {
     const column = load<i32>(columnPtr);
-    // The fourth lane goes too, and the next pixel over it.
+    // Also writes the padding lanes, which the next pixel overwrites.
     v128.store(linePtr, v128.load((row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column)));
     linePtr += pixelBytes;
     columnPtr += 4;
@@ -205,8 +205,8 @@ function writeLine(d: ConvDescriptor, imagePtr: usize, row: i32, x: i32, count: 
 }
 
 /**
- * Copies each pixel's `run` floats of a line to place `packed` and on of its row, and perhaps some more behind them: later
- * rows of the kernel are written later.
+ * Copies each pixel's `run` floats of a line to place `packed` of its row. May write a few floats too many; the next
+ * rows of the kernel overwrite them.
  */
 function spreadLine(
   d: ConvDescriptor,
@@ -252,7 +252,7 @@ function spreadLine(
   }
 }
 
-/** Copies `run` floats to place `packed` and on of a row that is cut into chunks. */
+/** Copies `run` floats to place `packed` of a row that is cut into chunks. */
 function copyToChunks(fromPtr: usize, run: i32, rowPtr: usize, packed: i32, height: usize): void {
   while (run > 0) {
     const inChunk = packed & (DEPTH_CHUNK - 1);

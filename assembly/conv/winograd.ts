@@ -3,42 +3,37 @@
  *
  *   Y = A' [ sum over channels of (G g G') * (B' d B) ] A
  *
- * with tiles d of input, n values high and wide, and tiles Y of output, m pixels, n = m + r - 1 for stride 1:
+ * d is a tile of n x n input values, Y a tile of m x m outputs; n = m + r - 1 for stride 1.
  *
  *   F(4x4, 3x3)  6 x 6 values  points 0, +-sqrt(1/2), +-sqrt(2), infinity
  *   F(2x2, 3x3)  4 x 4         points 0, +-1, infinity
- *   F(2x3, 5x5)  6 x 7         down those of F(4, 3), along +-5/16, +-7/8, +-7/4, infinity (winogradLong.ts)
- *   stride 2     9 x 9         4 x 4 outputs of 3x3: F(4, 2) and every other row and column as it is
+ *   F(2x3, 5x5)  6 x 7         down: the points of F(4, 3); along: +-5/16, +-7/8, +-7/4, infinity
+ *   stride 2     9 x 9         4 x 4 outputs of 3 x 3: F(4, 2), and every other row and column untransformed
+ *   F(1x4, 5x5)  1 x 8         rows only (winogradRows.ts): a tile is one row, and kernel rows add to the depth
  *
- * One more scheme, F(4, 5), works along rows only (winogradRows.ts): a tile is one value high, and kernel rows are further
- * lanes.
- *
- * The points were chosen for accuracy: over 256 channels those of F(4x4, 3x3) are as exact as a direct sum, 0, +-1, +-2 err
- * three times as much. (F(6x6, 3x3) and F(4x4, 5x5) err four to ten times as much with any points, F(2x4, 5x5) three.)
- *
- * For points a: row a of B' holds the coefficients of the product over the other points b of (x - b), the last row those of
- * the product over all; G[a][k] = a^k / product over b of (a - b); A'[i][a] = a^i.
+ * scripts/generate/ has the mathematics (winogradMatrices.mjs) and the choice of points (winogradSchemes.mjs), and
+ * writes winogradInput.ts, winogradOutput.ts and winogradWeight.ts from them.
  *
  * Where 4 x 4 tiles do not divide the image, the last row and column of tiles are two high or wide if that is enough.
- * F(2, 3) on the points 0, +-sqrt(1/2), infinity needs four of the six points of F(4, 3), and its G differs from those
- * rows of G by a factor per point, which its B' takes over: the same U serves both. Tiles are numbered by kind,
+ * Such half tiles use four of the six points of F(4, 3) and read the same U: their B' takes over the factors by which
+ * their G differs. Tiles are numbered by kind,
  *
  *   4 x 2 (at the right edge), 4 x 4, 2 x 4 (at the lower edge), 2 x 2
  *
- * image after image within a kind, so that the tiles with a product at some point are neighbours (14 x 14: 484 products
- * per channel pair instead of 576).
+ * and within a kind image by image, so that the tiles that have a given point are neighbours (14 x 14: 484 products per
+ * pair of channels instead of 576).
  *
- * Several kernels over the same input whose results are added (the branches of a block in its train form, the smaller
- * ones set into squares) share its transform and one inverse: their products are summed as if they were more channels.
+ * Kernels of the same input whose results are added (the branches of a block in its train form, the smaller ones set
+ * into squares) share one input and one output transform: their products are summed like those of more channels.
  *
- * A block of tiles at a time, so that all of it stays in L2:
+ * Works on a block of tiles at a time, so that all of it stays in L2:
  *
- *   transform   V  [points][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK], the A panels
- *                  of the micro-kernels
- *   multiply    P  [points][panels][tiles][8]    for a group of output channels; U being the B panels
- *   inverse     output, with bias, residual and lower bound
+ *   input     V  [points][panels of the tiles that have the point][chunks of DEPTH_CHUNK][rows][DEPTH_CHUNK], the
+ *                A panels of the micro-kernels
+ *   multiply  P  [points][panels][tiles][8]    for a group of output channels, U being the B panels
+ *   output    with bias, residual and lower bound
  *
- * Point by point, V and U of one group fit into L1 together.
+ * At each point, V and U of a group fit into L1 together.
  */
 import { ConvDescriptor } from './descriptor';
 import { Block, distinct, GROUP_CHANNELS, inRows, layOut } from './winogradBlock';
@@ -47,8 +42,8 @@ import { multiply } from './winogradProduct';
 import { transformRun } from './winogradRuns';
 
 /**
- * Output tiles `firstTile` to `lastTile` (the last excluded, numbered as the head of this file says) of a convolution with
- * a square kernel and groups = 1. `blockTiles` tiles are worked on at a time. The rest as for conv2d.
+ * Computes output tiles `firstTile` to `lastTile` (excluded; numbered as above) of a convolution with a square kernel
+ * and one group, `blockTiles` tiles at a time. All else as for conv2d.
  */
 export function winogradConv2d(
   descriptorPtr: usize,

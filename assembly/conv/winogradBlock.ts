@@ -1,7 +1,7 @@
 /**
- * A block of Winograd tiles: which tiles it has, and where its parts lie in working memory. See winograd.ts.
+ * A block of Winograd tiles and its layout in scratch. See winograd.ts.
  *
- *   | Block, Members | between the passes | what a run of tiles sees | P: products | V: A panels | the tiles' places |
+ *   | Block, Members | between the passes | what a run of tiles sees | P: products | V: A panels | table of tiles |
  */
 import { chunksOf, panelRows } from '../gemm/gemm';
 import { DEPTH_CHUNK, STREAM_ROWS, TILE_ROWS } from '../tuning';
@@ -9,66 +9,66 @@ import { ConvDescriptor } from './descriptor';
 
 /** Bytes of a row of P: eight floats. */
 export const PRODUCT_STRIDE: usize = 32;
-/** Most columns and rows of input that a run of tiles sees: four neighbours of F(4x4, 3x3), eight of F(2x2, 3x3). */
+/** The most input columns and rows that a run of tiles sees: four tiles of F(4x4, 3x3), or eight of F(2x2, 3x3). */
 export const RUN_COLUMNS: i32 = 18;
 const RUN_ROWS: i32 = 9;
-/** Bytes of a row of what lies between the two passes of a transform. */
+/** Bytes of a row of intermediate vectors, between the two passes of a transform. */
 export const BETWEEN_ROW: usize = <usize>RUN_COLUMNS * 16;
 const BETWEEN_BYTES: usize = <usize>RUN_ROWS * BETWEEN_ROW;
-/** Distances of the columns, then addresses row by row. */
+/** Distances of columns, then addresses, row by row. */
 const SEEN_BYTES: usize = (<usize>((1 + RUN_ROWS) * RUN_COLUMNS)) << 2;
-/** Panels of eight output channels that are multiplied before their inverse transform. */
+/** Panels of eight output channels that are multiplied before their output transform. */
 const GROUP_PANELS: i32 = 8;
 export const GROUP_CHANNELS: i32 = GROUP_PANELS * 8;
-/** Words of a tile's entry in the table: see `place` in winogradRuns.ts. */
+/** Words per tile in the table of tiles, see `place` in winogradRuns.ts. */
 export const PLACE_WORDS: i32 = 5;
-/** Kinds of tiles, as bits: half as wide, half as high. */
+/** Kinds of tiles, as bits: half the width, half the height. */
 export const NARROW: i32 = 1;
 export const SHORT: i32 = 2;
 
-/** A block of tiles, and where its parts lie in working memory. */
+/** The tiles of a block and where its parts lie in scratch. */
 export class Block {
   tiles: i32;
   tileHeight: i32;
   tileWidth: i32;
-  /** Values down and along a transformed tile; 1 down where tiles are rows. */
+  /** Rows and columns of a transformed tile; one row where tiles are rows. */
   high: i32;
   wide: i32;
-  /** Input pixels from one output's window to the next, the same along both axes. */
+  /** The stride of the convolution. */
   shift: i32;
-  /** Of the input. */
+  /** Lanes of the input. */
   lanes: i32;
-  /** Of them, those that count as depth. */
-  deepLanes: i32;
-  /** Of the products: these, of all kernel rows where tiles are rows. */
+  /** How many of them count as depth. */
+  depthLanes: i32;
+  /** Depth of the products: these lanes, times the kernel rows where tiles are rows. */
   depth: i32;
-  /** 2 to the power of this panels of A lie side by side. */
-  besideBits: i32;
+  /** Log2 of the number of A panels that share a chunk. */
+  chunkPanelsBits: i32;
   kernels: i32;
   streamed: bool;
-  /** Whole tiles along the axes of an image, and whether a half one follows. */
+  /** Whole tiles along each axis of an image, and whether a half tile follows. */
   down: i32;
   across: i32;
   hasShort: i32;
   hasNarrow: i32;
-  /** Rows of vectors between the two passes of a transform. */
+  /** Intermediate vectors, between the two passes of a transform. */
   betweenPtr: usize;
-  /** What is known of each tile, [tiles][PLACE_WORDS]. */
+  /** Table of tiles, [tiles][PLACE_WORDS]. */
   placePtr: usize;
   /**
-   * What the run at work sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels. Where
-   * tiles are rows: addresses of the pixels of one.
+   * What the current run sees: [RUN_COLUMNS] distances of columns, then [RUN_ROWS][RUN_COLUMNS] addresses of pixels.
+   * Where tiles are rows: addresses of the pixels of one.
    */
   seenPtr: usize;
   productPtr: usize;
-  /** Bytes from the products of one point to those of the next. */
+  /** Bytes between the products of consecutive points. */
   productStep: usize;
   panelPtr: usize;
-  /** The same of the A panels. */
+  /** Bytes between the A panels of consecutive points. */
   panelStep: usize;
 }
 
-/** Of the tiles of a block, those that have a point; there are four such classes of points. Behind the Block. */
+/** The tiles of a block that have a given point. There are four classes of points; their Members follow the Block. */
 export class Members {
   first: i32;
   end: i32;
@@ -80,19 +80,17 @@ const MEMBERS_OFFSET: usize = offsetof<Block>();
 const BLOCK_BYTES: usize = (MEMBERS_OFFSET + 4 * offsetof<Members>() + 15) & ~15;
 const CACHE_LINE: usize = 64;
 
-/** Members of the points that half tiles of the kinds in `without` do not have. */
+/** Members of the points that half tiles of the kinds in `without` lack. */
 export function membersOf(b: Block, without: i32): Members {
   return changetype<Members>(changetype<usize>(b) + MEMBERS_OFFSET + <usize>without * offsetof<Members>());
 }
 
-/**
- * Bytes of working memory for a block of `tiles` tiles, `points` products of that depth for each of so many output channels.
- */
+/** Bytes of scratch for a block of `tiles` tiles, with `points` products of this depth per output channel. */
 export function winogradScratchBytes(points: i32, tiles: i32, depth: i32, outChannels: i32, streamed: bool): i32 {
   const fixed = BLOCK_BYTES + BETWEEN_BYTES + SEEN_BYTES + 32;
   const tables = (<usize>(tiles * PLACE_WORDS)) << 2;
   const products = <usize>points * productPointStride(tiles, outChannels);
-  // In 64 bits, as the depth may be anything.
+  // In 64 bits, because the depth has no bound.
   const bytes = <u64>(fixed + tables + products) + <u64>points * pointBytes(tiles, depth, streamed);
   return <i32>min(bytes, <u64>i32.MAX_VALUE);
 }
@@ -107,9 +105,9 @@ export function layOut(d: ConvDescriptor, scratchPtr: usize, firstTile: i32, til
   b.wide = (d.tileWidth - 1) * b.shift + d.kernelWidth;
   b.lanes = (d.inChannels + 3) & ~3;
   const rows = inRows(b) ? d.kernelHeight : 1;
-  b.deepLanes = deepLanes(d.inChannels, rows);
-  b.depth = b.deepLanes * rows;
-  b.besideBits = sideBySideBits(b.depth);
+  b.depthLanes = depthLanes(d.inChannels, rows);
+  b.depth = b.depthLanes * rows;
+  b.chunkPanelsBits = bitsOfChunkPanels(b.depth);
   b.kernels = d.kernels;
   b.streamed = d.streamed !== 0;
   b.down = wholeTiles(d.outHeight, b.tileHeight, b);
@@ -146,49 +144,49 @@ function setMembers(b: Block, without: i32, first: i32, end: i32): void {
 }
 
 /**
- * Lanes that count as depth. Where kernel rows follow each other in it, those without a channel are left out if a chunk
- * holds all: the last vector of a row reaches into the next one, which is written later (5x5 3->32 @32: 12 % less time).
+ * Lanes that count as depth. Where kernel rows add to the depth and a chunk holds all of them, padding lanes are left
+ * out: the last vector of a row then overlaps the next row, which is written later (5x5 3->32 @32: 12 % less time).
  */
-function deepLanes(inChannels: i32, rows: i32): i32 {
+function depthLanes(inChannels: i32, rows: i32): i32 {
   return rows > 1 && rows * inChannels <= DEPTH_CHUNK ? inChannels : (inChannels + 3) & ~3;
 }
 
 /** Depth of the products of `rows` kernel rows. */
 export function winogradDepth(inChannels: i32, rows: i32): i32 {
-  return deepLanes(inChannels, rows) * rows;
+  return depthLanes(inChannels, rows) * rows;
 }
 
-/** Whether tiles are one pixel high, transformed along rows only. */
+/** Whether tiles are rows, transformed along one axis only. */
 export function inRows(b: Block): bool {
   return b.tileHeight === 1;
 }
 
-/** Whether the tiles are those of F(4x4, 3x3), the only ones that come in halves. */
+/** Whether the scheme is F(4x4, 3x3), the only one with half tiles. */
 export function canHalve(b: Block): bool {
   return b.high === 6 && b.wide === 6;
 }
 
-/** Whole tiles along an axis; what is left, if anything, is one half tile. */
+/** Whole tiles along an axis; a half tile covers the rest. */
 function wholeTiles(size: i32, tile: i32, b: Block): i32 {
   return canHalve(b) && size % tile <= 2 ? size / tile : (size + tile - 1) / tile;
 }
 
-/** Values along an axis that have weights of their own: with stride 2, the last four share theirs. */
+/** Points along an axis with weights of their own: with stride 2 the last four share theirs. */
 export function distinct(n: i32): i32 {
   return n === 9 ? 6 : n;
 }
 
-/** The table's distance for input position `offset` of the tile whose first output is `first`; -1 beyond the last output. */
+/** Distance of input position `offset` of the tile whose first output is `first`; -1 beyond the last output. */
 export function tableEntry(b: Block, tablePtr: usize, first: i32, offset: i32, kernel: i32, outSize: i32): i32 {
   let beyond = max(0, offset - kernel + 1);
-  // No division where none is needed, since runs ask for entries by the dozen (16->16 @32: 3 %).
+  // Runs look up entries by the dozen, so a division is worth avoiding (16->16 @32: 3 %).
   if (b.shift > 1) beyond = (beyond + b.shift - 1) / b.shift;
   const out = first + beyond;
   if (out >= outSize) return -1;
   return load<i32>(tablePtr + ((<usize>(out * kernel + offset - beyond * b.shift)) << 2));
 }
 
-/** Number of the first tile of a kind. The kinds follow each other as NARROW, 0, SHORT, SHORT | NARROW. */
+/** Number of the first tile of a kind. Kinds are ordered NARROW, 0, SHORT, SHORT | NARROW. */
 export function kindStart(d: ConvDescriptor, b: Block, kind: i32): i32 {
   if (kind === NARROW) return 0;
   if (kind === 0) return d.batch * b.down * b.hasNarrow;
@@ -196,50 +194,49 @@ export function kindStart(d: ConvDescriptor, b: Block, kind: i32): i32 {
   return kind === SHORT ? high : high + d.batch * b.across * b.hasShort;
 }
 
-/** Whether no tile of the block is a half one. */
+/** Whether the block has no half tiles. */
 export function isWhole(b: Block): bool {
   const outer = membersOf(b, SHORT | NARROW);
   return outer.first === 0 && outer.end === b.tiles;
 }
 
-/** Panels so shallow that several fit into a chunk lie side by side in it, a power of two of them: which one. */
-function sideBySideBits(depth: i32): i32 {
+/** Log2 of the number of A panels that share a chunk: shallow panels lie side by side. */
+function bitsOfChunkPanels(depth: i32): i32 {
   return 31 - clz(max(1, DEPTH_CHUNK / depth));
 }
 
 /**
- * Bytes of the A panels of one point. The points of a tile are written one after the other: an odd number of cache lines
- * keeps them from falling into the same few sets of L1, as they would with 16 or 32 tiles (32->32 @16: 0.110 ms became
- * 0.081 ms).
+ * Bytes of the A panels of one point. A transform writes the points of a tile one after the other. An odd number of
+ * cache lines between them keeps them out of the same few sets of L1 (32->32 @16, 16 tiles: 0.110 ms became 0.081 ms).
  */
 function pointBytes(tiles: i32, depth: i32, streamed: bool): u64 {
-  const bits = sideBySideBits(depth);
-  // The tiles that have some point may be fewer, but then their panels do not have more rows, only perhaps higher ones.
+  const bits = bitsOfChunkPanels(depth);
+  // Points that fewer tiles have need no more rows than this, even where their panels are higher.
   const height = bits === 0 ? panelRows(tiles, streamed) : min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);
   const panels = (tiles + height - 1) / height;
   const groups = (panels + (1 << bits) - 1) >> bits;
   return <u64>(groups * height) * <u64>(chunksOf(depth) * DEPTH_CHUNK) * 4 + 5 * CACHE_LINE;
 }
 
-/** Bytes of the products of one point and a group of output channels, of all if they are fewer; padded for the same reason. */
+/** Bytes of the products of one point for a group of output channels, padded for the same reason. */
 function productPointStride(tiles: i32, outChannels: i32): usize {
   const panels = min(GROUP_PANELS, (outChannels + 7) >> 3);
   return <usize>(panels * tiles) * PRODUCT_STRIDE + 3 * CACHE_LINE;
 }
 
-/** Where a tile's first channel goes in the A panels of the first point, if that is of the given members; 0 if of none. */
+/** Address of a tile's first channel in the A panels of the first point, if the tile is among the members; else 0. */
 export function rowOf(b: Block, members: Members, t: i32): usize {
   if (t < members.first || t >= members.end) return 0;
   const row = t - members.first;
   const panel = row / members.height;
   const inPanel = row - panel * members.height;
-  const group = panel >> b.besideBits;
-  const inGroup = panel - (group << b.besideBits);
+  const group = panel >> b.chunkPanelsBits;
+  const inGroup = panel - (group << b.chunkPanelsBits);
   const rows = group * chunksOf(b.depth) * members.height + inPanel;
   return b.panelPtr + ((<usize>(rows * DEPTH_CHUNK + inGroup * b.depth)) << 2);
 }
 
-/** Bytes from one chunk of a row to the next. */
+/** Bytes between the chunks of a row. */
 export function chunkStrideOf(members: Members): usize {
   return (<usize>(members.height * DEPTH_CHUNK)) << 2;
 }

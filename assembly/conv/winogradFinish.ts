@@ -1,8 +1,8 @@
-/** Out with the results of Winograd tiles: bias, addend, lower bound, four channels of a pixel at a time. */
+/** Writes the results of Winograd tiles: bias, addend, lower bound, for four channels of a pixel at a time. */
 import { clampLow } from '../simd';
 import { BETWEEN_ROW } from './winogradBlock';
 
-/** An addend where there is none. */
+/** Stands in for a missing addend. */
 export const zerosPtr: usize = memory.data(16, 16);
 
 /** max(low, y + bias + addend) of four channels of a pixel. */
@@ -10,7 +10,7 @@ export function finishPixel(toPtr: usize, y: v128, bias: v128, addendPtr: usize,
   v128.store(toPtr, clampLow(f32x4.add(f32x4.add(y, bias), v128.load(addendPtr)), lows));
 }
 
-/** Of `rows` x `columns` results that are vectors in memory, their rows BETWEEN_ROW apart. */
+/** The same for `rows` x `columns` vectors in memory, whose rows are BETWEEN_ROW apart. */
 export function finishPart(
   fromPtr: usize,
   rows: i32,

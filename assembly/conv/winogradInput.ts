@@ -171,7 +171,7 @@ export function alongF2K3(fromPtr: usize, toPtr: usize, toStep: usize): void {
   }
 }
 
-/** Along some rows of a tile; results are counted from `toPtr`, those that half tiles do not have from `outerPtr`. */
+/** Along some rows of a tile; results go to `toPtr`, those of points that half tiles lack to `outerPtr`. */
 export function alongMixedF4K3(fromPtr: usize, rows: i32, toPtr: usize, outerPtr: usize, toStep: usize): void {
   outerPtr += toStep * 3;
   for (let i = 0; i < rows; ++i) {

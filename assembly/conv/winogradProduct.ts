@@ -17,14 +17,14 @@ import {
   SHORT,
 } from './winogradBlock';
 
-/** Whether a position among the points, of a row or a column, is one that half tiles do not have. */
+/** Whether half tiles lack the points of this row or column. */
 function isOuter(b: Block, position: i32): bool {
   return canHalve(b) && (position === 3 || position === 4);
 }
 
 /**
- * All products of `channels` output channels of a group from its `first` on. `columnsBefore`: columns of U, of one kernel,
- * before those of the group.
+ * The products of `channels` output channels of a group, from its channel `first` on. `columnsBefore`: columns of U, of
+ * one kernel, before those of the group.
  */
 export function multiply(
   d: ConvDescriptor,
@@ -52,8 +52,8 @@ export function multiply(
 }
 
 /**
- * The products of one point. `before`: columns of U, of one kernel, before those of the point; `lanes`: columns from there to
- * the last of the group.
+ * The products of one point. `before`: columns of U, of one kernel, before those of the point; `lanes`: columns from
+ * there to the end of the group.
  */
 function multiplyPoint(
   d: ConvDescriptor,
@@ -82,8 +82,8 @@ function multiplyPoint(
 }
 
 /**
- * The products of one point with all tiles, where these are one panel of A or two equal ones, and so several panels of
- * columns go into one call. Returns how many of the columns, whole panels of 8, were multiplied: all of them or none.
+ * The products of one point with all tiles, where these form one panel of A or two equal ones, in batches over panels
+ * of U. Returns the number of columns that were multiplied, whole panels of 8: all of them or none.
  */
 function multiplyBatches(
   d: ConvDescriptor,
@@ -111,7 +111,7 @@ function multiplyBatches(
   return columns;
 }
 
-/** A panel of `width` columns with all tiles, where a chunk holds all lanes and perhaps those of several panels of tiles. */
+/** The products of a panel of `width` columns, where a chunk holds the whole depth, perhaps of several A panels. */
 function multiplyShallow(
   d: ConvDescriptor,
   b: Block,
@@ -123,19 +123,19 @@ function multiplyShallow(
 ): void {
   const depth = b.depth;
   const height = members.height;
-  const besideMask = (1 << b.besideBits) - 1;
-  const besideStride = (<usize>depth) << 2;
+  const chunkPanelsMask = (1 << b.chunkPanelsBits) - 1;
+  const panelBytes = (<usize>depth) << 2;
   const groupStride = chunkStrideOf(members);
   const aStep = secondPanel(b, height);
-  const aPairStep = besideMask === 1 ? groupStride : 2 * aStep;
+  const aPairStep = chunkPanelsMask === 1 ? groupStride : 2 * aStep;
   const kernelBytes = (<usize>(depth * width)) << 2;
   const weightsPtr = d.weightsPtr + ((<usize>(columnsBefore * depth)) << 2);
   let whole = width === 8 && b.kernels === 1 && hasBatch(height) ? (members.end - members.first) / height : 0;
   let panel = 0;
   let t = members.first;
   while (whole > 0) {
-    const beside = <usize>(panel & besideMask) * besideStride;
-    const panelPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride + beside;
+    const inChunkBytes = <usize>(panel & chunkPanelsMask) * panelBytes;
+    const panelPtr = pointPtr + <usize>(panel >> b.chunkPanelsBits) * groupStride + inChunkBytes;
     gemmMicroBatch(height, whole, panelPtr, aStep, aPairStep, weightsPtr, 0, 0, depth, tilePtr);
     const panels = min(whole, BATCH_TILES);
     panel += panels;
@@ -143,9 +143,9 @@ function multiplyShallow(
     t += panels * height;
     tilePtr += <usize>(panels * height) * PRODUCT_STRIDE;
   }
-  let beside = panel & besideMask;
-  let groupPtr = pointPtr + <usize>(panel >> b.besideBits) * groupStride;
-  let panelPtr = groupPtr + <usize>beside * besideStride;
+  let inChunk = panel & chunkPanelsMask;
+  let groupPtr = pointPtr + <usize>(panel >> b.chunkPanelsBits) * groupStride;
+  let panelPtr = groupPtr + <usize>inChunk * panelBytes;
   for (; t < members.end; t += height) {
     const rows = min(height, members.end - t);
     if (rows === TILE_ROWS && width === 8) microFull(panelPtr, weightsPtr, depth, zeroTilePtr, tilePtr);
@@ -153,9 +153,9 @@ function multiplyShallow(
     for (let k = 1; k < b.kernels; ++k) {
       gemmMicroChunk(rows, width, panelPtr, weightsPtr + kernelBytes * <usize>k, depth, tilePtr, tilePtr);
     }
-    panelPtr += besideStride;
-    if (++beside > besideMask) {
-      beside = 0;
+    panelPtr += panelBytes;
+    if (++inChunk > chunkPanelsMask) {
+      inChunk = 0;
       groupPtr += groupStride;
       panelPtr = groupPtr;
     }
@@ -163,12 +163,12 @@ function multiplyShallow(
   }
 }
 
-/** Bytes from the first to the second panel of A of a shallow product. */
+/** Bytes between the first two A panels of a shallow product. */
 function secondPanel(b: Block, height: i32): usize {
-  return (<usize>(b.besideBits > 0 ? b.depth : height * DEPTH_CHUNK)) << 2;
+  return (<usize>(b.chunkPanelsBits > 0 ? b.depth : height * DEPTH_CHUNK)) << 2;
 }
 
-/** The same where lanes fill more than a chunk. */
+/** The same where the depth is more than a chunk. */
 function multiplyDeep(
   d: ConvDescriptor,
   b: Block,

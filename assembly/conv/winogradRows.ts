@@ -1,10 +1,10 @@
 /**
- * Winograd along rows: a tile is one row of four outputs, and the rows of the kernel are depth. See winograd.ts.
+ * Winograd along rows: a tile is one row of four outputs, and kernel rows add to the depth. See winograd.ts.
  *
  *   F(4, 5)  n = 8  points 0, +-1, +-1/2, +-2, infinity
  *
- * It takes 10 multiplications for an output where F(2x3, 5x5) takes 7, but transforms 2 values for it instead of 7:
- * the better one for few channels.
+ * Needs 10 multiplications per output where F(2x3, 5x5) needs 7, but transforms 2 values per output instead of 7:
+ * better for few channels.
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
@@ -12,13 +12,13 @@ import { Block, chunkStrideOf, membersOf, PLACE_WORDS, tableEntry } from './wino
 import { alongF4K5 } from './winogradInput';
 
 /**
- * B' d of tile `t` of the block, at output row `y` and column `x`, for each kernel row. But for the last one, these are what
- * the tile above it in the image has for the next kernel row.
+ * B' d of tile `t` of the block, at output row `y` and column `x`, for each kernel row. All but the last kernel row see
+ * what the tile above sees with the next kernel row, and are copied from it.
  */
 export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usize, y: i32, x: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
   const rowPtr = load<usize>(placePtr, 16);
-  const lanes = b.deepLanes;
+  const lanes = b.depthLanes;
   const step = b.panelStep;
   const chunkGap = chunkStrideOf(membersOf(b, 0)) - ((<usize>DEPTH_CHUNK) << 2);
   const hasAbove = t >= b.across && y > 0;
@@ -44,17 +44,17 @@ export function transformRow(d: ConvDescriptor, b: Block, t: i32, imagePtr: usiz
   }
 }
 
-/** Address of a place in a row whose chunks have `chunkGap` bytes between them. */
+/** Address of a place in a row; `chunkGap` bytes lie between chunks. */
 function placeInRow(rowPtr: usize, place: i32, chunkGap: usize): usize {
   return rowPtr + ((<usize>place) << 2) + <usize>(place / DEPTH_CHUNK) * chunkGap;
 }
 
-/** Whether a place is the first of a chunk. */
+/** Whether a place starts a chunk. */
 function isChunk(place: i32): bool {
   return (place & (DEPTH_CHUNK - 1)) === 0;
 }
 
-/** The first `depth` values at each point from those of the tile above, from its place `above` on. */
+/** Copies `depth` values at each point from the tile above, starting at its place `above`. */
 function copyAbove(
   b: Block,
   abovePtr: usize,

@@ -1,8 +1,8 @@
 /**
- * The forward transform of a block of Winograd tiles, V = B' d B, to the A panels of the micro-kernels. See winograd.ts.
+ * The input transform of a block of Winograd tiles, V = B' d B, to the A panels of the micro-kernels. See winograd.ts.
  *
- * A run of tiles side by side at a time: neighbours see columns in common, which are transformed once (four tiles of
- * F(4x4, 3x3): 18 columns instead of 24, of F(2x3, 5x5): 16 instead of 28).
+ * Works on a run of neighbouring tiles at a time, because neighbours share columns, which are then transformed once
+ * (four tiles of F(4x4, 3x3): 18 columns instead of 24; of F(2x3, 5x5): 16 instead of 28).
  */
 import { DEPTH_CHUNK } from '../tuning';
 import { ConvDescriptor } from './descriptor';
@@ -36,7 +36,9 @@ import {
 } from './winogradInput';
 import { transformRow } from './winogradRows';
 
-/** The run that starts with tile `t` of the block, tile `tile` of the convolution. Returns how many tiles it has. */
+/**
+ * Transforms the run that starts at tile `t` of the block, which is tile `tile` of the convolution. Returns its length.
+ */
 export function transformRun(d: ConvDescriptor, b: Block, inPtr: usize, tile: i32, t: i32): i32 {
   let kind = NARROW;
   if (t >= membersOf(b, SHORT).end) kind = t >= membersOf(b, NARROW).end ? SHORT | NARROW : SHORT;
@@ -71,8 +73,8 @@ export function transformRun(d: ConvDescriptor, b: Block, inPtr: usize, tile: i3
 }
 
 /**
- * A tile's entry: its first output pixel, how many of its rows and columns are in the image, its kind, and its row of the A
- * panels at points that all tiles have.
+ * A tile's entry in the table: first output pixel, rows and columns inside the image, kind, and its row in the A panels
+ * of points that all tiles have.
  */
 function place(d: ConvDescriptor, b: Block, t: i32, pixel: i32, y: i32, x: i32, kind: i32): void {
   const placePtr = b.placePtr + ((<usize>(t * PLACE_WORDS)) << 2);
@@ -84,9 +86,9 @@ function place(d: ConvDescriptor, b: Block, t: i32, pixel: i32, y: i32, x: i32, 
 }
 
 /**
- * Writes down what a run sees: the distances of its columns, and unless there are six rows that follow each other in the
- * image, addresses of pixels. Returns the distance of the first row if there are, else -1. A table moves by at most one
- * pixel at a step (or wraps around, backwards), so that rows span one less than there are only if they are neighbours.
+ * Writes what a run sees: the distances of its columns, and the addresses of its pixels unless it sees six consecutive
+ * rows of the image. In that case returns the distance of the first row, else -1. Entries of a table move by at most
+ * one pixel per step (or wrap around, backwards), so first and last row tell whether all are consecutive.
  */
 function tabulateSeen(d: ConvDescriptor, b: Block, kind: i32, imagePtr: usize, y: i32, x: i32, columns: i32): i32 {
   const columnsPtr = b.seenPtr;
@@ -110,14 +112,15 @@ function tabulateSeen(d: ConvDescriptor, b: Block, kind: i32, imagePtr: usize, y
   return -1;
 }
 
-/** Addresses of pixels, behind the distances of the columns. */
+/** Addresses of pixels; they follow the distances of the columns. */
 function seenRows(b: Block): usize {
   return b.seenPtr + ((<usize>RUN_COLUMNS) << 2);
 }
 
 /**
- * B' d B of all channels of a run, first down its columns, then along the rows of each tile. `fromPtr`: the first of six
- * rows, or 0 where addresses say what is seen. In a block with half tiles, each class of points has its own panels.
+ * B' d B of all channels of a run: first down its columns, then along the rows of each tile. `fromPtr`: the first of
+ * six consecutive rows, or 0 if pixels are found by their addresses. In a block with half tiles, each class of points
+ * has its own panels.
  */
 function transformTiles(
   d: ConvDescriptor,
@@ -169,7 +172,7 @@ function transformTiles(
   }
 }
 
-/** The second pass where points have panels of their own. */
+/** The second pass where classes of points have panels of their own. */
 function alongRows(b: Block, kind: i32, fromPtr: usize, t: i32, channel: i32): void {
   const toPtr = quadOf(b, 0, t, channel);
   const narrowPtr = quadOf(b, NARROW, t, channel);
@@ -181,8 +184,8 @@ function alongRows(b: Block, kind: i32, fromPtr: usize, t: i32, channel: i32): v
 }
 
 /**
- * `rows` rows of that from row `first` on. `toPtr`: where results go at the first point, where that is one of the inner
- * columns; `outerPtr`: the same of the outer ones.
+ * `rows` rows of the second pass, from row `first` on. `toPtr`, `outerPtr`: where results of the first point would go,
+ * for columns that half tiles have and for those they lack.
  */
 function rowsFrom(b: Block, kind: i32, first: usize, rows: i32, fromPtr: usize, toPtr: usize, outerPtr: usize): void {
   const step = b.panelStep;
@@ -192,7 +195,9 @@ function rowsFrom(b: Block, kind: i32, first: usize, rows: i32, fromPtr: usize, 
   else alongF2K3Half(fromPtr, rows, toPtr + distance, step);
 }
 
-/** Where four channels of a tile go at the first of the points that kinds `without` do not have. */
+/**
+ * Address of four channels of a tile, counted from the first point, in the panels of points that kinds `without` lack.
+ */
 function quadOf(b: Block, without: i32, t: i32, channel: i32): usize {
   const members = membersOf(b, without);
   const inChunk = (<usize>(channel & (DEPTH_CHUNK - 1))) << 2;

@@ -1,33 +1,34 @@
 /**
- * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels of gemm/panels.ts
- * with the input lanes as depth (kernel row after kernel row where tiles are rows) and these columns:
+ * Transforms and packs the weights of a Winograd convolution, in float64: U = G g G', stored as Panels (gemm/panels.ts)
+ * with the input lanes as depth (kernel row by kernel row where tiles are rows) and these columns:
  *
  *   [groups of GROUP_CHANNELS output channels][points][panels of 8, the last of 4 or 8][kernels]
  *
- * Two output channels at a time, and the points a and -a from the same even and odd half of G g: a plain product by a
- * table of G took 8 of the 21 ms of a first 64->64 @32, since V8 stays in its baseline compiler for such a call. Two input
- * channels of a whole panel are gathered before they are stored, as many cache lines as there are weights, each once:
- * these lines are a power of two apart and would drive each other out of the cache between their halves.
+ * Takes two output channels at a time, and computes the points a and -a from the same even and odd half of G g.
+ * (Multiplying by a table of G took 8 of the 21 ms of a first 64->64 @32, because V8 stays in its baseline compiler for
+ * such a call.) Gathers two input channels of a whole panel before storing them, one cache line per point: these lines
+ * are a power of two apart and would otherwise evict each other half-written.
  */
 import { distinct, GROUP_CHANNELS, winogradDepth } from './winogradBlock';
 import { weightTransform } from './winogradWeight';
 
 /** Bytes of a row of G g: r vectors, at most 5. */
 const ROW_BYTES: usize = 5 * 16;
-/** Where in working memory G g and U lie, [high][r] and [high][wide] vectors, behind the kernels, [r][r] vectors. */
+/** Scratch: the kernels, [r][r] vectors, then G g, [high][r], then U, [high][wide]. */
 const HALF_OFFSET: usize = 5 * ROW_BYTES;
 const U_OFFSET: usize = HALF_OFFSET + 6 * ROW_BYTES;
-/** U of two input channels and a panel, [points][2][columns]; the columns of a point and both channels are a cache line. */
+/** U of two input channels of a panel, [points][2][columns]; each point is one cache line. */
 const LINES_OFFSET: usize = 2048;
 const LINE_BYTES: usize = 64;
-/** Most points that have weights of their own: F(2x3, 5x5). */
+/** The most points with weights of their own: F(2x3, 5x5). */
 const MOST_POINTS: usize = 6 * 7;
 export const WEIGHTS_BYTES: usize = LINES_OFFSET + MOST_POINTS * LINE_BYTES;
 
 /**
- * Packs `channels` of `outChannels` output channels, from `first` on, a multiple of GROUP_CHANNELS; `weightPtr` are the
- * weights of the first, [channels][kernels][inChannels][r * r]. `scalePtr`: f64 for each to multiply with, or 0.
- * `packedPtr`: of all output channels, cut into segments of `segment` lanes. `workPtr`: working memory.
+ * Packs output channels `first` (a multiple of GROUP_CHANNELS) to `first + channels` of `outChannels`. `weightPtr`:
+ * weights of channel `first`, [channels][kernels][inChannels][r * r]. `scalePtr`: one f64 factor per channel, or 0.
+ * `packedPtr`: start of the packed weights of all channels, cut into segments of `segment` lanes. `workPtr`:
+ * WEIGHTS_BYTES of scratch.
  */
 export function packWinogradWeights(
   weightPtr: usize,
@@ -89,8 +90,8 @@ export function packWinogradWeights(
 }
 
 /**
- * U of `count` places of the depth, one or two, from `place` on, zero where there is no input channel, for `width` output
- * channels from the j-th on. Places are kernel rows, where tiles are rows, of `lanes` lanes.
+ * U of `count` places of the depth (one or two) from `place` on, for `width` output channels from the j-th on; zero
+ * where there is no input channel. Where tiles are rows, the depth is made of kernel rows of `lanes` lanes.
  */
 function transformLines(
   kernelPtr: usize,
@@ -132,7 +133,7 @@ function transformLines(
   }
 }
 
-/** Copies one or two rows of a panel, one, two or four vectors, at each point; the points are `pointBytes` apart. */
+/** Copies one or two rows of a panel (one, two or four vectors) to each point; points are `pointBytes` apart. */
 function storeLines(linesPtr: usize, points: i32, vectors: i32, toPtr: usize, pointBytes: usize): void {
   for (let p = 0; p < points; ++p) {
     v128.store(toPtr, v128.load(linesPtr));
@@ -146,13 +147,13 @@ function storeLines(linesPtr: usize, points: i32, vectors: i32, toPtr: usize, po
   }
 }
 
-/** Channels past the last one become zero. */
+/** The factor of a channel; 0 past the last one. */
 function scaleOf(scalePtr: usize, channel: i32, channels: i32): f64 {
   if (channel >= channels) return 0;
   return scalePtr === 0 ? 1 : load<f64>(scalePtr + ((<usize>channel) << 3));
 }
 
-/** U of two kernels, one in each lane; the first point goes to `toPtr`, the others a line apart. */
+/** U of two kernels, one in each lane; points are written a cache line apart from `toPtr` on. */
 function transformPair(
   firstPtr: usize,
   secondPtr: usize,
@@ -185,7 +186,7 @@ function transformPair(
   storePairs(workPtr + U_OFFSET, rows * columns, toPtr);
 }
 
-/** The same of a row of each kernel. */
+/** The same for one row of each kernel. */
 function transformRowPair(
   firstPtr: usize,
   secondPtr: usize,
@@ -200,7 +201,7 @@ function transformRowPair(
   storePairs(workPtr + U_OFFSET, n, toPtr);
 }
 
-/** `r` values of two kernels, as vectors of both. */
+/** Loads `r` values of two kernels as vectors of both. */
 function scalePair(firstPtr: usize, secondPtr: usize, scales: v128, r: i32, toPtr: usize): void {
   for (let k: usize = 0; k < <usize>r; ++k) {
     const pair = f64x2(<f64>load<f32>(firstPtr + (k << 2)), <f64>load<f32>(secondPtr + (k << 2)));
@@ -208,7 +209,7 @@ function scalePair(firstPtr: usize, secondPtr: usize, scales: v128, r: i32, toPt
   }
 }
 
-/** Rounds pairs, and stores them a line apart. */
+/** Rounds pairs and stores them a cache line apart. */
 function storePairs(fromPtr: usize, count: i32, toPtr: usize): void {
   for (const endPtr = fromPtr + ((<usize>count) << 4); fromPtr < endPtr; fromPtr += 16) {
     v128.store64_lane(toPtr, f32x4.demote_f64x2_zero(v128.load(fromPtr)), 0);

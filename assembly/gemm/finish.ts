@@ -1,16 +1,16 @@
 /**
- * From a tile of sums to the output: bias, addend, lower bound, in this order.
+ * From a tile of sums to the output: adds bias and addend, in this order, then applies the lower bound.
  *
  * C[m][n] = max(low, tile + bias + addend)
  *
- * What is added to a sum is added last: a sum that starts small is rounded less.
+ * Adding bias and addend last keeps rounding errors small: a sum that starts small is rounded less.
  */
 import { clampLow } from '../simd';
 import { TILE_STRIDE } from '../tuning';
 
 /**
- * A whole tile, or a few that follow each other, of m rows and 8 columns. Rows of the addend are `addendStride`
- * bytes apart; 0 repeats one row. The addend may be C.
+ * A tile or a batch of tiles, m rows and 8 columns. Rows of the addend are `addendStride` bytes apart; 0 repeats one
+ * row. The addend may be C.
  */
 export function finishWide(
   m: i32,
@@ -36,7 +36,7 @@ export function finishWide(
   }
 }
 
-/** Any tile of m rows and n columns, value by value; columns n to `padTo` of C, which may be further, become zero. */
+/** A tile of m rows and n columns, value by value; columns n to `padTo` of C become zero. */
 export function finishEdge(
   m: i32,
   n: i32,

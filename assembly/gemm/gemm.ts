@@ -15,8 +15,8 @@ import { gemmMicro, gemmMicroStreamed, Panels } from './panels';
 import { BATCH_TILES } from './registerTiles';
 
 /**
- * Height of the panels into which m rows are packed: as few as the tile allows, of about equal height, since a low last
- * panel would not fill the registers.
+ * Height of the panels that m rows are packed into: as few panels as the tile allows, of about equal height, because a
+ * low last panel would leave registers idle.
  */
 export function panelRows(m: i32, streamed: bool): i32 {
   const most = streamed ? STREAM_ROWS : TILE_ROWS;
@@ -24,26 +24,26 @@ export function panelRows(m: i32, streamed: bool): i32 {
   return (m + panels - 1) / panels;
 }
 
-/** Chunks into which rows of A of that depth are cut. */
+/** Number of chunks in a row of A. */
 export function chunksOf(depth: i32): i32 {
   return (depth + DEPTH_CHUNK - 1) / DEPTH_CHUNK;
 }
 
-/** Whether tiles of that height and depth are done a few at a time: first layers, 1x1 convolutions of few channels. */
+/** Whether tiles are computed in batches: those of first layers and of 1x1 convolutions with few channels. */
 function takesBatches(height: i32, depth: i32): bool {
   return depth <= DEPTH_CHUNK && hasBatch(height);
 }
 
-/** A bias or addend where there is none. */
+/** Stands in for a missing bias or addend. */
 const zeroRowPtr: usize = memory.data(8 * 4, 16);
 
 /**
- * C = max(low, A * B + bias + addend) for m rows and n columns of B, before which are `before` others; of its rows
- * `firstDepth` to `firstDepth + depth`. `streamed`: by gemmMicroStreamed, with panels of A that suit it.
+ * C = max(low, A * B + bias + addend) for m rows of A and n columns of B, starting at column `before`, over rows
+ * `firstDepth` to `firstDepth + depth` of B. `streamed`: use gemmMicroStreamed; the panels of A are packed for it.
  *
- * `padTo`: columns of C to fill with zeros behind the n-th, up to the next multiple of 4 (n itself fills none).
- * `biasPtr`: one for every panel column, or 0. `addendPtr`: rows laid out like C's, or 0; it may be C. `tilePtr`: room for
- * a few tiles (BATCH_BYTES).
+ * `padTo`: fills columns n to `padTo` of C with zeros, at most up to the next multiple of 4 (n itself fills none).
+ * `biasPtr`: one float per panel column, or 0. `addendPtr`: rows laid out like those of C, or 0; may be C. `tilePtr`:
+ * BATCH_BYTES of scratch.
  */
 export function gemmBlock(
   m: i32,

@@ -4,20 +4,20 @@
  *   from  [channels][inChannels][taps]         PyTorch's order, taps = height * width
  *   to    Panels of gemm/panels.ts             of 8 columns, the last of 8 or 4
  *
- * with depth = taps * inChannels, the tap outermost, as im2col walks a channels-last image. Columns past the last output
- * channel are zero.
+ * with depth = taps * inChannels, the tap outermost, as im2col walks a channels-last image. Columns past the last
+ * output channel are zero.
  */
 import { TILE_COLUMNS } from '../tuning';
 
-/** Columns of the panel that holds the first of `columns` columns: a multiple of 4. */
+/** Width of the next panel when `columns` columns remain: a multiple of 4, at most 8. */
 export function panelColumns(columns: i32): i32 {
   return min((columns + 3) & ~3, TILE_COLUMNS);
 }
 
 /**
- * Packs `channels` of `outChannels` output channels, from `first` on, a multiple of 8; `weightPtr` are the weights of the
- * first. `scalePtr`: one f64 for each to multiply with (a folded BatchNorm), or 0. `packedPtr`: of all output channels, cut
- * into segments of `segment` rows.
+ * Packs output channels `first` (a multiple of 8) to `first + channels` of `outChannels`. `weightPtr`: weights of
+ * channel `first`. `scalePtr`: one f64 factor per channel (a folded BatchNorm), or 0. `packedPtr`: start of the packed
+ * weights of all channels, cut into segments of `segment` rows.
  */
 export function packWeights(
   weightPtr: usize,
@@ -35,7 +35,7 @@ export function packWeights(
   const rowBytes = (<usize>depth) << 2;
   for (let j = 0; j < channels; j += TILE_COLUMNS) {
     const columns = panelColumns(channels - j);
-    // As they are, four at a time (3x3 512->512, the first and later times: 28 and 7.5 ms became 14 and 3).
+    // Unscaled weights, four at a time (3x3 512->512: 28 ms became 14 the first time, later 7.5 became 3).
     const isPlain = scalePtr === 0 && j + columns <= channels;
     let t = 0;
     let c = 0;
@@ -67,7 +67,7 @@ export function packWeights(
   }
 }
 
-/** A float of each of four rows. */
+/** Loads one float from each of four rows. */
 function gatherFour(fromPtr: usize, rowBytes: usize): v128 {
   let quad = v128.load32_zero(fromPtr);
   quad = v128.load32_lane(fromPtr + rowBytes, quad, 1);

@@ -1,11 +1,11 @@
-/** How B lies in panels and segments, and a tile of a product that may be deeper than a chunk. */
+/** The layout of B, and register tiles over any depth. */
 import { DEPTH_CHUNK, STREAMS, TILE_COLUMNS, TILE_ROWS } from '../tuning';
 import { microFull } from './micro';
 import { microNarrow, microStreamed, microWide } from './registerTiles';
 
 /**
- * How B lies: [segments of `segment` rows, the last may have fewer][panels of all `lanes` columns][depth of the
- * segment][columns]. A segment is a chunk where B may be streamed, else all of the depth.
+ * The layout of B: [segments of `segment` rows, the last may be shorter][panels, `lanes` columns in all][rows of the
+ * segment][columns]. A segment is one chunk where B may be streamed, else the whole depth.
  */
 export class Panels {
   depth: i32;
@@ -15,8 +15,8 @@ export class Panels {
 
 /**
  * A tile of m <= TILE_ROWS rows over `depth` steps of k from `firstDepth` on, a multiple of DEPTH_CHUNK. The sum starts
- * from the tile at `startPtr`. A is [chunks, `chunkStride` bytes apart][rows][DEPTH_CHUNK], B at `bPtr`; `before`: columns
- * in the panels before that of the tile.
+ * from the tile at `startPtr`. A is [chunks, `chunkStride` bytes apart][rows][DEPTH_CHUNK]. `before`: columns of B
+ * before the tile's panel.
  */
 export function gemmMicro(
   m: i32,
@@ -43,7 +43,7 @@ export function gemmMicro(
     let panelPtr = bPtr + ((<usize>skipped) << 2);
     for (; k < segmentEnd; k += DEPTH_CHUNK) {
       const chunk = min(segmentEnd - k, DEPTH_CHUNK);
-      // As in gemmMicroChunk, which would be one more call for every chunk.
+      // Repeats gemmMicroChunk, to save a call for every chunk.
       if (isWide) {
         if (m === TILE_ROWS) microFull(aPtr, panelPtr, chunk, startPtr, tilePtr);
         else microWide(m, aPtr, panelPtr, chunk, startPtr, tilePtr);
@@ -59,8 +59,8 @@ export function gemmMicro(
 }
 
 /**
- * The same for m <= STREAM_ROWS, where a segment is a chunk: as long as there are enough of them, chunks of all
- * streams at once.
+ * The same for m <= STREAM_ROWS and segments of one chunk: takes chunks of all streams at once while there are enough,
+ * then the rest in order.
  */
 export function gemmMicroStreamed(
   m: i32,

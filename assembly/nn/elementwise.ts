@@ -1,6 +1,6 @@
 /**
- * Elementwise kernels. Those of one tensor go over whole buffers of `count` floats. An operation is a class, so that each
- * gets loops of its own.
+ * Elementwise kernels. Unary ones run over whole buffers of `count` floats. Each operation is a class, so that it gets
+ * loops of its own.
  */
 import { clampLow, storeFirst } from '../simd';
 import { expOfNegative } from './exp';
@@ -114,10 +114,7 @@ function combine<Op>(a: v128, b: v128): v128 {
   return f32x4.div(a, b);
 }
 
-/**
- * out = f(x); op: a UnaryOp, see src/graph/graph.ts. Out may
- * be x.
- */
+/** out = f(x); op: a UnaryOp, see src/graph/graph.ts. Out may be x. */
 export function unary(op: i32, inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
   if (op === UnaryOp.relu) unaryOver<Relu>(inPtr, outPtr, count, alpha, beta);
   else if (op === UnaryOp.leakyRelu) unaryOver<LeakyRelu>(inPtr, outPtr, count, alpha, beta);
@@ -160,7 +157,9 @@ function clampToUnit(x: v128): v128 {
   return clampHigh(clampLow(x, f32x4.splat(0)), f32x4.splat(1));
 }
 
-/** 1 / (1 + exp(-x)); for negative x as e / (1 + e) with e = exp(x), so that nothing overflows and small results are exact. */
+/**
+ * 1 / (1 + exp(-x)); negative x as e / (1 + e), e = exp(x), so that nothing overflows and small results are accurate.
+ */
 function sigmoid(x: v128): v128 {
   const one = f32x4.splat(1);
   const power = expOfNegative(f32x4.neg(f32x4.abs(x)));
@@ -169,15 +168,15 @@ function sigmoid(x: v128): v128 {
 }
 
 /**
- * Whether every value is a number of magnitude below `limit`; neither NaN nor infinity is. `count`: a multiple of 4. Without
- * their sign, floats are ordered as integers are, NaN last, and integers have the cheaper maximum.
+ * Whether every value is a number of magnitude below `limit`; NaN and infinity are not. `count`: a multiple of 4.
+ * Without their sign bit floats order like integers, NaN last, and the maximum of integers is cheaper.
  */
 export function allBelow(ptr: usize, count: i32, limit: f32): bool {
   const limits = i32x4.splat(reinterpret<i32>(limit));
   const magnitude = i32x4.splat(0x7fffffff);
   const endPtr = ptr + ((<usize>count) << 2);
   let largest = i32x4.splat(0);
-  // Four at a time: a turn of a loop costs more than the work of one.
+  // Four at a time: the loop itself costs more than one vector's work.
   for (; ptr + 64 <= endPtr; ptr += 64) {
     const first = i32x4.max_s(v128.and(v128.load(ptr), magnitude), v128.and(v128.load(ptr, 16), magnitude));
     const second = i32x4.max_s(v128.and(v128.load(ptr, 32), magnitude), v128.and(v128.load(ptr, 48), magnitude));

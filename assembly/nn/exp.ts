@@ -1,15 +1,15 @@
 /**
- * The exponential of four numbers at once, the same bits in every engine: plain products and sums.
+ * The exponential of four numbers at once, with the same bits in every engine: only products and sums.
  *
- * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 in two parts, |r| <= ln 2 / 2, exp(r) by its Taylor series to
- * r^7, whose remainder is below 1e-8.
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 computed in two parts, |r| <= ln 2 / 2. exp(r) is its Taylor
+ * series up to r^7, whose remainder is below 1e-8.
  */
 
 const LOG2_E: f32 = <f32>NativeMath.LOG2E;
-/** ln 2 in two parts; products of the first and a whole number below 2^9 are exact. */
+/** ln 2 in two parts; the first times a whole number below 2^9 is exact. */
 const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.1219444005469057e-4;
-/** Below this 2^n is no longer a normal number; the result is 0. */
+/** Below this, 2^n is not a normal number and the result is 0. */
 const LEAST: f32 = -87;
 
 /** exp(x) for x <= 0; NaN stays NaN. */

@@ -1,5 +1,5 @@
 /**
- * Between the two layouts of a tensor:
+ * Converts between the two layouts of a tensor:
  *
  *   planar         [batch][channels][pixels]         PyTorch's N, C, H, W order
  *   channels-last  [batch][pixels][lanes]            lanes = channels rounded up to 4, the rest zero

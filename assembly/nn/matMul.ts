@@ -1,9 +1,9 @@
 /**
- * Product of two row-major matrices of values: out[m][n] = a[m][depth] * b[depth][n]. Both are packed on the way, block
- * by block, for the loops of gemm/. (Weights, which are known beforehand, are packed once and go through conv/.)
+ * Product of two row-major matrices: out[m][n] = a[m][depth] * b[depth][n]. Packs both on the way, block by block, for
+ * the loops of gemm/. (Weights are packed once and go through conv/.)
  *
  *   for each block of depth, for each block of columns      pack b
- *     for each block of rows                                pack a, multiply, add to what is there of out
+ *     for each block of rows                                pack a, multiply, add to out
  */
 import { chunksOf, gemmBlock, panelRows } from '../gemm/gemm';
 import { BATCH_BYTES } from '../gemm/micro';
@@ -12,8 +12,8 @@ import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, MATRIX_COLUMNS, TILE_ROWS } from '../tuning';
 
 /**
- * Working memory: packed rows, a few tiles, how the columns lie, packed columns. A last panel of rows may be packed as if
- * it were whole, and a last chunk too.
+ * Scratch: packed rows, a batch of tiles, the layout of the columns, packed columns. The last panel of rows and the
+ * last chunk may be packed at full size.
  */
 const A_DEPTH: i32 = ((BLOCK_DEPTH + DEPTH_CHUNK - 1) / DEPTH_CHUNK) * DEPTH_CHUNK;
 const A_BYTES: usize = (<usize>((BLOCK_PIXELS + TILE_ROWS - 1) * A_DEPTH)) << 2;
@@ -63,7 +63,7 @@ export function matMul(aPtr: usize, bPtr: usize, outPtr: usize, m: i32, depth: i
   }
 }
 
-/** B panels. What lies behind the last column comes along; nobody looks at its products. */
+/** Packs B panels. Copies what follows the last column, too; its products are never read. */
 function packColumns(fromPtr: usize, stride: usize, depth: i32, columns: i32, toPtr: usize): void {
   for (let j = 0; j < columns; j += 8) {
     const width = panelColumns(columns - j);
@@ -77,7 +77,7 @@ function packColumns(fromPtr: usize, stride: usize, depth: i32, columns: i32, to
   }
 }
 
-/** A panels, see gemm/gemm.ts. */
+/** Packs A panels, see gemm/gemm.ts. */
 function packRows(fromPtr: usize, stride: usize, rows: i32, depth: i32, toPtr: usize): void {
   const height = panelRows(rows, false);
   const chunkStride = (<usize>(height * DEPTH_CHUNK)) << 2;

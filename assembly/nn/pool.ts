@@ -1,11 +1,11 @@
 /**
- * Pooling of channels-last images [batch][height][width][lanes]. Windows come as the tables of conv/descriptor.ts:
- * entries of -1 are outside the image.
+ * Pooling of channels-last images [batch][height][width][lanes]. Windows are tables as in conv/descriptor.ts; -1 is
+ * outside the image.
  */
 
 /**
- * Channels that are worked on together while the taps of a window are looked up once, in bytes: four vectors
- * (3x3 stride 2, 32 channels @32: 0.040 ms became 0.009; 2x2 average, 160 @32: 0.082 became 0.04).
+ * Bytes of the channels that share one lookup of a window's taps: four vectors (3x3 stride 2, 32 channels @32: 0.040 ms
+ * became 0.009; 2x2 average, 160 @32: 0.082 became 0.04).
  */
 const WIDE: usize = 64;
 
@@ -44,8 +44,8 @@ export function maxPool2d(
 }
 
 /**
- * The largest values of a window's 16 channels. Which of them met a NaN is noted apart: `pmax` and that are three
- * instructions on x86-64, where f32x4.max is seven.
+ * The largest values of a window's 16 channels. NaN is tracked separately: that and `pmax` are three instructions on
+ * x86-64, where f32x4.max takes seven.
  */
 function maxOfWide(
   imagePtr: usize,
@@ -84,14 +84,14 @@ function maxOfWide(
       nan3 = v128.or(nan3, f32x4.ne(x, x));
     }
   }
-  // All bits set are a NaN too.
+  // All bits set is a NaN, too.
   v128.store(outPtr, v128.or(largest0, nan0));
   v128.store(outPtr, v128.or(largest1, nan1), 16);
   v128.store(outPtr, v128.or(largest2, nan2), 32);
   v128.store(outPtr, v128.or(largest3, nan3), 48);
 }
 
-/** The same of four channels. */
+/** The same for four channels. */
 function maxOfQuad(
   imagePtr: usize,
   outPtr: usize,

@@ -1,7 +1,7 @@
 /**
- * Softmax and its logarithm over one axis of [outer][axis][inner], given as distances in floats: so channels of
- * channels-last pixels (inner 1) and any axis of a planar tensor. Sums are float64. exp and log are AssemblyScript's
- * own, so that every engine gives the same bits. Out may be in.
+ * Softmax or its logarithm over one axis of [outer][axis][inner], given as distances in floats. So it covers the
+ * channels of channels-last pixels (inner 1) and any axis of a planar tensor. Sums are float64. exp and log are
+ * AssemblyScript's own, for the same bits in every engine. Out may be in.
  */
 export function softmax(
   inPtr: usize,

@@ -1,8 +1,8 @@
-/** Kernels that move and reduce values of tensors with any strides; walk.ts tells how they find them. */
+/** Kernels that move and reduce values of tensors with any strides, found by walks (walk.ts). */
 import { storeFirst } from '../simd';
 import { nextRow, nextRun, rowStride, runLength, runPtr, runStride, runsOfRow, startWalk } from './walk';
 
-/** Copies what a walk of `in` and `out` meets: transposition, slicing, padding, concatenation. */
+/** Copies along a walk of `in` and `out`: transposition, slicing, padding, concatenation. */
 export function copyStrided(tablePtr: usize, inPtr: usize, outPtr: usize): void {
   const length = runLength(tablePtr);
   const inStride = runStride(tablePtr, 0);
@@ -39,8 +39,8 @@ function copyRun(inPtr: usize, outPtr: usize, length: i32, inStride: i32, outStr
 }
 
 /**
- * The mean of what a walk from each place of `in` meets, summed in float64: `keptPtr` is a walk of `in` and `out` over
- * the axes that stay, `reducedPtr` one of `in` over those that go, `count` values long.
+ * The mean over some axes, summed in float64. `keptPtr`: a walk of `in` and `out` over the axes that stay;
+ * `reducedPtr`: a walk of `in` over the others, `count` values long.
  */
 export function reduceMean(keptPtr: usize, reducedPtr: usize, inPtr: usize, outPtr: usize, count: f64): void {
   const length = runLength(keptPtr);
@@ -81,7 +81,7 @@ export function fill(ptr: usize, count: i32, value: f32): void {
   storeFirst(values, count & 3, ptr + bytes);
 }
 
-/** Zeros the lanes behind the last channel of [pixels][lanes]. */
+/** Zeros the lanes after the last channel of [pixels][lanes]. */
 export function clearLanes(ptr: usize, pixels: i32, channels: i32, lanes: i32): void {
   const stride = (<usize>lanes) << 2;
   for (let i = 0; i < pixels; ++i) {

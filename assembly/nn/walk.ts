@@ -1,19 +1,19 @@
 /**
- * A walk over up to three tensors at once, each with strides of its own, run by run. A table tells how: a Walk, and behind it
- * a WalkAxis for each outer axis, the innermost first. src/plan/strided.ts writes tables. A stride may be 0 (broadcasting) or
+ * A walk over up to three tensors at once, each with its own strides, run by run. Its table is a Walk, followed by a
+ * WalkAxis for each outer axis, innermost first; src/plan/strided.ts writes it. A stride may be 0 (broadcasting) or
  * negative (reversal).
  */
 
 export class Walk {
-  /** Outer axes. */
+  /** Number of outer axes. */
   axes: i32;
-  /** Values of a run, which is the innermost axis. */
+  /** Values in a run, the innermost axis. */
   length: i32;
-  /** Bytes from one value of a run to the next, of each tensor. */
+  /** Bytes between the values of a run, in each tensor. */
   stride0: i32;
   stride1: i32;
   stride2: i32;
-  /** Where the walk stands, in each tensor. */
+  /** Current address, in each tensor. */
   ptr0: usize;
   ptr1: usize;
   ptr2: usize;
@@ -21,7 +21,7 @@ export class Walk {
 
 export class WalkAxis {
   size: i32;
-  /** How often it was stepped along. */
+  /** Steps taken so far. */
   taken: i32;
   /** Bytes of a step, in each tensor. */
   stride0: i32;
@@ -36,17 +36,17 @@ export function runLength(tablePtr: usize): i32 {
   return load<i32>(tablePtr, offsetof<Walk>('length'));
 }
 
-/** Bytes from one value of a run to the next, of the first, second or third tensor. */
+/** Bytes between the values of a run, in the first, second or third tensor. */
 export function runStride(tablePtr: usize, tensor: usize): i32 {
   return load<i32>(tablePtr + (tensor << 2), offsetof<Walk>('stride0'));
 }
 
-/** Address of the present run in the first, second or third tensor. */
+/** Address of the current run, in the first, second or third tensor. */
 export function runPtr(tablePtr: usize, tensor: usize): usize {
   return load<usize>(tablePtr + (tensor << 2), offsetof<Walk>('ptr0'));
 }
 
-/** Puts the walk at its start. */
+/** Starts a walk. */
 export function startWalk(tablePtr: usize, firstPtr: usize, secondPtr: usize, thirdPtr: usize): void {
   const walk = changetype<Walk>(tablePtr);
   walk.ptr0 = firstPtr;
@@ -60,27 +60,27 @@ export function startWalk(tablePtr: usize, firstPtr: usize, secondPtr: usize, th
   }
 }
 
-/** Goes to the next run; false behind the last one. */
+/** Moves to the next run; false after the last one. */
 export function nextRun(tablePtr: usize): bool {
   return stepFrom(tablePtr, 0);
 }
 
-/** Runs along the innermost of the outer axes: a loop over them needs no `nextRun` (12 ns each), but `nextRow` after it. */
+/** Runs along the innermost outer axis. A loop over them saves `nextRun` (12 ns each) and ends with one `nextRow`. */
 export function runsOfRow(tablePtr: usize): i32 {
   return changetype<Walk>(tablePtr).axes === 0 ? 1 : changetype<WalkAxis>(tablePtr + FIRST_AXIS).size;
 }
 
-/** Bytes from one run of a row to the next, of the first, second or third tensor. */
+/** Bytes between the runs of a row, in the first, second or third tensor. */
 export function rowStride(tablePtr: usize, tensor: usize): i32 {
   return load<i32>(tablePtr + FIRST_AXIS + (tensor << 2), offsetof<WalkAxis>('stride0'));
 }
 
-/** Goes to the first run of the next row, from the first one of the present row; false behind the last row. */
+/** Moves from the first run of a row to that of the next row; false after the last row. */
 export function nextRow(tablePtr: usize): bool {
   return stepFrom(tablePtr, 1);
 }
 
-/** A step along the first of the axes from `first` on that is not at its end. */
+/** Steps along the first axis, from axis `first` on, that is not at its end. */
 function stepFrom(tablePtr: usize, first: i32): bool {
   const walk = changetype<Walk>(tablePtr);
   const axes = walk.axes;

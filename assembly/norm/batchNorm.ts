@@ -80,7 +80,7 @@ export function widenFloats(fromPtr: usize, toPtr: usize, count: i32): void {
 /**
  * out = max(low, (in - mean) * scale + beta + residual); residual 0 means none. Out may be in or the residual.
  * `inStride`: bytes from one pixel of the input to the next; elsewhere pixels follow each other.
- * The mean is subtracted first: folding it into beta would lose the digits that a large mean shares with the input.
+ * Subtracts the mean first: folded into beta, a large mean would take the digits that it shares with the input.
  */
 export function normalize(
   inPtr: usize,

@@ -120,7 +120,7 @@ function alongMixed(line, half) {
       ? `v128.store(${ahead('outerPtr', 'toStep', i - outer[0])}, ${value});`
       : `v128.store(${ahead('toPtr', 'toStep', i)}, ${value});`;
   return text(
-    '/** Along some rows of a tile; results are counted from `toPtr`, those that half tiles do not have from `outerPtr`. */',
+    '/** Along some rows of a tile; results go to `toPtr`, those of points that half tiles lack to `outerPtr`. */',
     `export function alongMixed${line.name}(fromPtr: usize, rows: i32, toPtr: usize, outerPtr: usize, toStep: usize): void {`,
     `outerPtr += toStep * ${outer[0]};`,
     'for (let i = 0; i < rows; ++i) {',

@@ -14,15 +14,14 @@ export function winogradOutput() {
   return text(
     header('scripts/generate/winogradOutput.mjs'),
     `/**
-     * The output transforms of Winograd convolution, y = A' m A, and out with the results, see winograd.ts.
+     * The output transforms of Winograd convolution, y = A' m A, with bias, addend and lower bound. See winograd.ts.
      *
-     * A tile's function does four channels: \`fromPtr\`: its products, \`step\` bytes apart; \`betweenPtr\`: room for what lies
-     * between the passes, [rows][BETWEEN_ROW]; \`rows\` of the results count, and all columns. \`row\` and \`pixel\` are the
-     * distances of rows and pixels of the output, \`addendRow\` and \`addendPixel\` those of the addend. Nothing is decided
-     * pixel by pixel (16->16 @32: a quarter of this time less), and passes over up to ${MAX_WRITTEN_OUT} rows or columns are
-     * written out, with constant addresses and no loops, whose counters, checks and constants took a third of the time. Lanes
-     * past the last channel come out as zeros, since their weights and bias are, and values small enough for a transform
-     * (see allBelow) times zero.
+     * A tile's function does four channels. \`fromPtr\`: its products, \`step\` bytes apart; \`betweenPtr\`: room for the
+     * intermediate vectors, [rows][BETWEEN_ROW]; \`rows\`: rows of results that count, with all their columns; \`row\`,
+     * \`pixel\`: distances of rows and pixels of the output; \`addendRow\`, \`addendPixel\`: those of the addend. Nothing is
+     * decided per pixel (16->16 @32: a quarter of this time less). Passes over up to ${MAX_WRITTEN_OUT} rows or columns are
+     * unrolled, with constant addresses: the counters, checks and constants of loops took a third of the time. Lanes past
+     * the last channel come out as zeros, because their weights and bias are zeros and no value overflows (see allBelow).
      */`,
     `import { ConvDescriptor } from './descriptor';`,
     `import { BETWEEN_ROW, Block, NARROW, PLACE_WORDS, PRODUCT_STRIDE, SHORT } from './winogradBlock';`,
@@ -141,7 +140,7 @@ const loopedAlong = (line) => [
 /** Tiles half as high and half as wide. */
 function halves({ along: whole, half }) {
   return text(
-    '/** Down the columns of a tile half as high, all of them: nothing reads what comes of those a narrow one does not have. */',
+    '/** Down all columns of a tile half as high; nothing reads those that a narrow tile lacks. */',
     'function downHalf(fromPtr: usize, step: usize, betweenPtr: usize): void {',
     `const rowStep = step * ${whole.n};`,
     `for (let i = 0; i < ${whole.n}; ++i) {`,
@@ -164,7 +163,7 @@ function panel(scheme) {
   const { down, half } = scheme;
   const [hasRows, hasKinds] = [down !== undefined, half !== undefined];
   return text(
-    `/** A' M A of all tiles and one panel of output channels, the first being \`firstChannel\`, and out with it. */`,
+    '/** The outputs of all tiles for one panel of output channels, starting at `firstChannel`. */',
     `export function panel${suffixOf(scheme)}(d: ConvDescriptor, b: Block, outPtr: usize, residualPtr: usize, panel: i32,`,
     'firstChannel: i32): void {',
     `const pixel = d.outPixelStride;
@@ -183,7 +182,7 @@ function panel(scheme) {
       const rows = load<i32>(placePtr, 4);
       const columns = load<i32>(placePtr, 8);`,
     hasKinds ? 'const kind = load<i32>(placePtr, 12);' : '',
-    '// A tile that reaches beyond the right edge stays here at first, nothing added, nothing bounded.',
+    '// A tile that reaches beyond the right edge is first written to scratch as it is.',
     `const isWhole = columns === ${hasKinds ? '((kind & NARROW) === 0 ? b.tileWidth : 2)' : 'b.tileWidth'};`,
     `let fromPtr = productPtr;
       for (let channel = firstChannel; channel < lastChannel; channel += 4) {

@@ -7,8 +7,9 @@ export function winogradWeight() {
   return text(
     header('scripts/generate/winogradWeight.mjs'),
     `/**
-     * The weight transforms of Winograd convolution along one axis, in float64, two kernels at a time: the polynomial with the
-     * coefficients g at each point, divided by the product of the point's distances to the others. See winograd.ts.
+     * The weight transforms of Winograd convolution along one axis, in float64, two kernels at a time: the polynomial
+     * with the coefficients g at each point, divided by the product of the point's distances to the others. See
+     * winograd.ts.
      */`,
     '',
     evaluatePair(),

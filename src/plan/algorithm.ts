@@ -3,13 +3,17 @@ import type { Conv2dNode, LinearNode } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 
 /**
- * `gemm`: im2col and GEMM; `depthwise`: channel by channel; `winograd4x3`, `winograd2x3`: F(4x4, 3x3), F(2x2, 3x3); `winograd2x3x5`: F(2x3, 5x5);
- * `winograd4x5`: F(4, 5) along rows; `winograd4x3s2`: 4 x 4 outputs of a 3x3 convolution with stride 2, F(4, 2) for every
- * other row and column, the rest directly.
+ * `gemm`: im2col and GEMM. `depthwise`: channel by channel. `winogradF4x4K3`: F(4x4, 3x3), tiles of 4 x 4 outputs of a 3 x 3
+ * kernel; the other names are built alike. F1x4 works along rows only; S2 has stride 2.
  */
 export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
 export type DirectAlgorithm = 'gemm' | 'depthwise';
-export type WinogradAlgorithm = 'winograd4x3' | 'winograd2x3' | 'winograd2x3x5' | 'winograd4x5' | 'winograd4x3s2';
+export type WinogradAlgorithm =
+  | 'winogradF4x4K3'
+  | 'winogradF2x2K3'
+  | 'winogradF2x3K5'
+  | 'winogradF1x4K5'
+  | 'winogradF4x4K3S2';
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */
@@ -30,11 +34,11 @@ export interface WinogradScheme {
 
 /** assembly/conv/winograd.ts has the mathematics. */
 export const WINOGRAD: Readonly<Record<WinogradAlgorithm, WinogradScheme>> = {
-  winograd4x3: scheme([4, 4], 3, 1),
-  winograd2x3: scheme([2, 2], 3, 1),
-  winograd2x3x5: scheme([2, 3], 5, 1),
-  winograd4x5: scheme([1, 4], 5, 1),
-  winograd4x3s2: scheme([4, 4], 3, 2),
+  winogradF4x4K3: scheme([4, 4], 3, 1),
+  winogradF2x2K3: scheme([2, 2], 3, 1),
+  winogradF2x3K5: scheme([2, 3], 5, 1),
+  winogradF1x4K5: scheme([1, 4], 5, 1),
+  winogradF4x4K3S2: scheme([4, 4], 3, 2),
 };
 
 function scheme(tile: readonly [number, number], r: number, stride: number): WinogradScheme {

@@ -14,11 +14,11 @@ import { Executable } from './executable.js';
 
 /** Small convolutions that go through every kernel of weight, 0.1 ms each or so. */
 const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: number; groups: number }[] = [
-  { algorithm: 'winograd4x3', size: 3, channels: 32, groups: 1 },
-  { algorithm: 'winograd2x3x5', size: 5, channels: 16, groups: 1 },
-  { algorithm: 'winograd4x5', size: 5, channels: 16, groups: 1 },
-  { algorithm: 'winograd4x3s2', size: 3, channels: 16, groups: 1 },
-  { algorithm: 'winograd2x3', size: 3, channels: 16, groups: 1 },
+  { algorithm: 'winogradF4x4K3', size: 3, channels: 32, groups: 1 },
+  { algorithm: 'winogradF2x3K5', size: 5, channels: 16, groups: 1 },
+  { algorithm: 'winogradF1x4K5', size: 5, channels: 16, groups: 1 },
+  { algorithm: 'winogradF4x4K3S2', size: 3, channels: 16, groups: 1 },
+  { algorithm: 'winogradF2x2K3', size: 3, channels: 16, groups: 1 },
   { algorithm: 'gemm', size: 3, channels: 32, groups: 1 },
   { algorithm: 'gemm', size: 5, channels: 2, groups: 1 },
   { algorithm: 'depthwise', size: 3, channels: 32, groups: 32 },
