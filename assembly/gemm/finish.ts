@@ -9,8 +9,8 @@ import { clampLow } from '../simd';
 import { TILE_STRIDE } from '../tuning';
 
 /**
- * A tile or a batch of tiles, m rows and 8 columns. Rows of the addend are `addendStride` bytes apart; 0 repeats one
- * row. The addend may be C.
+ * A tile or a batch of tiles, m rows and 8 columns. Rows of the addend are `addendStride` bytes apart; 0 means that there
+ * is none (adding zeros instead takes 1x1 16->96 @112 4 % longer). The addend may be C.
  */
 export function finishWide(
   m: i32,
@@ -25,6 +25,15 @@ export function finishWide(
   const lows = f32x4.splat(low);
   const bias0 = v128.load(biasPtr);
   const bias1 = v128.load(biasPtr, 16);
+  if (addendStride === 0) {
+    for (let i = 0; i < m; ++i) {
+      v128.store(cPtr, clampLow(f32x4.add(v128.load(tilePtr), bias0), lows));
+      v128.store(cPtr, clampLow(f32x4.add(v128.load(tilePtr, 16), bias1), lows), 16);
+      tilePtr += TILE_STRIDE;
+      cPtr += cStride;
+    }
+    return;
+  }
   for (let i = 0; i < m; ++i) {
     const sum0 = f32x4.add(v128.load(tilePtr), bias0);
     const sum1 = f32x4.add(v128.load(tilePtr, 16), bias1);
