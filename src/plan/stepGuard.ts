@@ -16,6 +16,9 @@ interface Slot extends Lifetime {
   readonly slot: number;
 }
 
+/** Allocations that are looked at after a single step. */
+const MOST_ZONES = 512;
+
 const ofPlan = new WeakMap<object, StepGuard>();
 
 export function guardSteps(plan: object, guard: StepGuard): void {
@@ -43,7 +46,10 @@ export function withZones(lowered: Lowered, placed: Placed): Placed {
 
 export class StepGuard {
   readonly #zones: RedZones;
-  readonly #inArena: readonly Slot[];
+  /** By the step in which they begin to live. */
+  readonly #begin = new Map<number, Slot[]>();
+  /** Those that live in the step at work. */
+  #alive: Slot[] = [];
   readonly #outputs: readonly (Place & { readonly dims: readonly number[]; readonly slot: number })[];
   /** Of the steps that are the first to write into their slot: its bytes. */
   readonly #first: readonly (number | undefined)[];
@@ -55,8 +61,12 @@ export class StepGuard {
     infos: readonly StepInfo[],
   ) {
     this.#zones = redZonesOf(runtime.heap);
-    // What holds no values has no place either.
-    this.#inArena = [...lifetimes].flatMap(([slot, life]) => (life.bytes > 0 ? [{ ...life, slot }] : []));
+    for (const [slot, life] of lifetimes) {
+      // What holds no values has no place either.
+      if (life.bytes === 0) continue;
+      const others = this.#begin.get(life.first) ?? [];
+      this.#begin.set(life.first, [...others, { ...life, slot }]);
+    }
     this.#outputs = operations.map(({ output }, i) => ({
       ...output,
       slot: slots[output.buffer]!,
@@ -72,6 +82,7 @@ export class StepGuard {
   }
 
   run(steps: readonly Step[], infos: readonly StepInfo[], at: readonly number[], onStep: OnStep | undefined): void {
+    this.#alive = [];
     steps.forEach((step, i) => {
       const info = infos[i]!;
       this.#before(i, at);
@@ -83,19 +94,20 @@ export class StepGuard {
   }
 
   #before(step: number, at: readonly number[]): void {
-    for (const { slot, first, bytes } of this.#inArena) {
-      if (first === step) this.#zones.paintZones(at[slot]!, bytes);
-    }
+    const begun = this.#begin.get(step) ?? [];
+    this.#alive = [...this.#alive.filter(({ last }) => last >= step), ...begun];
+    for (const { slot, bytes } of begun) this.#zones.paintZones(at[slot]!, bytes);
     const bytes = this.#first[step];
     if (bytes !== undefined) this.#zones.fill(at[this.#outputs[step]!.slot]!, bytes);
     this.#zones.begin();
   }
 
   #after(step: number, at: readonly number[], who: string): void {
-    this.#zones.check(who);
-    for (const { slot, first, last, bytes } of this.#inArena) {
-      if (first <= step && step <= last) this.#zones.expectZones(at[slot]!, bytes, who);
-    }
+    // Of thousands of steps each has allocations of its own: a look at all of them after each would take minutes.
+    const every = Math.max(1, Math.ceil(this.#zones.count / MOST_ZONES));
+    const isLast = step === this.#outputs.length - 1;
+    if (isLast || step % every === 0) this.#zones.check(every === 1 ? who : `${who}, or one of ${every} steps before,`);
+    for (const { slot, bytes } of this.#alive) this.#zones.expectZones(at[slot]!, bytes, who);
     const { slot, dims, layout, among } = this.#outputs[step]!;
     this.#zones.expectValue(at[slot]! + (among?.offset ?? 0), dims, layout, who, among?.lanes);
   }

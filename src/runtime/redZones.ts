@@ -96,6 +96,11 @@ export class RedZones {
     if (damage !== undefined) throw new Error(`red zones: ${damage}, found when it was given back`);
   }
 
+  /** Allocations there are. */
+  get count(): number {
+    return this.#regions.size;
+  }
+
   /** The kernels, which note that they were called. */
   watch(kernels: Kernels): Kernels {
     const watched: Record<string, unknown> = {};
