@@ -17,7 +17,7 @@ interface Slot extends Lifetime {
 }
 
 /** Allocations that are looked at after a single step. */
-const MOST_ZONES = 512;
+const MOST_ZONES = 256;
 
 const ofPlan = new WeakMap<object, StepGuard>();
 
