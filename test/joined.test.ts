@@ -5,6 +5,7 @@
 import { createRuntime, type Graph, InferenceSession, type Node, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { useAllOperations } from '../src/ops/operations.js';
 import { findHomes } from '../src/plan/joined.js';
 import { runGraph } from './graphOracle.js';
 import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
@@ -104,6 +105,7 @@ test('parts are made at their places unless somebody else needs them elsewhere',
   const graph: Graph = { inputs: ['x'], outputs: ['all', 'positive'], nodes };
   const channels = { x: 8, a: 8, b: 4, ab: 12, odd: 5, behind: 4, read: 4, positive: 4, all: 33 };
   const shapes = new Map(Object.entries(channels).map(([name, count]) => [name, [1, count, 2, 2]]));
+  useAllOperations();
   const wanted = new Map([...shapes.keys()].map((name) => [name, 'channelsLast' as const]));
   const homes = Object.fromEntries(findHomes(graph as unknown as Parameters<typeof findHomes>[0], shapes, wanted));
   assert.equal(homes, {

@@ -1,15 +1,50 @@
 /**
  * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run; values
- * have names; parameters are Tensors in the node that uses them. Layouts are N, C, H, W.
+ * have names; parameters are Tensors in the node that uses them. The types of nodes are in src/ops, each beside the rule
+ * of its operation.
  */
-import type { Algorithm } from '../plan/algorithm.js';
+import type { BatchNormNode } from '../ops/batchNorm.js';
+import type { BinaryNode } from '../ops/binary.js';
+import type { ConcatNode } from '../ops/concat.js';
+import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { FlattenNode } from '../ops/flatten.js';
+import type { GlobalPoolNode } from '../ops/globalPool.js';
+import type { IdentityNode } from '../ops/identity.js';
+import type { MatMulNode } from '../ops/matMul.js';
+import type { NodeBase, Norm, PaddingMode, Pads, Pair, Window } from '../ops/node.js';
+import { type OperationRule, useOperation } from '../ops/operation.js';
+import type { PadNode } from '../ops/pad.js';
+import type { PoolNode } from '../ops/pool.js';
+import type { ReduceNode } from '../ops/reduceMean.js';
+import type { DimOf, ReshapeNode } from '../ops/reshape.js';
+import type { SliceNode } from '../ops/slice.js';
+import type { SoftmaxNode } from '../ops/softmax.js';
+import type { SqueezeNode } from '../ops/squeeze.js';
+import type { TransposeNode } from '../ops/transpose.js';
+import type { UnaryNode } from '../ops/unary.js';
 import type { Tensor } from '../tensor.js';
 
-export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
-/** [height, width] */
-export type Pair = readonly [number, number];
-/** [top, left, bottom, right]; a negative one crops. */
-export type Pads = readonly [number, number, number, number];
+export type {
+  BatchNormNode,
+  BinaryNode,
+  Conv2dNode,
+  DimOf,
+  GlobalPoolNode,
+  LinearNode,
+  Norm,
+  PaddingMode,
+  PadNode,
+  Pads,
+  Pair,
+  PoolNode,
+  ReduceNode,
+  ReshapeNode,
+  SliceNode,
+  SqueezeNode,
+  TransposeNode,
+  UnaryNode,
+  Window,
+};
 
 export interface Graph {
   readonly inputs: readonly string[];
@@ -21,159 +56,6 @@ export interface Graph {
   readonly inputDims?: ReadonlyMap<string, readonly (number | string)[]>;
   /** What a file says about itself, such as the names of its classes; it changes nothing of what is computed. */
   readonly metadata?: ReadonlyMap<string, string>;
-}
-
-interface NodeBase {
-  /** Path of the layer, for messages: '' for a layer on its own. */
-  readonly path: string;
-  /** Class of the layer that the node comes from, for messages. */
-  readonly layer: string;
-  readonly inputs: readonly string[];
-  readonly output: string;
-}
-
-/** A BatchNorm's parameters, each f32[channels]. */
-export interface Norm {
-  readonly gamma: Tensor | undefined;
-  readonly beta: Tensor | undefined;
-  readonly mean: Tensor;
-  readonly variance: Tensor;
-  readonly eps: number;
-}
-
-/** How a window moves over an image. */
-export interface Window {
-  readonly kernel: Pair;
-  readonly stride: Pair;
-  readonly dilation: Pair;
-  readonly pads: Pads;
-}
-
-/** Inputs: image, and a residual to add where there is a second one. */
-export interface Conv2dNode extends NodeBase {
-  readonly op: 'conv2d';
-  /** [outChannels, inChannels / groups, height, width] */
-  readonly weight: Tensor;
-  readonly bias: Tensor | undefined;
-  /** A BatchNorm behind the convolution, to be folded into it. */
-  readonly norm?: Norm;
-  readonly window: Window;
-  readonly paddingMode: PaddingMode;
-  readonly groups: number;
-  readonly relu?: boolean;
-  /** Forced; undefined: the fastest. */
-  readonly algorithm?: Algorithm | undefined;
-  /** Other convolutions of the same image that are added; their windows lie within this one's. */
-  readonly parallel?: readonly Conv2dNode[];
-}
-
-/** Inputs: image, and a residual to add where there is a second one. */
-export interface BatchNormNode extends NodeBase {
-  readonly op: 'batchNorm';
-  readonly norm: Norm;
-  /** Batch statistics, which also move the running ones by this momentum; undefined: running statistics. */
-  readonly momentum: number | undefined;
-  readonly relu?: boolean;
-}
-
-/** Inputs: matrix, and a residual to add where there is a second one. */
-export interface LinearNode extends NodeBase {
-  readonly op: 'linear';
-  /** [outFeatures, inFeatures] */
-  readonly weight: Tensor;
-  readonly bias: Tensor | undefined;
-  readonly relu?: boolean;
-}
-
-/** Two inputs, broadcast as ONNX does (numpy's rules). */
-export interface BinaryNode extends NodeBase {
-  readonly op: 'add' | 'sub' | 'mul' | 'div';
-  readonly relu?: boolean;
-}
-
-/**
- * leakyRelu: x < 0 ? alpha x : x. clip: min(max(x, alpha), beta). hardSigmoid: min(max(alpha x + beta, 0), 1).
- * hardSwish: x min(max(x / 6 + 1/2, 0), 1).
- */
-export interface UnaryNode extends NodeBase {
-  readonly op: 'relu' | 'leakyRelu' | 'clip' | 'sigmoid' | 'hardSigmoid' | 'hardSwish';
-  readonly alpha?: number;
-  readonly beta?: number;
-}
-
-export interface PoolNode extends NodeBase {
-  readonly op: 'maxPool2d' | 'avgPool2d';
-  readonly window: Window;
-  readonly ceilMode: boolean;
-  readonly countIncludePad: boolean;
-}
-
-/** Of the whole image: [N, C, H, W] to [N, C, 1, 1]. */
-export interface GlobalPoolNode extends NodeBase {
-  readonly op: 'globalAvgPool2d' | 'globalMaxPool2d';
-}
-
-/** Over one axis; negative ones count from the end. */
-export interface AxisNode extends NodeBase {
-  readonly op: 'softmax' | 'logSoftmax' | 'concat' | 'flatten';
-  /** flatten: axes before it become rows, those from it on columns. */
-  readonly axis: number;
-}
-
-/** The size of an axis of another value. */
-export interface DimOf {
-  readonly value: string;
-  readonly axis: number;
-}
-
-/** The same values in the same row-major order. */
-export interface ReshapeNode extends NodeBase {
-  readonly op: 'reshape';
-  /** -1: whatever is left; 0: the input's size of the same axis, unless `allowZero`. */
-  readonly target: readonly (number | DimOf)[];
-  readonly allowZero?: boolean;
-}
-
-/** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
-export interface SqueezeNode extends NodeBase {
-  readonly op: 'squeeze' | 'unsqueeze';
-  readonly axes: readonly number[] | undefined;
-}
-
-export interface TransposeNode extends NodeBase {
-  readonly op: 'transpose';
-  /** Axis of the input that each axis of the output is; undefined: reversed. */
-  readonly permutation: readonly number[] | undefined;
-}
-
-/** As ONNX's Slice: negative positions count from the end, those outside are clamped, steps may be negative. */
-export interface SliceNode extends NodeBase {
-  readonly op: 'slice';
-  readonly axes: readonly number[];
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
-  readonly steps: readonly number[];
-}
-
-/** Values before and after, for each axis; negative ones crop. */
-export interface PadNode extends NodeBase {
-  readonly op: 'pad';
-  /** All of the beginnings, then all of the ends. */
-  readonly pads: readonly number[];
-  readonly mode: 'constant' | 'reflect' | 'edge' | 'wrap';
-  readonly value: number;
-}
-
-export interface ReduceNode extends NodeBase {
-  readonly op: 'reduceMean';
-  /** undefined: all. */
-  readonly axes: readonly number[] | undefined;
-  readonly keepDims: boolean;
-}
-
-/** identity: a copy under another name. matMul: numpy's matmul of two values. */
-export interface SimpleNode extends NodeBase {
-  readonly op: 'identity' | 'matMul';
 }
 
 export type Node =
@@ -193,16 +75,21 @@ export type Node =
   | ReduceNode
   | SimpleNode;
 
-type WithoutOutput<T> = T extends Node ? Omit<T, 'output'> : never;
+/** Operations along one axis. */
+export type AxisNode = SoftmaxNode | ConcatNode | FlattenNode;
+export type SimpleNode = IdentityNode | MatMulNode;
+
+type WithoutOutput<T> = T extends NodeBase ? Omit<T, 'output'> : never;
 
 /** Collects the nodes of layers that describe themselves. */
 export class GraphBuilder {
   readonly #nodes: Node[] = [];
 
-  /** Adds a node; returns the name of its output. */
-  add(node: WithoutOutput<Node>): string {
+  /** Adds a node, and brings the rule of its operation; returns the name of its output. */
+  add<N extends Node>(node: WithoutOutput<N>, rule: OperationRule<N>): string {
+    useOperation(node.op, rule as OperationRule);
     const output = `value${this.#nodes.length}`;
-    this.#nodes.push({ ...node, output } as Node);
+    this.#nodes.push({ ...node, output } as unknown as Node);
     return output;
   }
 

@@ -5,6 +5,9 @@
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
 import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import { batchNorm } from '../ops/batchNorm.js';
+import { binary } from '../ops/binary.js';
+import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
 import { foldNorm, withStaging } from '../plan/weights.js';
@@ -113,25 +116,41 @@ export class ACBlock extends Layer {
     if (this.#form === 'deploy') {
       const [weight, bias] = [this.parameters.get('fused_conv.weight'), this.parameters.get('fused_conv.bias')];
       const { paddingMode } = this.#settings;
-      return graph.add({ op: 'conv2d', ...common, inputs, weight, bias, window, paddingMode, groups, algorithm });
+      return graph.add(
+        {
+          op: 'conv2d',
+          ...common,
+          inputs,
+          weight,
+          bias,
+          window,
+          paddingMode,
+          groups,
+          algorithm,
+        },
+        conv2d,
+      );
     }
     const momentum = this.training ? norm.momentum : undefined;
     const outputs = this.#settings.branches.map((branch) => {
-      const product = graph.add({
-        op: 'conv2d',
-        ...common,
-        inputs,
-        weight: this.parameters.get(`${branch.name}_conv.weight`),
-        bias: undefined,
-        window: branchWindow(window, branch),
-        paddingMode: this.#settings.paddingMode,
-        groups,
-        algorithm: branch.name === 'square' ? algorithm : undefined,
-      });
+      const product = graph.add(
+        {
+          op: 'conv2d',
+          ...common,
+          inputs,
+          weight: this.parameters.get(`${branch.name}_conv.weight`),
+          bias: undefined,
+          window: branchWindow(window, branch),
+          paddingMode: this.#settings.paddingMode,
+          groups,
+          algorithm: branch.name === 'square' ? algorithm : undefined,
+        },
+        conv2d,
+      );
       const branchNorm = normOf(this.parameters, `${branch.name}_bn.`, norm.eps);
-      return graph.add({ op: 'batchNorm', ...common, inputs: [product], norm: branchNorm, momentum });
+      return graph.add({ op: 'batchNorm', ...common, inputs: [product], norm: branchNorm, momentum }, batchNorm);
     });
-    return outputs.reduce((sum, output) => graph.add({ op: 'add', ...common, inputs: [sum, output] }));
+    return outputs.reduce((sum, output) => graph.add({ op: 'add', ...common, inputs: [sum, output] }, binary));
   }
 
   /** @internal */

@@ -1,5 +1,6 @@
 /** Batch normalisation, as torch.nn.BatchNorm2d. */
 import type { GraphBuilder, Norm } from '../graph/graph.js';
+import { batchNorm } from '../ops/batchNorm.js';
 import { checkNames, finiteNumber, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
@@ -79,6 +80,6 @@ export class BatchNorm2d extends Layer {
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     const norm = normOf(this.parameters, '', this.#options.eps);
     const momentum = this.training ? this.#options.momentum : undefined;
-    return graph.add({ op: 'batchNorm', path, layer: this.kind, inputs, norm, momentum });
+    return graph.add({ op: 'batchNorm', path, layer: this.kind, inputs, norm, momentum }, batchNorm);
   }
 }

@@ -1,5 +1,6 @@
 /** Convolution, as torch.nn.Conv2d. */
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -83,17 +84,20 @@ export class Conv2d extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({
-      op: 'conv2d',
-      path,
-      layer: this.kind,
-      inputs,
-      weight: this.parameters.get('weight'),
-      bias: this.parameters.find('bias'),
-      window: this.#window,
-      paddingMode: this.#paddingMode,
-      groups: this.#groups,
-      algorithm: this.#algorithm,
-    });
+    return graph.add(
+      {
+        op: 'conv2d',
+        path,
+        layer: this.kind,
+        inputs,
+        weight: this.parameters.get('weight'),
+        bias: this.parameters.find('bias'),
+        window: this.#window,
+        paddingMode: this.#paddingMode,
+        groups: this.#groups,
+        algorithm: this.#algorithm,
+      },
+      conv2d,
+    );
   }
 }

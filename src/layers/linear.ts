@@ -1,5 +1,6 @@
 /** Fully connected layer, as torch.nn.Linear. */
 import type { GraphBuilder } from '../graph/graph.js';
+import { linear } from '../ops/conv/linear.js';
 import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
@@ -37,6 +38,6 @@ export class Linear extends Layer {
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     const weight = this.parameters.get('weight');
     const bias = this.parameters.find('bias');
-    return graph.add({ op: 'linear', path, layer: this.kind, inputs, weight, bias });
+    return graph.add({ op: 'linear', path, layer: this.kind, inputs, weight, bias }, linear);
   }
 }

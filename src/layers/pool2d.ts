@@ -1,5 +1,6 @@
 /** Pooling over windows, as torch.nn.MaxPool2d and torch.nn.AvgPool2d. */
 import type { GraphBuilder, Window } from '../graph/graph.js';
+import { pool } from '../ops/pool.js';
 import { checkNames, flag } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
@@ -61,7 +62,18 @@ export class MaxPool2d extends Layer {
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     const [window, ceilMode] = [this.#window, this.#ceilMode];
-    return graph.add({ op: 'maxPool2d', path, layer: this.kind, inputs, window, ceilMode, countIncludePad: false });
+    return graph.add(
+      {
+        op: 'maxPool2d',
+        path,
+        layer: this.kind,
+        inputs,
+        window,
+        ceilMode,
+        countIncludePad: false,
+      },
+      pool,
+    );
   }
 }
 
@@ -92,6 +104,6 @@ export class AvgPool2d extends Layer {
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
     const [window, ceilMode, countIncludePad] = [this.#window, this.#ceilMode, this.#countIncludePad];
-    return graph.add({ op: 'avgPool2d', path, layer: this.kind, inputs, window, ceilMode, countIncludePad });
+    return graph.add({ op: 'avgPool2d', path, layer: this.kind, inputs, window, ceilMode, countIncludePad }, pool);
   }
 }

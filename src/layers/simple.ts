@@ -1,37 +1,36 @@
 /** Layers without parameters or options: ReLU, GlobalAvgPool2d, Flatten, Softmax, Add, Concat. */
 import type { GraphBuilder } from '../graph/graph.js';
+import { binary } from '../ops/binary.js';
+import { concat } from '../ops/concat.js';
+import { flatten } from '../ops/flatten.js';
+import { globalPool } from '../ops/globalPool.js';
+import { softmax } from '../ops/softmax.js';
+import { unary } from '../ops/unary.js';
 import { Layer } from './layer.js';
 
-/** A layer that is one node of one input. */
-abstract class OneNode extends Layer {
-  /** @internal */
-  protected abstract readonly op: 'relu' | 'globalAvgPool2d';
-
-  /** @internal */
-  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({ op: this.op, path, layer: this.kind, inputs });
-  }
-}
-
 /** max(x, 0) of any shape; NaN stays NaN. */
-export class ReLU extends OneNode {
-  /** @internal */
-  protected override readonly op = 'relu';
-
+export class ReLU extends Layer {
   /** @internal */
   override get kind(): string {
     return 'ReLU';
   }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    return graph.add({ op: 'relu', path, layer: this.kind, inputs }, unary);
+  }
 }
 
 /** [N, C, H, W] to [N, C, 1, 1]: the mean of each channel. */
-export class GlobalAvgPool2d extends OneNode {
-  /** @internal */
-  protected override readonly op = 'globalAvgPool2d';
-
+export class GlobalAvgPool2d extends Layer {
   /** @internal */
   override get kind(): string {
     return 'GlobalAvgPool2d';
+  }
+
+  /** @internal */
+  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+    return graph.add({ op: 'globalAvgPool2d', path, layer: this.kind, inputs }, globalPool);
   }
 }
 
@@ -44,7 +43,7 @@ export class Flatten extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({ op: 'flatten', path, layer: this.kind, inputs, axis: 1 });
+    return graph.add({ op: 'flatten', path, layer: this.kind, inputs, axis: 1 }, flatten);
   }
 }
 
@@ -57,7 +56,7 @@ export class Softmax extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({ op: 'softmax', path, layer: this.kind, inputs, axis: 1 });
+    return graph.add({ op: 'softmax', path, layer: this.kind, inputs, axis: 1 }, softmax);
   }
 }
 
@@ -75,7 +74,9 @@ export class Add extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return inputs.reduce((sum, input) => graph.add({ op: 'add', path, layer: this.kind, inputs: [sum, input] }));
+    return inputs.reduce((sum, input) =>
+      graph.add({ op: 'add', path, layer: this.kind, inputs: [sum, input] }, binary),
+    );
   }
 }
 
@@ -93,6 +94,6 @@ export class Concat extends Layer {
 
   /** @internal */
   override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    return graph.add({ op: 'concat', path, layer: this.kind, inputs, axis: 1 });
+    return graph.add({ op: 'concat', path, layer: this.kind, inputs, axis: 1 }, concat);
   }
 }

@@ -1,5 +1,5 @@
 /** Which kernels compute a convolution, and the cost model that chooses. */
-import type { Conv2dNode, LinearNode } from '../graph/graph.js';
+import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
 import type { Runtime } from '../runtime/runtime.js';
 
 /**

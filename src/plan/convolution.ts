@@ -1,8 +1,8 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
-
 import { UnsupportedError } from '../errors.js';
-import type { Conv2dNode, LinearNode, Window } from '../graph/graph.js';
-import { title } from '../graph/shapeErrors.js';
+import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { Window } from '../ops/node.js';
+import { title } from '../ops/shapeErrors.js';
 import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
 import {

@@ -3,11 +3,10 @@
  * made of. The channels of such a value lie among those of others, pixel by pixel.
  */
 import type { Graph, Node } from '../graph/graph.js';
+import { isOverChannels } from '../ops/axes.js';
+import { type Dims, ruleOf } from '../ops/operation.js';
 import { extentOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
-import { isOverChannels } from './layouts.js';
-
-type Dims = readonly number[];
 
 /** Where a value is made: in the channels of another one from `channel` on. */
 export interface Home {
@@ -27,14 +26,18 @@ export function findHomes(
   const readers = new Map<string, Node | undefined>();
   for (const node of graph.nodes) {
     for (const name of node.inputs) {
-      if (!readsAnywhere(node, name)) readers.set(name, readers.has(name) ? undefined : node);
+      if (ruleOf(node).readsAmong?.(node, name) !== true) readers.set(name, readers.has(name) ? undefined : node);
     }
   }
   const canMove = (name: string, concat: Node): boolean => {
     const producer = producers.get(name);
     if (producer === undefined || outputs.has(name) || wanted.get(name) !== 'channelsLast') return false;
     const { channels } = extentOf(shapes.get(name)!);
-    return channels % 4 === 0 && writesAnywhere(producer, shapes) && readers.get(name) === concat;
+    return (
+      channels % 4 === 0 &&
+      ruleOf(producer).writesAmong?.(producer, shapes.get(name)!) === true &&
+      readers.get(name) === concat
+    );
   };
   const homes = new Map<string, Home>();
   for (const node of graph.nodes) {
@@ -50,15 +53,4 @@ export function findHomes(
 
 function joinsChannels(node: Node, shapes: ReadonlyMap<string, Dims>): boolean {
   return node.op === 'concat' && isOverChannels(node.axis, shapes.get(node.output)!);
-}
-
-/** Whether a node can leave other channels between the pixels that it writes. */
-function writesAnywhere(node: Node, shapes: ReadonlyMap<string, Dims>): boolean {
-  if (node.op === 'conv2d') return node.groups === 1 && node.inputs.length === 1;
-  return joinsChannels(node, shapes);
-}
-
-/** Whether it can skip other channels between the pixels that it reads. */
-function readsAnywhere(node: Node, name: string): boolean {
-  return node.op === 'batchNorm' && node.momentum === undefined && node.inputs[0] === name && node.inputs[1] !== name;
 }

@@ -4,12 +4,13 @@
  * own.
  */
 import type { Graph, Node } from '../graph/graph.js';
+import { type Dims, ruleOf } from '../ops/operation.js';
 import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import { findHomes, type Home } from './joined.js';
-import { hasSameExtent, keepsAxes, layoutRule, usualLayout, wantedLayouts } from './layouts.js';
+import { hasSameExtent, usualLayout, wantedLayouts } from './layouts.js';
+import type { Among } from './step.js';
 
-type Dims = readonly number[];
 type Shapes = ReadonlyMap<string, Dims>;
 
 /** Memory that a value is in, or several values that share their bytes. */
@@ -24,13 +25,6 @@ export interface Place {
   readonly layout: Layout;
   /** Where the value is but a part of the channels in the buffer. */
   readonly among?: Among;
-}
-
-export interface Among {
-  /** Bytes before it. */
-  readonly offset: number;
-  /** Of a pixel in the buffer. */
-  readonly lanes: number;
 }
 
 /** What a plan adds to the nodes of its graph: a value in another layout, or an output that needs bytes of its own. */
@@ -102,7 +96,7 @@ class Lowering {
   }
 
   #lowerNode(node: Node): void {
-    const rule = layoutRule(node, this.#shapes);
+    const rule = ruleOf(node).layout(node, this.#dims(node.output));
     if (rule === 'view') {
       this.#lowerView(node);
       return;
@@ -143,18 +137,20 @@ class Lowering {
     const wanted = this.#wanted.get(node.output);
     if (wanted !== undefined) return wanted;
     const dims = this.#dims(node.output);
+    const { prefers } = ruleOf(node);
     const kept = node.inputs.find(
-      (name) => !this.#graph.constants?.has(name) && keepsAxes(node, this.#dims(name), dims),
+      (name) => !this.#graph.constants?.has(name) && prefers?.(this.#dims(name), dims) === 'sameAsOutput',
     );
     return kept === undefined ? 'planar' : this.#find(kept).layout;
   }
 
-  /** The buffers that a node may overwrite with its output, since it reads each value before it writes it. */
+  /** The buffers that a node may overwrite with its output. */
   #overwritable(node: Node, inputs: readonly Place[], layout: Layout): readonly number[] {
-    if (node.op === 'conv2d' || node.op === 'linear') {
+    const { overwrites } = ruleOf(node);
+    if (overwrites === 'residual') {
       return inputs.slice(1).flatMap(({ buffer }) => (buffer === inputs[0]!.buffer ? [] : [buffer]));
     }
-    if (!isElementwise(node)) return [];
+    if (overwrites === undefined) return [];
     // Another input in the same buffer must find its values at the same places.
     const fits = inputs.map((place, i) => {
       return place.layout === layout && sameDims(this.#dims(node.inputs[i]!), this.#dims(node.output));
@@ -262,27 +258,5 @@ class Lowering {
     // A single pixel: behind its channels come zeros, which a row-major reader does not look at.
     const { batch, pixels } = extentOf(dims);
     if (layout === 'channelsLast' && batch * pixels === 1) add('planar');
-  }
-}
-
-/** Whether each value of the output needs only what stands at its place, or what is read before anything is written. */
-function isElementwise({ op }: Node): boolean {
-  switch (op) {
-    case 'batchNorm':
-    case 'relu':
-    case 'leakyRelu':
-    case 'clip':
-    case 'sigmoid':
-    case 'hardSigmoid':
-    case 'hardSwish':
-    case 'softmax':
-    case 'logSoftmax':
-    case 'add':
-    case 'sub':
-    case 'mul':
-    case 'div':
-      return true;
-    default:
-      return false;
   }
 }

@@ -3,6 +3,7 @@
  * its outputs, and copies of inputs that are not there as it needs them.
  */
 import type { Graph } from '../graph/graph.js';
+import { ruleOf } from '../ops/operation.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -13,7 +14,6 @@ import { type Placed, place } from './slots.js';
 import type { Step, StepContext } from './step.js';
 import { guardOf, guardSteps, StepGuard, withZones } from './stepGuard.js';
 import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
-import { makeStep } from './steps.js';
 
 type Dims = readonly number[];
 
@@ -66,7 +66,7 @@ export class Plan {
     this.#expectRoom(asShipped.arena.bytes);
     const contexts = lowered.operations.map((operation) => this.#contextOf(operation, shapes, slots, resources.packed));
     this.#steps = lowered.operations.map(({ node }, i) => {
-      return isMove(node) ? move(node, contexts[i]!) : makeStep(node, contexts[i]!);
+      return isMove(node) ? move(node, contexts[i]!) : ruleOf(node).step!(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
     // The arena comes last: while weights are packed, copies of them are about.

@@ -2,17 +2,25 @@
  * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run; it
  * gets the addresses of all values of the plan, by slot.
  */
-import type { Conv2dNode, LinearNode, Node } from '../graph/graph.js';
+import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { NodeBase } from '../ops/node.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, type Extent, extentOf, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import type { Algorithm } from './algorithm.js';
-import type { Among } from './lower.js';
 import { FLOAT } from './records.js';
 import type { PackedWeights } from './weights.js';
 
 export type Addresses = readonly number[];
 export type Step = (at: Addresses) => void;
+
+/** Where a value is but a part of the channels in a buffer. */
+export interface Among {
+  /** Bytes before it. */
+  readonly offset: number;
+  /** Of a pixel in the buffer. */
+  readonly lanes: number;
+}
 
 /** What the plan tells the maker of one node's step. */
 export interface StepContext {
@@ -44,7 +52,7 @@ export function finder(value: string | undefined, context: StepContext): (at: Ad
 }
 
 /** Addresses of a node's input, residual (0: none) and output. */
-export function ports(node: Node, context: StepContext): (at: Addresses) => [number, number, number] {
+export function ports(node: NodeBase, context: StepContext): (at: Addresses) => [number, number, number] {
   const [input, residual, output] = [node.inputs[0], node.inputs[1], node.output].map((value) =>
     finder(value, context),
   ) as [Find, Find, Find];
@@ -58,7 +66,7 @@ export function pixelStride(value: string, context: StepContext): number {
   return (context.among(value)?.lanes ?? extentOf(context.dims(value)).lanes) * 4;
 }
 
-export function input(node: Node, context: StepContext): Extent {
+export function input(node: NodeBase, context: StepContext): Extent {
   return extentOf(context.dims(node.inputs[0]!));
 }
 

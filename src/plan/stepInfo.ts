@@ -1,6 +1,6 @@
 /** What is to be told of a step: in profiles, for instance. */
 import type { Node } from '../graph/graph.js';
-import { countMultiplyAdds } from '../graph/print.js';
+import { ruleOf } from '../ops/operation.js';
 import { type Algorithm, chooseAlgorithm } from './algorithm.js';
 import { isMove, type Move } from './lower.js';
 import type { StepContext } from './step.js';
@@ -26,8 +26,13 @@ export function describeStep(node: Node | Move, context: StepContext): StepInfo 
   const { op, output } = node;
   const path = 'path' in node ? node.path : '';
   const dims = context.dims(output);
-  const multiplyAdds = isMove(node) ? 0 : countMultiplyAdds(node, dims, context.dims(node.inputs[0]!));
+  const multiplyAdds = isMove(node) ? 0 : multiplyAddsOf(node, context);
   const info = { op, path, output, dims, multiplyAdds };
   if (node.op !== 'conv2d' && node.op !== 'linear') return info;
   return { ...info, algorithm: chooseAlgorithm(node, context.runtime, dims) };
+}
+
+function multiplyAddsOf(node: Node, context: StepContext): number {
+  const inputs = node.inputs.map((name) => context.dims(name));
+  return ruleOf(node).multiplyAdds?.(node, context.dims(node.output), inputs) ?? 0;
 }

@@ -3,7 +3,8 @@
  * be busy. A function that runs keeps its bad code until it returns, so the first inference of a network is several times
  * slower than the rest; kernels that were busy before are not.
  */
-import type { Conv2dNode } from '../graph/graph.js';
+import { GraphBuilder } from '../graph/graph.js';
+import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
@@ -68,21 +69,24 @@ function prepare(
   const zeros = (...dims: number[]): Tensor => new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
   const pad = size >> 1;
   const stride = winogradScheme(algorithm)?.stride ?? 1;
-  const node: Conv2dNode = {
-    op: 'conv2d',
-    path: '',
-    layer: 'warmUp',
-    inputs: ['input'],
-    output: 'output',
-    weight: zeros(channels, channels / groups, size, size),
-    bias: undefined,
-    window: { kernel: [size, size], stride: [stride, stride], dilation: [1, 1], pads: [pad, pad, pad, pad] },
-    paddingMode: 'zeros',
-    groups,
-    relu: true,
-    algorithm,
-  };
-  const executable = new Executable(runtime, { inputs: ['input'], outputs: ['output'], nodes: [node] });
+  const graph = new GraphBuilder();
+  const output = graph.add(
+    {
+      op: 'conv2d',
+      path: '',
+      layer: 'warmUp',
+      inputs: ['input'],
+      weight: zeros(channels, channels / groups, size, size),
+      bias: undefined,
+      window: { kernel: [size, size], stride: [stride, stride], dilation: [1, 1], pads: [pad, pad, pad, pad] },
+      paddingMode: 'zeros',
+      groups,
+      relu: true,
+      algorithm,
+    },
+    conv2d,
+  );
+  const executable = new Executable(runtime, graph.finish(['input'], [output]));
   const input = zeros(1, channels, IMAGE_SIZE, IMAGE_SIZE).to(runtime);
   return {
     run: () => executable.run([input])[0]!.dispose(),

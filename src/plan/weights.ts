@@ -2,7 +2,8 @@
  * Parameters as kernels want them: packed once per executable, whatever the input's shape. BatchNorms are folded on the
  * way, in float64.
  */
-import type { Conv2dNode, LinearNode, Norm } from '../graph/graph.js';
+import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { Norm } from '../ops/node.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';

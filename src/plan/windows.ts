@@ -3,7 +3,7 @@
  * byte distance of the input position, or -1 in zero padding (assembly/conv/descriptor.ts).
  */
 import { UnsupportedError } from '../errors.js';
-import type { PaddingMode, Window } from '../graph/graph.js';
+import type { PaddingMode, Window } from '../ops/node.js';
 
 /** Far beyond what networks need: an image 100,000 pixels high under kernels of 100 takes 10 million. */
 const MOST_ENTRIES = 2 ** 24;

@@ -10,6 +10,7 @@
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, Node } from '../../graph/graph.js';
+import { useAllOperations } from '../../ops/operations.js';
 import { show, showList, showName } from '../../shown.js';
 import { Tensor } from '../../tensor.js';
 import { type Dims, inferDims } from './dims.js';
@@ -142,6 +143,7 @@ export function readerOf(model: ModelProto, input: string): string {
  * @throws {UnsupportedError} naming every node that has no place in a Graph
  */
 export function lowerOnnx(model: ModelProto, bound: ReadonlyMap<string, Tensor>): Graph {
+  useAllOperations();
   return new Lowering(model, bound).run();
 }
 

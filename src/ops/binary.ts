@@ -1,37 +1,39 @@
-/** Steps of elementwise operations: of one value, and of two with broadcasting. */
-import type { BinaryNode, UnaryNode } from '../graph/graph.js';
-import { BINARY_OPS, UNARY_OPS } from './records.js';
-import { floatCount, laneCleaner, lowerBound, ports, type Step, type StepContext } from './step.js';
-import { stridesOf, type WalkAxis, writeWalk } from './strided.js';
+/** Arithmetic of two values with broadcasting, and a ReLU behind it. */
+import { BINARY_OPS } from '../plan/records.js';
+import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from '../plan/step.js';
+import { stridesOf, type WalkAxis, writeWalk } from '../plan/strided.js';
+import { sameDims } from '../sizes.js';
+import { format } from '../tensor.js';
+import { broadcast } from './axes.js';
+import { reluFlag } from './flags.js';
+import type { NodeBase } from './node.js';
+import type { Dims, OperationRule } from './operation.js';
+import { title } from './shapeErrors.js';
 
-/** What alpha and beta are where a node does not say, as in ONNX. */
-const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: number]>> = {
-  relu: [0, 0],
-  leakyRelu: [0.01, 0],
-  clip: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
-  sigmoid: [0, 0],
-  hardSigmoid: [0.2, 0.5],
-  hardSwish: [1 / 6, 1 / 2],
-};
-
-export function unary(node: UnaryNode, context: StepContext): Step {
-  const { kernels } = context.runtime;
-  const op = UNARY_OPS.indexOf(node.op);
-  const count = floatCount(node.output, context);
-  const [defaultAlpha, defaultBeta] = DEFAULTS[node.op];
-  const [alpha, beta] =
-    node.op === 'hardSwish' ? [defaultAlpha, defaultBeta] : [node.alpha ?? defaultAlpha, node.beta ?? defaultBeta];
-  const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
-  const clearLanes = keepsZero ? undefined : laneCleaner(node.output, context);
-  const find = ports(node, context);
-  return (at) => {
-    const [inPtr, , outPtr] = find(at);
-    kernels.unary(op, inPtr, outPtr, count, alpha, beta);
-    clearLanes?.(outPtr);
-  };
+/** Two inputs, broadcast as ONNX does (numpy's rules). */
+export interface BinaryNode extends NodeBase {
+  readonly op: 'add' | 'sub' | 'mul' | 'div';
+  readonly relu?: boolean;
 }
 
-export function binary(node: BinaryNode, context: StepContext): Step {
+export const binary: OperationRule<BinaryNode> = {
+  dims: (node, [a, b]) => binaryDims(node, a!, b!),
+  layout: () => 'any',
+  prefers: (input, output) => (sameDims(input, output) ? 'sameAsOutput' : undefined),
+  overwrites: 'all',
+  step,
+  flags: reluFlag,
+};
+
+function binaryDims(node: BinaryNode, a: Dims, b: Dims): Dims {
+  const dims = broadcast(a, b);
+  if (dims !== undefined) return dims;
+  throw new RangeError(
+    `${title(node)}: inputs must have the same dims, or of size 1 where they differ, got ${format(a)} and ${format(b)}`,
+  );
+}
+
+function step(node: BinaryNode, context: StepContext): Step {
   const { kernels } = context.runtime;
   const op = BINARY_OPS.indexOf(node.op);
   const table = writeWalk(context, binaryAxes(node, context));

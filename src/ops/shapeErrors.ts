@@ -1,15 +1,14 @@
 /** What errors about shapes say: the layer, what it expects, and what came. */
-
 import { showName } from '../shown.js';
 import { format } from '../tensor.js';
-import type { Node } from './graph.js';
+import type { NodeBase } from './node.js';
 
-export function fail(node: Node, argument: string, dims: readonly number[], expected: string): never {
+export function fail(node: NodeBase, argument: string, dims: readonly number[], expected: string): never {
   throw new RangeError(`${title(node)}: ${argument} must have ${expected}, got ${format(dims)}`);
 }
 
 /** `ACBlock.forward`, with the layer's path where it is part of a network. */
-export function title(node: Node): string {
+export function title(node: NodeBase): string {
   const layer = showName(node.layer);
   return node.path === '' ? `${layer}.forward` : `${layer}.forward (${showName(node.path)})`;
 }

@@ -1,0 +1,61 @@
+/** Values one behind the other along an axis. */
+import { finder, laneCleaner, type Step, type StepContext } from '../plan/step.js';
+import { format } from '../tensor.js';
+import { frontAxis, isOverChannels } from './axes.js';
+import { makeCopy, strides } from './copies.js';
+import type { NodeBase } from './node.js';
+import type { Dims, OperationRule } from './operation.js';
+import { title } from './shapeErrors.js';
+
+/** Along one axis; negative ones count from the end. */
+export interface ConcatNode extends NodeBase {
+  readonly op: 'concat';
+  readonly axis: number;
+}
+
+export const concat: OperationRule<ConcatNode> = {
+  dims: concatDims,
+  movesOnly: true,
+  layout: () => 'any',
+  prefers: () => 'sameAsOutput',
+  writesAmong: (node, output) => isOverChannels(node.axis, output),
+  step,
+  flags: ({ axis }) => [`axis ${axis}`],
+};
+
+function concatDims(node: ConcatNode, inputs: readonly Dims[]): Dims {
+  const [first, ...others] = inputs as [Dims, ...Dims[]];
+  const joined = frontAxis(node, node.axis, first);
+  for (const other of others) {
+    if (other.length !== first.length || other.some((dim, axis) => axis !== joined && dim !== first[axis])) {
+      throw new RangeError(
+        `${title(node)}: inputs must have the same dims but for axis ${joined}, got ${format(first)} and ${format(other)}`,
+      );
+    }
+  }
+  return first.map((dim, axis) => (axis === joined ? inputs.reduce((sum, dims) => sum + dims[axis]!, 0) : dim));
+}
+
+/** What was made at its place is there already. */
+function step(node: ConcatNode, context: StepContext): Step {
+  const joined = frontAxis(node, node.axis, context.dims(node.output));
+  const to = strides(node.output, context);
+  let position = 0;
+  const parts = node.inputs.flatMap((name) => {
+    const dims = context.dims(name);
+    const from = strides(name, context);
+    const toStart = position * to[joined]!;
+    position += dims[joined]!;
+    if (context.among(name) !== undefined) return [];
+    const axes = dims.map((size, axis) => ({ size, from: from[axis]!, to: to[axis]! }));
+    const copy = makeCopy(context, [...axes, { size: 1, from: 0, to: 0, toStart }]);
+    return [{ find: finder(name, context), copy }];
+  });
+  const findOutput = finder(node.output, context);
+  const clearLanes = laneCleaner(node.output, context);
+  return (at) => {
+    const outPtr = findOutput(at);
+    for (const { find, copy } of parts) copy(find(at), outPtr);
+    clearLanes?.(outPtr);
+  };
+}

@@ -1,0 +1,30 @@
+/** Pooling over the whole of an image: the mean, or the largest value. */
+import { input, ports, type Step, type StepContext } from '../plan/step.js';
+import { expectImage } from './checks.js';
+import type { NodeBase } from './node.js';
+import type { OperationRule } from './operation.js';
+
+/** Of the whole image: [N, C, H, W] to [N, C, 1, 1]. */
+export interface GlobalPoolNode extends NodeBase {
+  readonly op: 'globalAvgPool2d' | 'globalMaxPool2d';
+}
+
+export const globalPool: OperationRule<GlobalPoolNode> = {
+  dims: (node, [input]) => {
+    expectImage(node, input!);
+    return [input![0]!, input![1]!, 1, 1];
+  },
+  layout: () => 'channelsLast',
+  step,
+};
+
+function step(node: GlobalPoolNode, context: StepContext): Step {
+  const { batch, pixels, lanes } = input(node, context);
+  const { kernels } = context.runtime;
+  const kernel = node.op === 'globalAvgPool2d' ? kernels.globalAvgPool2d : kernels.globalMaxPool2d;
+  const find = ports(node, context);
+  return (at) => {
+    const [inPtr, , outPtr] = find(at);
+    kernel(inPtr, outPtr, batch, pixels, lanes);
+  };
+}

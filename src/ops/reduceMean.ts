@@ -1,0 +1,62 @@
+/** The mean over some axes. */
+import { laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
+import { type WalkAxis, writeWalk } from '../plan/strided.js';
+import { sizeOf } from '../sizes.js';
+import { frontAxes } from './axes.js';
+import { strides } from './copies.js';
+import type { NodeBase } from './node.js';
+import type { Dims, OperationRule } from './operation.js';
+
+export interface ReduceNode extends NodeBase {
+  readonly op: 'reduceMean';
+  /** undefined: all. */
+  readonly axes: readonly number[] | undefined;
+  readonly keepDims: boolean;
+}
+
+export const reduceMean: OperationRule<ReduceNode> = {
+  dims: (node, [input]) => reduceDims(node, input!),
+  layout: () => 'any',
+  step,
+  flags: ({ axes, keepDims }) => [
+    ...(axes === undefined ? [] : [`axes ${axes.join(',')}`]),
+    ...(keepDims ? ['keeps dims'] : []),
+  ],
+};
+
+/** The axes that a reduction takes away, in ascending order. */
+function reducedAxes(node: ReduceNode, input: Dims): number[] {
+  if (node.axes === undefined) return input.map((_, axis) => axis);
+  return frontAxes(node, node.axes, input).sort((a, b) => a - b);
+}
+
+function reduceDims(node: ReduceNode, input: Dims): Dims {
+  const axes = reducedAxes(node, input);
+  return node.keepDims
+    ? input.map((dim, axis) => (axes.includes(axis) ? 1 : dim))
+    : input.filter((_, axis) => !axes.includes(axis));
+}
+
+function step(node: ReduceNode, context: StepContext): Step {
+  const { kernels } = context.runtime;
+  const dims = context.dims(node.inputs[0]!);
+  const from = strides(node.inputs[0]!, context);
+  const to = strides(node.output, context);
+  const reduced = reducedAxes(node, dims);
+  const gone: WalkAxis[] = reduced.map((axis) => ({ size: dims[axis]!, strides: [from[axis]!, 0, 0] }));
+  const kept: WalkAxis[] = [];
+  dims.forEach((size, axis) => {
+    if (reduced.includes(axis)) return;
+    const outAxis = node.keepDims ? axis : kept.length;
+    kept.push({ size, strides: [from[axis]!, to[outAxis]!, 0] });
+  });
+  const [keptTable, goneTable] = [writeWalk(context, kept), writeWalk(context, gone)];
+  const count = sizeOf(reduced.map((axis) => dims[axis]!));
+  const clearLanes = laneCleaner(node.output, context);
+  const find = ports(node, context);
+  return (at) => {
+    const [inPtr, , outPtr] = find(at);
+    kernels.reduceMean(keptTable, goneTable, inPtr, outPtr, count);
+    clearLanes?.(outPtr);
+  };
+}

@@ -1,0 +1,64 @@
+/** The same values in the same row-major order, under other dims. */
+import { showName } from '../shown.js';
+import { sizeOf } from '../sizes.js';
+import { format } from '../tensor.js';
+import { frontAxis } from './axes.js';
+import type { NodeBase } from './node.js';
+import type { Dims, DimsOf, OperationRule } from './operation.js';
+import { title } from './shapeErrors.js';
+
+/** The size of an axis of another value. */
+export interface DimOf {
+  readonly value: string;
+  readonly axis: number;
+}
+
+/** The same values in the same row-major order. */
+export interface ReshapeNode extends NodeBase {
+  readonly op: 'reshape';
+  /** -1: whatever is left; 0: the input's size of the same axis, unless `allowZero`. */
+  readonly target: readonly (number | DimOf)[];
+  readonly allowZero?: boolean;
+}
+
+export const reshape: OperationRule<ReshapeNode> = {
+  dims: (node, [input], dimsOf) => reshapeDims(node, input!, dimsOf),
+  movesOnly: true,
+  layout: () => 'view',
+  flags: ({ target }) => [
+    `to ${target.map((size) => (typeof size === 'number' ? size : `${size.value}.${size.axis}`)).join(',')}`,
+  ],
+};
+
+/** @param dimsOf of another value, for sizes that are taken from it */
+function reshapeDims(node: ReshapeNode, input: Dims, dimsOf: DimsOf): Dims {
+  const target = node.target.map((entry, axis) => resolveTarget(node, entry, axis, input, dimsOf));
+  const wrong = (reason: string): never => {
+    throw new RangeError(`${title(node)}: cannot reshape ${format(input)} to ${format(target)}: ${reason}`);
+  };
+  if (target.some((dim) => !Number.isSafeInteger(dim) || dim < -1)) wrong('dims must be whole numbers of at least -1');
+  const free = target.indexOf(-1);
+  if (free !== target.lastIndexOf(-1)) wrong('at most one dim may be -1');
+  const [size, known] = [sizeOf(input), sizeOf(target.filter((dim) => dim !== -1))];
+  if (free < 0 ? known !== size : size % known !== 0) {
+    wrong(`the input has ${size} values, the target ${free < 0 ? '' : 'a multiple of '}${known}`);
+  }
+  return target.map((dim) => (dim === -1 ? size / known : dim));
+}
+
+function resolveTarget(node: ReshapeNode, entry: number | DimOf, axis: number, input: Dims, dimsOf: DimsOf): number {
+  if (typeof entry !== 'number') {
+    const dims = dimsOf(entry.value);
+    if (dims === undefined) {
+      throw new RangeError(`${title(node)}: target ${axis} is a dim of ${showName(entry.value)}, which is not known`);
+    }
+    return dims[frontAxis(node, entry.axis, dims)]!;
+  }
+  if (entry !== 0 || node.allowZero === true) return entry;
+  if (axis >= input.length) {
+    throw new RangeError(
+      `${title(node)}: target ${axis} is 0, but the input has no axis ${axis} (dims ${format(input)})`,
+    );
+  }
+  return input[axis]!;
+}

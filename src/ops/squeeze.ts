@@ -1,0 +1,45 @@
+/** Axes of size 1 taken away or put in. */
+import { format } from '../tensor.js';
+import { frontAxes } from './axes.js';
+import type { NodeBase } from './node.js';
+import type { Dims, OperationRule } from './operation.js';
+import { fail, title } from './shapeErrors.js';
+
+/** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
+export interface SqueezeNode extends NodeBase {
+  readonly op: 'squeeze' | 'unsqueeze';
+  readonly axes: readonly number[] | undefined;
+}
+
+export const squeeze: OperationRule<SqueezeNode> = {
+  dims: (node, [input]) => squeezeDims(node, input!),
+  movesOnly: true,
+  layout: () => 'view',
+  flags: ({ axes }) => (axes === undefined ? [] : [`axes ${axes.join(',')}`]),
+};
+
+function squeezeDims(node: SqueezeNode, input: Dims): Dims {
+  if (node.op === 'unsqueeze') return unsqueezeDims(node, input);
+  if (node.axes === undefined) return input.filter((dim) => dim !== 1);
+  const axes = frontAxes(node, node.axes, input);
+  const wide = axes.find((axis) => input[axis] !== 1);
+  if (wide !== undefined) fail(node, 'input', input, `size 1 in axis ${wide}`);
+  return input.filter((_, axis) => !axes.includes(axis));
+}
+
+function unsqueezeDims(node: SqueezeNode, input: Dims): Dims {
+  const added = node.axes ?? [];
+  const rank = input.length + added.length;
+  for (const axis of added) {
+    if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+      throw new RangeError(
+        `${title(node)}: axes must be whole numbers from ${-rank} to ${rank - 1}, got ${format(added)} for an input of ` +
+          `dims ${format(input)}`,
+      );
+    }
+  }
+  const dims = new Array<number>(rank).fill(0);
+  for (const axis of frontAxes(node, added, dims)) dims[axis] = 1;
+  let from = 0;
+  return dims.map((dim) => (dim === 1 ? 1 : input[from++]!));
+}

@@ -1,0 +1,55 @@
+/** Operations of one value at a time: ReLU and its kin, clip, sigmoid. */
+import { UNARY_OPS } from '../plan/records.js';
+import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
+import type { NodeBase } from './node.js';
+import type { OperationRule } from './operation.js';
+
+/**
+ * leakyRelu: x < 0 ? alpha x : x. clip: min(max(x, alpha), beta). hardSigmoid: min(max(alpha x + beta, 0), 1).
+ * hardSwish: x min(max(x / 6 + 1/2, 0), 1).
+ */
+export interface UnaryNode extends NodeBase {
+  readonly op: 'relu' | 'leakyRelu' | 'clip' | 'sigmoid' | 'hardSigmoid' | 'hardSwish';
+  readonly alpha?: number;
+  readonly beta?: number;
+}
+
+export const unary: OperationRule<UnaryNode> = {
+  dims: (_node, [input]) => input!,
+  layout: () => 'input',
+  overwrites: 'all',
+  step,
+  flags,
+};
+
+/** What alpha and beta are where a node does not say, as in ONNX. */
+const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: number]>> = {
+  relu: [0, 0],
+  leakyRelu: [0.01, 0],
+  clip: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  sigmoid: [0, 0],
+  hardSigmoid: [0.2, 0.5],
+  hardSwish: [1 / 6, 1 / 2],
+};
+
+function step(node: UnaryNode, context: StepContext): Step {
+  const { kernels } = context.runtime;
+  const op = UNARY_OPS.indexOf(node.op);
+  const count = floatCount(node.output, context);
+  const [defaultAlpha, defaultBeta] = DEFAULTS[node.op];
+  const [alpha, beta] =
+    node.op === 'hardSwish' ? [defaultAlpha, defaultBeta] : [node.alpha ?? defaultAlpha, node.beta ?? defaultBeta];
+  const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
+  const clearLanes = keepsZero ? undefined : laneCleaner(node.output, context);
+  const find = ports(node, context);
+  return (at) => {
+    const [inPtr, , outPtr] = find(at);
+    kernels.unary(op, inPtr, outPtr, count, alpha, beta);
+    clearLanes?.(outPtr);
+  };
+}
+
+function flags({ op, alpha, beta }: UnaryNode): string[] {
+  if (op !== 'leakyRelu' && op !== 'clip' && op !== 'hardSigmoid') return [];
+  return [`alpha ${alpha}`, ...(beta === undefined ? [] : [`beta ${beta}`])];
+}

@@ -1,0 +1,46 @@
+/** Windows that slide over images: their checks, and how many there are. */
+import { countOf, extentOf, MAX_COUNT, product } from '../sizes.js';
+import { format } from '../tensor.js';
+import { checkWholes, expectImage } from './checks.js';
+import type { NodeBase, Pair, Window } from './node.js';
+import type { Dims, Expect } from './operation.js';
+import { fail, title } from './shapeErrors.js';
+
+export function checkWindow(expect: Expect, { kernel, stride, dilation, pads }: Window): void {
+  checkWholes(expect, 'a window', [...kernel, ...stride, ...dilation], 1);
+  checkWholes(expect, 'pads', pads, Number.MIN_SAFE_INTEGER);
+}
+
+/** Windows down and across. In ceil mode a last window may hang over the padding, but must start before its end. */
+export function windowCounts(node: NodeBase, window: Window, input: Dims, ceilMode: boolean): Pair {
+  const { kernel, stride, dilation, pads } = window;
+  const count = (axis: 0 | 1): number => {
+    const size = input[2 + axis]!;
+    const reach = countOf(title(node), 'a kernel with its dilation', product(dilation[axis], kernel[axis] - 1) + 1);
+    const span = paddedSize(node, size, pads[axis], pads[axis + 2]!) - reach;
+    if (span < 0) {
+      throw new RangeError(
+        `${title(node)}: kernel of ${axis === 0 ? 'height' : 'width'} ${reach} (with dilation) is larger than the padded ` +
+          `input of ${span + reach} (dims ${format(input)})`,
+      );
+    }
+    if (!ceilMode) return Math.floor(span / stride[axis]) + 1;
+    const windows = Math.ceil(span / stride[axis]) + 1;
+    return product(windows - 1, stride[axis]) >= size + pads[axis] ? windows - 1 : windows;
+  };
+  return [count(0), count(1)];
+}
+
+/** The size of an axis with what is added before and behind it, or taken away. */
+function paddedSize(node: NodeBase, size: number, before: number, after: number): number {
+  for (const pad of [before, after]) countOf(title(node), 'padding', Math.abs(pad));
+  return size + before + after;
+}
+
+/** Distances within an image stand in tables as numbers of at least 0, a negative one means padding. */
+export function expectWindowable(node: NodeBase, input: Dims): void {
+  expectImage(node, input);
+  const { pixels, lanes } = extentOf(input);
+  if (product(pixels, lanes, 4) <= MAX_COUNT) return;
+  fail(node, 'input', input, `images of at most ${MAX_COUNT} bytes (channels rounded up to a multiple of 4)`);
+}
