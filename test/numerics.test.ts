@@ -112,7 +112,7 @@ const WINOGRAD = ['winogradF4x4K3', 'winogradF2x2K3', 'winogradF2x3K5', 'winogra
 type Winograd = (typeof WINOGRAD)[number];
 
 function kernelOf(algorithm: Winograd): number {
-  return algorithm.endsWith('x5') ? 5 : 3;
+  return algorithm.endsWith('K5') ? 5 : 3;
 }
 
 function strideOf(algorithm: Winograd | undefined): number {
