@@ -15,7 +15,6 @@ export { fillUniform } from './nn/random';
 export { softmax } from './nn/softmax';
 export { clearLanes, copyStrided, fill, reduceMean } from './nn/strided';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';
-export { addBranch, addDoubles, foldBatchNorm, roundDoubles } from './norm/fold';
 export { scratchBytes } from './scratch';
 export { IS_RELAXED } from './simd';
 export { DEPTH_CHUNK, TILE_ROWS } from './tuning';

@@ -13,7 +13,6 @@ declare global {
 }
 
 export { FormatError, OutOfMemoryError, ThreadError, UnsupportedError } from './errors.js';
-export { fuseStateDict } from './formats/fuseStateDict.js';
 export { readOnnx } from './formats/onnx/read.js';
 export { writeOnnx } from './formats/onnx/write.js';
 export type { CheckpointSelection } from './formats/pth/findState.js';
@@ -55,6 +54,7 @@ export type { Size } from './layers/options.js';
 export { AvgPool2d, type AvgPool2dOptions, MaxPool2d, type MaxPool2dOptions } from './layers/pool2d.js';
 export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
+export { fuseStateDict } from './merge/fuseStateDict.js';
 export { alexnet } from './models/alexnet.js';
 export { cifarQuick } from './models/cifarQuick.js';
 export { densenet } from './models/densenet.js';

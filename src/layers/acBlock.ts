@@ -4,22 +4,24 @@
  * Train form: y = BN_square(W_square * x) + BN_ver(W_ver * x) + BN_hor(W_hor * x)
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
-import type { GraphBuilder, PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import { normValues } from '../merge/affine.js';
+import { type MergedBlock, mergeBlock } from '../merge/block.js';
+import { centredWindow } from '../merge/window.js';
 import { batchNorm } from '../ops/batchNorm.js';
 import { binary } from '../ops/binary.js';
 import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
 import type { Algorithm } from '../plan/algorithm.js';
-import { foldNorm, withStaging } from '../plan/weights.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
 import { product, sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
 import type { Conv2dOptions } from './conv2d.js';
-import { Layer, writeParameter } from './layer.js';
+import { Layer } from './layer.js';
 import { checkAlgorithm, checkGroups, convWindow, paddingMode, pair, type Size } from './options.js';
-import { type ParameterSpec, Parameters } from './parameters.js';
+import { type ParameterSpec, Parameters, parameterView } from './parameters.js';
 
 export interface ACBlockOptions extends Omit<Conv2dOptions, 'bias'>, NormOptions {
   /** Lengths of the K x 1 and the 1 x K kernel; default: the kernel's height and width. */
@@ -54,12 +56,10 @@ const NAMES: readonly string[] = [
 const BRANCHES = ['square', 'ver', 'hor'] as const;
 type BranchName = (typeof BRANCHES)[number];
 
-/** A branch's kernel and its place in the square one's window. */
+/** A branch, and the window that sees the same centres as the square one. */
 interface Branch {
   readonly name: BranchName;
-  readonly size: Pair;
-  readonly row: number;
-  readonly column: number;
+  readonly window: Window;
 }
 
 interface Settings {
@@ -140,7 +140,7 @@ export class ACBlock extends Layer {
           inputs,
           weight: this.parameters.get(`${branch.name}_conv.weight`),
           bias: undefined,
-          window: branchWindow(window, branch),
+          window: branch.window,
           paddingMode: this.#settings.paddingMode,
           groups,
           algorithm: branch.name === 'square' ? algorithm : undefined,
@@ -164,7 +164,13 @@ export class ACBlock extends Layer {
    */
   equivalentKernelBias(): { weight: Tensor; bias: Tensor } {
     this.assertUsable('equivalentKernelBias');
-    if (this.#form === 'train') return mergeBranches(this.runtime, this.parameters, this.#settings);
+    if (this.#form === 'train') {
+      const [weight, bias] = deploySpecs(this.#settings).map(
+        ({ dims }) => new Tensor('float32', new Float32Array(sizeOf(dims)), dims),
+      ) as [Tensor, Tensor];
+      this.#mergeInto({ weight: weight.data, bias: bias.data });
+      return { weight, bias };
+    }
     const { 'fused_conv.weight': weight, 'fused_conv.bias': bias } = this.stateDict();
     return { weight: weight!, bias: bias! };
   }
@@ -172,15 +178,24 @@ export class ACBlock extends Layer {
   /** @internal */
   protected override prepareDeploy(): (() => void)[] {
     if (this.#form === 'deploy') return [];
-    const { weight, bias } = this.equivalentKernelBias();
     const fused = new Parameters(this.runtime, deploySpecs(this.#settings));
-    writeParameter(this.runtime, fused.get('fused_conv.weight'), weight.data);
-    writeParameter(this.runtime, fused.get('fused_conv.bias'), bias.data);
+    const [weight, bias] = [fused.get('fused_conv.weight'), fused.get('fused_conv.bias')];
+    this.#mergeInto({ weight: parameterView(weight), bias: parameterView(bias) });
     const merge = (): void => {
       this.replaceParameters(fused);
       this.#form = 'deploy';
     };
     return [merge];
+  }
+
+  #mergeInto(target: MergedBlock): void {
+    const { branches, outChannels, inPerGroup, groups, window, norm } = this.#settings;
+    const folded = branches.map(({ name, window: ofBranch }) => ({
+      kernel: parameterView(this.parameters.get(`${name}_conv.weight`)),
+      window: ofBranch,
+      norm: normValues(normOf(this.parameters, `${name}_bn.`, norm.eps), parameterView),
+    }));
+    mergeBlock(folded, { outChannels, inChannels: product(inPerGroup, groups), groups, window }, target);
   }
 
   /** Sets the gammas of all three BatchNorms. */
@@ -202,7 +217,7 @@ export class ACBlock extends Layer {
         const why = this.#form === 'deploy' ? 'is in deploy form' : 'has affine: false';
         throw new TypeError(`ACBlock.${method}: this block ${why} and so has no gammas`);
       }
-      writeParameter(this.runtime, gamma, new Float32Array(gamma.size).fill(value));
+      parameterView(gamma).fill(value);
     }
     this.touch();
     return this;
@@ -223,42 +238,23 @@ function checkOptions(options: ACBlockOptions): Settings {
     groups,
     window,
     paddingMode: paddingMode(owner, options.paddingMode ?? 'zeros'),
-    branches: placeBranches(window.kernel, options.branchSize),
+    branches: placeBranches(window, options.branchSize),
     norm: checkNormOptions(owner, options),
     algorithm: checkAlgorithm(owner, options.algorithm),
   };
 }
 
-/** A branch of length a on an axis of length K starts at floor(K / 2) - floor(a / 2). */
-function placeBranches(kernel: Pair, branchSize: Size | undefined): readonly Branch[] {
+function placeBranches(window: Window, branchSize: Size | undefined): readonly Branch[] {
+  const { kernel } = window;
   const lengths = pair('ACBlock', 'branchSize', branchSize ?? kernel, 1);
   if (lengths[0] > kernel[0] || lengths[1] > kernel[1]) {
     throw new RangeError(`ACBlock: branchSize must be at most kernelSize ${show(kernel)}, got ${show(branchSize)}`);
   }
-  const start = (size: number, length: number): number => Math.floor(size / 2) - Math.floor(length / 2);
-  const place = (name: BranchName, size: Pair): Branch => ({
-    name,
-    size,
-    row: start(kernel[0], size[0]),
-    column: start(kernel[1], size[1]),
-  });
   return [
-    { name: 'square', size: kernel, row: 0, column: 0 },
-    place('ver', [lengths[0], 1]),
-    place('hor', [1, lengths[1]]),
+    { name: 'square', window },
+    { name: 'ver', window: centredWindow(window, [lengths[0], 1]) },
+    { name: 'hor', window: centredWindow(window, [1, lengths[1]]) },
   ];
-}
-
-/** The window that sees the same centres through a smaller kernel: less padding, or cropping where that is negative. */
-function branchWindow(window: Window, { size, row, column }: Branch): Window {
-  const { kernel, dilation, pads } = window;
-  const branchPads: Pads = [
-    pads[0] - dilation[0] * row,
-    pads[1] - dilation[1] * column,
-    pads[2] - dilation[0] * (kernel[0] - size[0] - row),
-    pads[3] - dilation[1] * (kernel[1] - size[1] - column),
-  ];
-  return { ...window, kernel: size, pads: branchPads };
 }
 
 function startGamma(options: ACBlockOptions, affine: boolean): number {
@@ -276,11 +272,11 @@ function startGamma(options: ACBlockOptions, affine: boolean): number {
 }
 
 function trainSpecs({ branches, outChannels, inPerGroup, norm }: Settings): ParameterSpec[] {
-  return branches.flatMap(({ name, size }) => [
+  return branches.flatMap(({ name, window: { kernel } }) => [
     {
       name: `${name}_conv.weight`,
-      dims: [outChannels, inPerGroup, ...size],
-      initial: { fanIn: inPerGroup * sizeOf(size) },
+      dims: [outChannels, inPerGroup, ...kernel],
+      initial: { fanIn: inPerGroup * sizeOf(kernel) },
     },
     ...normSpecs(`${name}_bn.`, outChannels, norm.affine),
   ]);
@@ -292,35 +288,4 @@ function deploySpecs({ outChannels, inPerGroup, window }: Settings): ParameterSp
     { name: 'fused_conv.weight', dims: [outChannels, inPerGroup, ...window.kernel], initial },
     { name: 'fused_conv.bias', dims: [outChannels], initial },
   ];
-}
-
-function mergeBranches(
-  runtime: Runtime,
-  parameters: Parameters,
-  { branches, outChannels, inPerGroup, window, norm }: Settings,
-): { weight: Tensor; bias: Tensor } {
-  const { heap, kernels } = runtime;
-  const [height, width] = window.kernel;
-  const count = product(outChannels, inPerGroup, height, width);
-  return withStaging(runtime, (stage) => {
-    const [kernelPtr, shiftPtr] = [stage.allocate(count * 8), stage.allocate(outChannels * 8)];
-    kernels.clear(kernelPtr, count * 8);
-    kernels.clear(shiftPtr, outChannels * 8);
-    for (const { name, size, row, column } of branches) {
-      const folded = foldNorm(runtime, normOf(parameters, `${name}_bn.`, norm.eps), outChannels, stage);
-      const branchPtr = stage.parameter(parameters.get(`${name}_conv.weight`));
-      const filters = [outChannels, inPerGroup, ...size, height, width, row, column] as const;
-      kernels.addBranch(branchPtr, folded.scalePtr, kernelPtr, ...filters);
-      kernels.addDoubles(folded.shiftPtr, shiftPtr, outChannels);
-    }
-    const rounded = (ptr: number, size: number): Float32Array => {
-      const toPtr = stage.allocate(size * 4);
-      kernels.roundDoubles(ptr, toPtr, size);
-      return heap.floats(toPtr, size).slice();
-    };
-    return {
-      weight: new Tensor('float32', rounded(kernelPtr, count), [outChannels, inPerGroup, height, width]),
-      bias: new Tensor('float32', rounded(shiftPtr, outChannels), [outChannels]),
-    };
-  });
 }

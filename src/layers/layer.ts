@@ -8,7 +8,7 @@ import { Runtime } from '../runtime/runtime.js';
 import { show, showList, showName } from '../shown.js';
 import { sameDims } from '../sizes.js';
 import { format, runtimeOf, type StateDict, Tensor } from '../tensor.js';
-import { type ParameterSpec, Parameters } from './parameters.js';
+import { type ParameterSpec, Parameters, parameterView } from './parameters.js';
 
 export abstract class Layer {
   readonly runtime: Runtime;
@@ -82,7 +82,7 @@ export abstract class Layer {
   /** Overwrites own parameters, statistics and mode of a layer of the same kind; returns it. @internal */
   protected giveStateTo<T extends Layer>(other: T): T {
     for (const name of this.parameters.names()) {
-      writeParameter(this.runtime, other.parameters.get(name), this.parameters.get(name).data);
+      parameterView(other.parameters.get(name)).set(parameterView(this.parameters.get(name)));
     }
     other.#training = this.#training;
     return other;
@@ -137,7 +137,7 @@ export abstract class Layer {
       Object.keys(state).filter((key) => key.startsWith(prefix)),
     );
     const values = [...targets].map(([key, target]) => [target, this.#checkEntry(key, state[key], target)] as const);
-    for (const [target, data] of values) writeParameter(this.runtime, target, data);
+    for (const [target, data] of values) parameterView(target).set(data);
     this.#touchAll();
     return this;
   }
@@ -284,9 +284,4 @@ export abstract class Layer {
     }
     return value.data;
   }
-}
-
-/** Overwrites a parameter where it lives. */
-export function writeParameter(runtime: Runtime, target: Tensor, data: Float32Array): void {
-  runtime.heap.floats(Tensor.residenceOf(target)!.ptr, target.size).set(data);
 }

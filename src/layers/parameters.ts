@@ -5,7 +5,7 @@
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
-import { residentTensor, type Tensor } from '../tensor.js';
+import { residentTensor, Tensor } from '../tensor.js';
 
 export interface ParameterSpec {
   readonly name: string;
@@ -52,4 +52,10 @@ export class Parameters {
     this.#allocation?.free();
     this.#tensors.clear();
   }
+}
+
+/** The values of a parameter where they live, until the next allocation. */
+export function parameterView(parameter: Tensor): Float32Array {
+  const { runtime, ptr } = Tensor.residenceOf(parameter)!;
+  return runtime.heap.floats(ptr, parameter.size);
 }

@@ -1,31 +1,13 @@
 /** What BatchNorms with running statistics and additions or multiplications of constants do to each channel. */
 import type { Graph, Node, Norm } from '../graph/graph.js';
+import { type Affine, normAffine, normValues } from '../merge/affine.js';
 import type { Tensor } from '../tensor.js';
 import type { ExactValues } from './exactValues.js';
 import { isPerChannel, type Layout } from './knownDims.js';
 
-/** y = (x - mean) * scale + shift, channel by channel. */
-export interface Affine {
-  readonly mean: Float64Array;
-  readonly scale: Float64Array;
-  readonly shift: Float64Array;
-}
-
-export function normAffine(norm: Norm, values: ExactValues): Affine {
-  const mean = Float64Array.from(values.of(norm.mean));
-  const gamma = norm.gamma && values.of(norm.gamma);
-  const beta = norm.beta && values.of(norm.beta);
-  const scale = Float64Array.from(values.of(norm.variance), (v, c) => (gamma?.[c] ?? 1) / Math.sqrt(v + norm.eps));
-  return { mean, scale, shift: mean.map((_, c) => beta?.[c] ?? 0) };
-}
-
-/** First one, then the other. */
-export function compose(first: Affine, second: Affine): Affine {
-  return {
-    mean: first.mean,
-    scale: first.scale.map((scale, c) => scale * second.scale[c]!),
-    shift: first.shift.map((shift, c) => (shift - second.mean[c]!) * second.scale[c]! + second.shift[c]!),
-  };
+/** What a BatchNorm with running statistics does. */
+export function affineOf(norm: Norm, values: ExactValues): Affine {
+  return normAffine(normValues(norm, (parameter) => values.of(parameter)));
 }
 
 /** As a BatchNorm; undefined where the coefficients are not finite. */
@@ -57,7 +39,7 @@ export function affineStep(
   if (node.op === 'batchNorm') {
     if (node.momentum !== undefined || !values.afford(node.norm.mean.size)) return undefined;
     const [source, ...residual] = node.inputs as [string, ...string[]];
-    return { source, affine: normAffine(node.norm, values), relu: node.relu === true, residual };
+    return { source, affine: affineOf(node.norm, values), relu: node.relu === true, residual };
   }
   if (node.op !== 'add' && node.op !== 'sub' && node.op !== 'mul' && node.op !== 'div') return undefined;
   const [left, right] = node.inputs as [string, string];

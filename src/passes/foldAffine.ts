@@ -9,8 +9,10 @@
  * shift, so there must be no such padding, or no shift; the other padding modes repeat values that have it.
  */
 import { type BatchNormNode, type Conv2dNode, countUses, type LinearNode, type Node } from '../graph/graph.js';
-import { type Affine, type AffineStep, affineStep, compose, normAffine, toNorm } from './affine.js';
-import { type ExactValues, IN_ORDER, type Rows, scaleInputs, scaleRows } from './exactValues.js';
+import { type Affine, compose, foldBias } from '../merge/affine.js';
+import { IN_ORDER, type Rows, scaleInputs, scaleRows } from '../merge/rows.js';
+import { type AffineStep, affineOf, affineStep, toNorm } from './affine.js';
+import type { ExactValues } from './exactValues.js';
 import { knownLayouts } from './knownDims.js';
 import type { Pass } from './pass.js';
 
@@ -71,7 +73,7 @@ function isPlain(node: Weighted): boolean {
 function foldOwnNorm(node: Node, values: ExactValues): Node {
   if (node.op !== 'conv2d' || node.norm === undefined || node.parallel !== undefined) return node;
   const { norm, ...rest } = node;
-  const affine = normAffine(norm, values);
+  const affine = affineOf(norm, values);
   return (
     foldAfter(
       rest,
@@ -90,15 +92,12 @@ interface Tail {
 }
 
 function foldAfter(node: Weighted, affine: Affine, tail: Tail, values: ExactValues): Weighted | undefined {
-  const { mean, scale, shift } = affine;
+  const { scale } = affine;
   const [outChannels] = node.weight.dims as [number];
   if ((node.op === 'conv2d' && node.norm !== undefined) || scale.length !== outChannels) return undefined;
   const weight = values.weights(scaleRows(values.rows(node.weight), scale), node.weight.dims);
   const bias = node.bias && values.of(node.bias);
-  const folded = values.round(
-    scale.map((factor, o) => ((bias?.[o] ?? 0) - mean[o]!) * factor + shift[o]!),
-    [outChannels],
-  );
+  const folded = values.round(foldBias(affine, bias), [outChannels]);
   if (weight === undefined || folded === undefined) return undefined;
   return {
     ...node,
@@ -113,9 +112,9 @@ function foldAfter(node: Weighted, affine: Affine, tail: Tail, values: ExactValu
 function foldIntoInput(node: Weighted, { source, affine }: AffineStep, values: ExactValues): Weighted | undefined {
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];
   const groups = node.op === 'conv2d' ? node.groups : 1;
-  const { scale, shift, mean } = affine;
+  const { scale } = affine;
   if (scale.length !== inPerGroup * groups || (node.op === 'conv2d' && node.norm !== undefined)) return undefined;
-  const constant = shift.map((value, c) => value - mean[c]! * scale[c]!);
+  const constant = foldBias(affine, undefined);
   const seesZeros = node.op === 'conv2d' && node.paddingMode === 'zeros' && node.window.pads.some((pad) => pad > 0);
   if (seesZeros && constant.some((value) => value !== 0)) return undefined;
   const taps = node.weight.size / outChannels / inPerGroup;

@@ -10,9 +10,12 @@
  * 1 x 3 alone (6 taps) do not become 3 x 3 (9 taps), and a depthwise kernel does not become a dense one.
  */
 import { type BinaryNode, countUses, type Graph, type Node, type PoolNode } from '../graph/graph.js';
+import { foldBias } from '../merge/affine.js';
+import { type BranchShape, diagonalShape, joinShapes } from '../merge/branches.js';
+import { type Rows, rowsOf } from '../merge/rows.js';
 import { affineStep } from './affine.js';
-import { addUp, type Branch, convShape, diagonalShape, join, ONE_TAP, type Shape } from './branches.js';
-import { type ExactValues, type Rows, rowsOf } from './exactValues.js';
+import { addUp, type Branch, convShape, ONE_TAP } from './branches.js';
+import type { ExactValues } from './exactValues.js';
 import { knownDims, type Layout } from './knownDims.js';
 import { type MergeLog, type Pass, type PassContext, producers } from './pass.js';
 
@@ -33,7 +36,7 @@ interface Sum {
 /** Branches that become one convolution. */
 interface Cluster {
   readonly branches: Branch[];
-  shape: Shape;
+  shape: BranchShape;
 }
 
 /** A summand of the sum as it will be: a term as it was, or a merged convolution, or a sum of such. */
@@ -253,7 +256,7 @@ function affineBranch(
 ): Branch | undefined {
   const step = affineStep(node, graph, layouts, values);
   if (step === undefined || step.relu || step.residual.length > 0) return undefined;
-  const { mean, scale, shift } = step.affine;
+  const { scale } = step.affine;
   const channels = layouts.get(step.source)?.channels;
   if (channels === undefined || scale.length !== channels) return undefined;
   return {
@@ -263,7 +266,7 @@ function affineBranch(
     shape: diagonalShape(channels, ONE_TAP, channels),
     conv: undefined,
     weights: () => rowsOf(scale, channels),
-    bias: shift.map((value, c) => value - mean[c]! * scale[c]!),
+    bias: foldBias(step.affine, undefined),
   };
 }
 
@@ -315,8 +318,10 @@ function formClusters(branches: readonly Branch[], { haveSameDims }: Knowledge):
 
 function tryJoin(cluster: Cluster, branch: Branch, haveSameDims: Knowledge['haveSameDims']): boolean {
   const joined =
-    join(cluster.shape, branch.shape, false) ??
-    (haveSameDims(cluster.branches[0]!.output, branch.output) ? join(cluster.shape, branch.shape, true) : undefined);
+    joinShapes(cluster.shape, branch.shape, false) ??
+    (haveSameDims(cluster.branches[0]!.output, branch.output)
+      ? joinShapes(cluster.shape, branch.shape, true)
+      : undefined);
   if (joined === undefined) return false;
   cluster.branches.push(branch);
   cluster.shape = joined;

@@ -2,12 +2,16 @@
  * Parameters as kernels want them: packed once per executable, whatever the input's shape. BatchNorms are folded on the
  * way, in float64.
  */
+import { type Affine, foldBias, normAffine, normValues } from '../merge/affine.js';
+import { sumWeights } from '../merge/branches.js';
+import { forEachRow, rowsOf, scaleRows } from '../merge/rows.js';
 import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
 import type { Norm } from '../ops/node.js';
+import { convShape } from '../passes/branches.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { lanesOf } from '../sizes.js';
+import { lanesOf, sizeOf } from '../sizes.js';
 import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
 
@@ -48,11 +52,11 @@ export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, alg
   const weightsBytes = packedGroups * panelBytes(panels);
   const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
   return withStaging(runtime, (stage) => {
-    const folded = norm && foldNorm(runtime, norm, channels, stage);
-    const bias = folded ? normedBias(stage, folded, node.bias, channels) : node.bias?.data;
+    const affine = norm && affineOf(norm);
+    const bias = affine ? foldBias(affine, node.bias?.data) : node.bias?.data;
     const packed = allocatePacked(runtime, panels, weightsBytes, biasBytes, plainBytes);
     writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, packedGroups);
-    packInto(runtime, algorithm, weight, shape, folded?.scalePtr ?? 0, packed);
+    packInto(runtime, algorithm, weight, shape, affine ? stage.doubles(affine.scale) : 0, packed);
     return packed;
   });
 }
@@ -86,23 +90,20 @@ function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm):
   const depth = parts.length * inChannels;
   const kernels = new Float32Array(outChannels * depth * height * width);
   const bias = new Float64Array(outChannels);
-  return withStaging(runtime, (stage) => {
-    parts.forEach((part, at) => {
-      const folded = part.norm && foldNorm(runtime, part.norm, outChannels, stage);
-      const scale = folded && stage.doubles(folded.scalePtr, outChannels);
-      const shift = folded ? normedBias(stage, folded, part.bias, outChannels) : part.bias?.data;
-      for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
-      setKernels(kernels, node, part, scale, at * inChannels, depth);
-    });
-    const shape = { outChannels, kernels: parts.length, inPerGroup: inChannels, taps: height * width, groups: 1 };
-    const biasCount = lanesOf(outChannels);
-    const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
-    const panels = panelShape(runtime, shape, algorithm);
-    const packed = allocatePacked(runtime, panels, panelBytes(panels), biasCount * 4, plainBytes);
-    writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
-    packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed);
-    return packed;
+  parts.forEach((part, at) => {
+    const affine = part.norm && affineOf(part.norm);
+    const shift = affine ? foldBias(affine, part.bias?.data) : part.bias?.data;
+    for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
+    setKernels(kernels, node, part, affine?.scale, at * inChannels, depth);
   });
+  const shape = { outChannels, kernels: parts.length, inPerGroup: inChannels, taps: height * width, groups: 1 };
+  const biasCount = lanesOf(outChannels);
+  const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
+  const panels = panelShape(runtime, shape, algorithm);
+  const packed = allocatePacked(runtime, panels, panelBytes(panels), biasCount * 4, plainBytes);
+  writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
+  packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed);
+  return packed;
 }
 
 /** Sets the kernels of `part` into windows of `node`'s size, from input channel `first` of `depth` on. */
@@ -114,22 +115,11 @@ function setKernels(
   first: number,
   depth: number,
 ): void {
-  const [outChannels, inChannels, height, width] = part.weight.dims as [number, number, number, number];
-  const [fullHeight, fullWidth] = node.window.kernel;
-  const row = node.window.pads[0] - part.window.pads[0];
-  const column = node.window.pads[1] - part.window.pads[1];
-  const values = part.weight.data;
-  let from = 0;
-  for (let o = 0; o < outChannels; o++) {
-    for (let c = 0; c < inChannels; c++) {
-      const window = (o * depth + first + c) * fullHeight * fullWidth;
-      for (let y = 0; y < height; y++) {
-        for (let x = 0; x < width; x++) {
-          target[window + (row + y) * fullWidth + column + x] = values[from++]! * (scale?.[o] ?? 1);
-        }
-      }
-    }
-  }
+  const rows = rowsOf(part.weight.data, part.weight.dims[0]!);
+  const scaled = scale === undefined ? rows : scaleRows(rows, scale);
+  const branch = { count: 1, shape: convShape(part), weights: () => scaled, bias: undefined };
+  const taps = sizeOf(node.window.kernel);
+  forEachRow(sumWeights([branch], convShape(node)), (row, o) => target.set(row, (o * depth + first) * taps));
 }
 
 /** Of weights [outChannels][kernels][inPerGroup][taps]. */
@@ -250,8 +240,8 @@ export interface Staging {
   floats(values: Float32Array): number;
   /** Address of uninitialised memory. */
   allocate(bytes: number): number;
-  /** Copy of float64 values. */
-  doubles(ptr: number, count: number): Float64Array;
+  /** Address of a copy. */
+  doubles(values: Float64Array): number;
 }
 
 export function withStaging<T>(runtime: Runtime, work: (stage: Staging) => T): T {
@@ -277,44 +267,17 @@ export function withStaging<T>(runtime: Runtime, work: (stage: Staging) => T): T
       optional: (tensor) => (tensor === undefined ? 0 : parameter(tensor)),
       floats,
       allocate,
-      doubles: (ptr, count) => runtime.heap.doubles(ptr, count).slice(),
+      doubles: (values) => {
+        const ptr = allocate(values.byteLength);
+        runtime.heap.doubles(ptr, values.length).set(values);
+        return ptr;
+      },
     });
   } finally {
     for (const allocation of allocations) allocation.free();
   }
 }
 
-/** What a BatchNorm makes of a convolution's bias, in float64. */
-function normedBias(
-  stage: Staging,
-  { scalePtr, shiftPtr }: { scalePtr: number; shiftPtr: number },
-  bias: Tensor | undefined,
-  channels: number,
-): Float64Array {
-  const shift = stage.doubles(shiftPtr, channels);
-  if (bias === undefined) return shift;
-  const [scale, values] = [stage.doubles(scalePtr, channels), bias.data];
-  return shift.map((value, channel) => value + values[channel]! * scale[channel]!);
-}
-
-/** Scale and shift of a BatchNorm as f64[channels]. */
-export function foldNorm(
-  runtime: Runtime,
-  norm: Norm,
-  channels: number,
-  stage: Staging,
-): { scalePtr: number; shiftPtr: number } {
-  const scalePtr = stage.allocate(channels * 8);
-  const shiftPtr = stage.allocate(channels * 8);
-  runtime.kernels.foldBatchNorm(
-    stage.optional(norm.gamma),
-    stage.optional(norm.beta),
-    stage.parameter(norm.mean),
-    stage.parameter(norm.variance),
-    norm.eps,
-    channels,
-    scalePtr,
-    shiftPtr,
-  );
-  return { scalePtr, shiftPtr };
+function affineOf(norm: Norm): Affine {
+  return normAffine(normValues(norm, ({ data }) => data));
 }

@@ -222,35 +222,6 @@ export interface Kernels {
   updateRunning(runningPtr: number, batchPtr: number, channels: number, momentum: number, factor: number): void;
   /** assembly/norm/batchNorm.ts */
   widenFloats(fromPtr: number, toPtr: number, count: number): void;
-  /** assembly/norm/fold.ts */
-  addBranch(
-    branchPtr: number,
-    scalePtr: number,
-    kernelPtr: number,
-    outChannels: number,
-    inChannels: number,
-    height: number,
-    width: number,
-    fullHeight: number,
-    fullWidth: number,
-    row: number,
-    column: number,
-  ): void;
-  /** assembly/norm/fold.ts */
-  addDoubles(fromPtr: number, toPtr: number, count: number): void;
-  /** assembly/norm/fold.ts */
-  foldBatchNorm(
-    gammaPtr: number,
-    betaPtr: number,
-    meanPtr: number,
-    variancePtr: number,
-    eps: number,
-    channels: number,
-    scalePtr: number,
-    shiftPtr: number,
-  ): void;
-  /** assembly/norm/fold.ts */
-  roundDoubles(fromPtr: number, toPtr: number, count: number): void;
   /** assembly/scratch.ts */
   scratchBytes(): number;
 }

@@ -1,14 +1,14 @@
 /**
  * Merges every asymmetric convolution block of a state dict into one convolution, by the names of its keys alone: no
  * network has to be built, and no runtime is needed.
- *
- * Ding, Guo, Ding, Han: "ACNet: Strengthening the Kernel Skeletons for Powerful CNN via Asymmetric Convolution
- * Blocks", ICCV 2019, section 3.3: each BatchNorm is folded into its branch, and the branches are added at their places
- * in the window.
  */
+import type { Window } from '../graph/graph.js';
 import { checkNames } from '../options.js';
 import { show, showList, showName } from '../shown.js';
 import { type StateDict, Tensor } from '../tensor.js';
+import type { NormValues } from './affine.js';
+import { mergeBlock } from './block.js';
+import { centredWindow } from './window.js';
 
 /** A key of a block; its prefix is empty or ends in a dot. */
 const BLOCK_KEY =
@@ -69,14 +69,13 @@ function fuseBlock(tensors: Map<string, Tensor>, prefix: string, eps: number): {
   const { dims, size } = get(tensors, squareKey);
   if (dims.length !== 4) throw wrongDims(squareKey, dims, '[O, C/g, Kh, Kw]');
   const [outChannels, inChannels, height, width] = dims as [number, number, number, number];
-  const weight = new Float64Array(size);
-  const shifts: Float64Array[] = [];
-  const branches: [name: string, maxHeight: number, maxWidth: number][] = [
+  const window: Window = { kernel: [height, width], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
+  const largest: [name: string, height: number, width: number][] = [
     ['square', height, width],
     ['ver', height, 1],
     ['hor', 1, width],
   ];
-  for (const [name, maxHeight, maxWidth] of branches) {
+  const branches = largest.map(([name, maxHeight, maxWidth]) => {
     const key = `${prefix}${name}_conv.weight`;
     const kernel = get(tensors, key);
     const [o, c, h = 0, w = 0] = kernel.dims;
@@ -84,29 +83,17 @@ function fuseBlock(tensors: Map<string, Tensor>, prefix: string, eps: number): {
     if (!fits || h < 1 || h > maxHeight || w < 1 || w > maxWidth) {
       throw wrongDims(key, kernel.dims, `[${outChannels}, ${inChannels}, 1..${maxHeight}, 1..${maxWidth}]`);
     }
-    const { scale, shift } = foldBatchNorm(tensors, `${prefix}${name}_bn.`, eps, outChannels);
-    shifts.push(shift);
-    const row = (height >> 1) - (h >> 1);
-    const column = (width >> 1) - (w >> 1);
-    const { data } = kernel;
-    let n = 0;
-    for (let plane = 0; plane < outChannels * inChannels; plane++) {
-      const factor = scale[Math.floor(plane / inChannels)]!;
-      for (let y = 0; y < h; y++) {
-        const start = (plane * height + row + y) * width + column;
-        for (let x = 0; x < w; x++) weight[start + x]! += data[n++]! * factor;
-      }
-    }
-  }
-  const bias = new Float32Array(outChannels).map((_, o) => shifts.reduce((sum, shift) => sum + shift[o]!, 0));
-  return {
-    weight: new Tensor('float32', new Float32Array(weight), dims),
-    bias: new Tensor('float32', bias, [outChannels]),
-  };
+    const norm = normValues(tensors, `${prefix}${name}_bn.`, eps, outChannels);
+    return { kernel: kernel.data, window: centredWindow(window, [h, w]), norm };
+  });
+  const weight = new Float32Array(size);
+  const bias = new Float32Array(outChannels);
+  mergeBlock(branches, { outChannels, inChannels, groups: 1, window }, { weight, bias });
+  return { weight: new Tensor('float32', weight, dims), bias: new Tensor('float32', bias, [outChannels]) };
 }
 
-/** What a BatchNorm does to each channel: x * scale + shift. Without affine terms gamma is 1 and beta 0. */
-function foldBatchNorm(tensors: Map<string, Tensor>, prefix: string, eps: number, channels: number) {
+/** Without affine terms there is neither gamma nor beta. */
+function normValues(tensors: Map<string, Tensor>, prefix: string, eps: number, channels: number): NormValues {
   const vector = (name: string) => {
     const { dims, data } = get(tensors, prefix + name);
     if (dims.length !== 1 || dims[0] !== channels) throw wrongDims(prefix + name, dims, `[${channels}]`);
@@ -115,11 +102,9 @@ function foldBatchNorm(tensors: Map<string, Tensor>, prefix: string, eps: number
   const mean = vector('running_mean');
   const variance = vector('running_var');
   const affine = tensors.has(`${prefix}weight`) || tensors.has(`${prefix}bias`);
-  const gamma = affine ? vector('weight') : null;
-  const beta = affine ? vector('bias') : null;
-  const scale = Float64Array.from(variance, (v, o) => (gamma ? gamma[o]! : 1) / Math.sqrt(v + eps));
-  const shift = scale.map((factor, o) => (beta ? beta[o]! : 0) - mean[o]! * factor);
-  return { scale, shift };
+  const gamma = affine ? vector('weight') : undefined;
+  const beta = affine ? vector('bias') : undefined;
+  return { gamma, beta, mean, variance, eps };
 }
 
 function get(tensors: Map<string, Tensor>, key: string): Tensor {

@@ -1,0 +1,58 @@
+/**
+ * What a BatchNorm with running statistics does to each channel, and folding it into the convolution before it. The
+ * weights become W scale, the bias
+ *
+ *   (b - mean) scale + shift      scale = gamma / sqrt(variance + eps)      shift = beta
+ *
+ * all in float64. The mean stays apart: multiplied into the shift, a large one takes the digits that it shares with x.
+ */
+
+type Values = Float32Array | Float64Array;
+
+/** y = (x - mean) * scale + shift, channel by channel. */
+export interface Affine {
+  readonly mean: Float64Array;
+  readonly scale: Float64Array;
+  readonly shift: Float64Array;
+}
+
+/** A BatchNorm's parameters, [channels] each. Without gamma it is 1, without beta 0. */
+export interface NormOf<T> {
+  readonly gamma: T | undefined;
+  readonly beta: T | undefined;
+  readonly mean: T;
+  readonly variance: T;
+  readonly eps: number;
+}
+
+export type NormValues = NormOf<Values>;
+
+export function normValues<T>(norm: NormOf<T>, read: (parameter: T) => Values): NormValues {
+  const { gamma, beta, mean, variance, eps } = norm;
+  return {
+    gamma: gamma && read(gamma),
+    beta: beta && read(beta),
+    mean: read(mean),
+    variance: read(variance),
+    eps,
+  };
+}
+
+export function normAffine({ gamma, beta, mean, variance, eps }: NormValues): Affine {
+  return {
+    mean: Float64Array.from(mean),
+    scale: Float64Array.from(variance, (v, c) => (gamma?.[c] ?? 1) / Math.sqrt(v + eps)),
+    shift: Float64Array.from(mean, (_, c) => beta?.[c] ?? 0),
+  };
+}
+
+/** First one, then the other. */
+export function compose(first: Affine, second: Affine): Affine {
+  const scale = first.scale.map((factor, c) => factor * second.scale[c]!);
+  return { mean: first.mean, scale, shift: foldBias(second, first.shift) };
+}
+
+/** What becomes of a bias, zeros if there is none. */
+export function foldBias({ mean, scale, shift }: Affine, bias: Values | undefined): Float64Array {
+  return scale.map((factor, c) => ((bias?.[c] ?? 0) - mean[c]!) * factor + shift[c]!);
+}
