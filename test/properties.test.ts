@@ -161,7 +161,7 @@ const winogradArbitrary: fc.Arbitrary<ConvCase> = fc
     flag: fc.boolean(),
   })
   .map(({ branch, ...rest }) => {
-    const k = rest.algorithm.endsWith('x5') ? 5 : 3;
+    const k = rest.algorithm.endsWith('K5') ? 5 : 3;
     const s = rest.algorithm === 'winogradF4x4K3S2' ? 2 : 1;
     // 'same' is for stride 1.
     const padding = s === 2 && rest.padding === 'same' ? 1 : rest.padding;

@@ -123,7 +123,7 @@ for (const build of await supportedBuilds()) {
       'winogradF4x4K3S2',
     ] as const) {
       for (const inChannels of [640, 768, 800, 896, 1024, 1920, 2048, 2432]) {
-        const kernelSize = algorithm.endsWith('x5') ? 5 : 3;
+        const kernelSize = algorithm.endsWith('K5') ? 5 : 3;
         const stride = algorithm === 'winogradF4x4K3S2' ? 2 : 1;
         const options = { inChannels, outChannels: 4, kernelSize, stride, padding: kernelSize >> 1, algorithm };
         const layer = new Conv2d(runtime, options);
