@@ -1,20 +1,28 @@
 /** Checks of options, once, at the public door. Every message names the option, what was expected and what came. */
 import { show, showName } from './shown.js';
 
-/** @throws TypeError, RangeError when it is none or below `least` */
-export function wholeNumber(owner: string, name: string, value: unknown, least: number): number {
+/** @throws TypeError, RangeError when it is none, below `least` or above `most` */
+export function wholeNumber(owner: string, name: string, value: unknown, least: number, most?: number): number {
   if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a whole number, got ${show(value)}`);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new RangeError(`${owner}: ${name} must be a whole number of at least ${least}, got ${show(value)}`);
+  if (!Number.isSafeInteger(value) || isOutside(value, least, most)) {
+    throw new RangeError(`${owner}: ${name} must be a whole number${range(least, most)}, got ${show(value)}`);
   }
   return value;
 }
 
-export function finiteNumber(owner: string, name: string, value: unknown, least = Number.NEGATIVE_INFINITY): number {
+function isOutside(value: number, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY): boolean {
+  return value < least || value > most;
+}
+
+function range(least: number | undefined, most: number | undefined): string {
+  if (least === undefined) return '';
+  return most === undefined ? ` of at least ${least}` : ` from ${least} to ${most}`;
+}
+
+export function finiteNumber(owner: string, name: string, value: unknown, least?: number, most?: number): number {
   if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a number, got ${show(value)}`);
-  if (!Number.isFinite(value) || value < least) {
-    const range = least === Number.NEGATIVE_INFINITY ? 'a finite number' : `a finite number of at least ${least}`;
-    throw new RangeError(`${owner}: ${name} must be ${range}, got ${show(value)}`);
+  if (!Number.isFinite(value) || isOutside(value, least, most)) {
+    throw new RangeError(`${owner}: ${name} must be a finite number${range(least, most)}, got ${show(value)}`);
   }
   return value;
 }

@@ -659,7 +659,10 @@ test('createRuntime: options', async () => {
   const rejects = (options: object, errorClass: ErrorClass, ...parts: string[]) =>
     refusesLater(async () => (await createRuntime(options)).dispose(), errorClass, 'createRuntime', ...parts);
   await rejects({ simd: 'avx' }, RangeError, 'simd', 'avx');
-  for (const memory of ['big', '', null]) await rejects({ memory }, RangeError, 'memory', JSON.stringify(memory));
+  for (const memory of ['big', '']) await rejects({ memory }, RangeError, 'memory', JSON.stringify(memory));
+  for (const [name, value] of Object.entries({ simd: 1, threads: '2', memory: null, maximumMemory: '65536' })) {
+    await rejects({ [name]: value }, TypeError, name, JSON.stringify(value));
+  }
   for (const threads of [0, 1.5, Number.NaN, -1]) await rejects({ threads }, RangeError, 'threads', `${threads}`);
   for (const maximumMemory of [0, Number.NaN, -1, 2 ** 33]) {
     await rejects({ maximumMemory }, RangeError, 'maximumMemory', `${maximumMemory}`);

@@ -1,7 +1,6 @@
 /** The runtime: one instance of the kernels, its memory, and what this engine can do. */
 import { OutOfMemoryError, UnsupportedError } from '../errors.js';
-import { checkNames } from '../options.js';
-import { show } from '../shown.js';
+import { checkNames, finiteNumber, oneOf, wholeNumber } from '../options.js';
 import { MAX_BYTES, roundUp } from '../sizes.js';
 import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
@@ -266,22 +265,10 @@ function layOut(memory: WebAssembly.Memory, kernels: Kernels, maximum: number, t
 }
 
 function checkOptions(simd: string, threads: number, memory: string, maximumMemory: number): void {
-  if (simd !== 'auto' && simd !== 'baseline' && simd !== 'relaxed') {
-    throw new RangeError(`createRuntime: simd must be 'auto', 'baseline' or 'relaxed', got ${show(simd)}`);
-  }
-  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
-    throw new RangeError(
-      `createRuntime: threads must be a whole number from 1 to ${MOST_THREADS}, got ${show(threads)}`,
-    );
-  }
-  if (memory !== 'fast' && memory !== 'small') {
-    throw new RangeError(`createRuntime: memory must be 'fast' or 'small', got ${show(memory)}`);
-  }
-  if (!(maximumMemory >= PAGE && maximumMemory <= MAX_BYTES)) {
-    throw new RangeError(
-      `createRuntime: maximumMemory must be ${PAGE} to ${MAX_BYTES} bytes, got ${show(maximumMemory)}`,
-    );
-  }
+  oneOf('createRuntime', 'simd', simd, ['auto', 'baseline', 'relaxed']);
+  wholeNumber('createRuntime', 'threads', threads, 1, MOST_THREADS);
+  oneOf('createRuntime', 'memory', memory, ['fast', 'small']);
+  finiteNumber('createRuntime', 'maximumMemory', maximumMemory, PAGE, MAX_BYTES);
 }
 
 type Features = Omit<Capabilities, 'threads'>;
