@@ -1,6 +1,6 @@
-// Builds the package: AssemblyScript to two .wasm binaries, TypeScript to dist/, and to build/checked/ with red zones in
-// its memory, for tests. Does nothing when dist/ is newer than every source, and compiles no binary that is newer than
-// assembly/. Options: --force builds all in any case, --quiet prints only errors.
+// Builds the package: AssemblyScript to two .wasm binaries, and two more for training, TypeScript to dist/, and to
+// build/checked/ with red zones in its memory, for tests. Does nothing when dist/ is newer than every source, and
+// compiles no binary that is newer than assembly/. Options: --force builds all in any case, --quiet prints only errors.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -25,6 +25,7 @@ function build() {
   mkdirSync('build', { recursive: true });
   for (const target of ['baseline', 'relaxed']) {
     compile(target, 'assembly/index.ts', target);
+    compile(target, 'assembly/train.ts', `train.${target}`);
     compile(target, 'assembly/testKernels.ts', `test-kernels.${target}`);
   }
   run('scripts/bundle.mjs', [checked, '--checked']);

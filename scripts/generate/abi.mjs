@@ -1,4 +1,5 @@
-// src/runtime/kernels.ts and src/plan/records.ts: what TypeScript knows of assembly/, from where it is written there.
+// src/runtime/kernels.ts and src/plan/records.ts, and for training src/train/abi.ts and src/train/records.ts: what
+// TypeScript knows of assembly/, from where it is written there.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -48,18 +49,21 @@ function declarationsOf(entry) {
 }
 
 /** Memory that kernels read and TypeScript writes. */
-const RECORDS = [
+const PLAN_RECORDS = [
   { file: 'assembly/conv/descriptor.ts', name: 'ConvDescriptor', constant: 'CONV_DESCRIPTOR' },
   { file: 'assembly/nn/walk.ts', name: 'Walk', constant: 'WALK' },
   { file: 'assembly/nn/walk.ts', name: 'WalkAxis', constant: 'WALK_AXIS' },
 ];
 /** Operations that a kernel is told by number. */
-const ENUMS = [
+const PLAN_ENUMS = [
   { file: 'assembly/nn/elementwise.ts', name: 'BinaryOp', constant: 'BINARY_OPS' },
   { file: 'assembly/nn/elementwise.ts', name: 'UnaryOp', constant: 'UNARY_OPS' },
 ];
+const TRAIN_RECORDS = [
+  { file: 'assembly/train/weightGrad.ts', name: 'WeightGradDescriptor', constant: 'WEIGHT_GRAD_DESCRIPTOR' },
+];
 
-export function records() {
+export function planRecords() {
   return text(
     header('assembly/'),
     `/**
@@ -70,21 +74,39 @@ export function records() {
     'export const WORD = 0;',
     'export const FLOAT = 1;',
     '',
-    RECORDS.map(({ file, name, constant }) => [
-      `/** class ${name} of ${file} */`,
-      `export const ${constant} = {`,
-      fieldsOf(file, name).map(({ field, type }) => `${field}: ${type === 'f32' ? 'FLOAT' : 'WORD'},`),
-      '} as const;',
-      '',
-    ]),
-    ENUMS.map(({ file, name, constant }) => [
-      `/** enum ${name} of ${file} */`,
-      `export const ${constant} = [${membersOf(file, name)
-        .map((member) => `'${member}'`)
-        .join(', ')}] as const;`,
-      '',
-    ]),
+    PLAN_RECORDS.map(recordOf),
+    PLAN_ENUMS.map(listOf),
   );
+}
+
+export function trainRecords() {
+  return text(
+    header('assembly/train/'),
+    '/** Memory that the kernels for training read, see src/plan/records.ts. */',
+    `import { WORD } from '../plan/records.js';`,
+    '',
+    TRAIN_RECORDS.map(recordOf),
+  );
+}
+
+function recordOf({ file, name, constant }) {
+  return [
+    `/** class ${name} of ${file} */`,
+    `export const ${constant} = {`,
+    fieldsOf(file, name).map(({ field, type }) => `${field}: ${type === 'f32' ? 'FLOAT' : 'WORD'},`),
+    '} as const;',
+    '',
+  ];
+}
+
+function listOf({ file, name, constant }) {
+  return [
+    `/** enum ${name} of ${file} */`,
+    `export const ${constant} = [${membersOf(file, name)
+      .map((member) => `'${member}'`)
+      .join(', ')}] as const;`,
+    '',
+  ];
 }
 
 function bodyOf(file, kind, name) {

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { kernels, records } from './abi.mjs';
+import { kernels, planRecords, trainRecords } from './abi.mjs';
+import { outerTiles } from './outerTiles.mjs';
 import { registerTiles } from './registerTiles.mjs';
 import { winogradInput } from './winogradInput.mjs';
 import { winogradOutput } from './winogradOutput.mjs';
@@ -16,11 +17,14 @@ write({
   'assembly/conv/winogradInput.ts': winogradInput(),
   'assembly/conv/winogradOutput.ts': winogradOutput(),
   'assembly/conv/winogradWeight.ts': winogradWeight(),
+  'assembly/train/outerTiles.ts': outerTiles(),
 });
 // These are read from assembly/, of which the files above are a part.
 write({
   'src/runtime/kernels.ts': kernels('assembly/index.ts', 'Kernels'),
-  'src/plan/records.ts': records(),
+  'src/plan/records.ts': planRecords(),
+  'src/train/abi.ts': kernels('assembly/train.ts', 'TrainKernels'),
+  'src/train/records.ts': trainRecords(),
   'test/testKernels.ts': kernels('assembly/testKernels.ts', 'TestKernels'),
 });
 

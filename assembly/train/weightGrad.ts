@@ -1,0 +1,362 @@
+/**
+ * The gradient of a convolution's weights, an outer product over pixels:
+ *
+ *   dW[o, c, ky, kx] = sum over output pixels p of dy[p, o] * x[what tap (ky, kx) of p sees, c]
+ *
+ * Works on a block of pixels at a time, whole rows of the output where they are short, one part of a row where not:
+ *
+ *   for each block of about BLOCK_PIXELS pixels
+ *     for each group, for each BLOCK_OUT of its output channels
+ *       dy as panels [panels of 4 channels][pixels][4]                           in scratch
+ *       for each kernel row (all at once where channels are few), for each part of the input channels
+ *         what the rows see as lines [rows][positions][kernel rows][channels]    in scratch
+ *         for each 8 columns of (kx, ky, c), for each 4 channels of dy
+ *           sums += outer products over the block
+ *
+ * Neighbouring pixels share the positions of a line: those that a pixel's taps see are consecutive, so (kx, ky, c) of a
+ * pixel is one run of floats, and the next pixel's begins a stride further. Padding of every mode is in the lines.
+ *
+ * Blocks form chunks, whose sums are apart: chunks are what threads share out. So the order of every sum is given by
+ * the shape and by `chunkBlocks`, and not by who computes it. writeWeightGrad adds the chunks up.
+ *
+ *   sums  [chunks][groups][outChannels][(kernel row)(part of the channels)(kx)(ky)(c)]
+ */
+
+import { addOuter, OUTER_BYTES, OUTER_COLUMNS, OUTER_ROWS } from './outer';
+import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, MAX_SEGMENT, THIN_ROWS } from './tuning';
+
+/** What the kernels are told of a convolution; distances in bytes, tables as in conv/descriptor.ts. */
+export class WeightGradDescriptor {
+  rowsPtr: usize;
+  columnsPtr: usize;
+  batch: i32;
+  outHeight: i32;
+  outWidth: i32;
+  kernelHeight: i32;
+  kernelWidth: i32;
+  groups: i32;
+  /** Per group. */
+  inChannels: i32;
+  /** Per group. */
+  outChannels: i32;
+  inImageStride: usize;
+  /** Between the pixels of dy. */
+  gradPixelStride: usize;
+  /** Pixels between the windows of neighbouring outputs, at most the kernel's width; 0 if columns are dilated. */
+  columnShift: i32;
+  /** Blocks of a chunk; the last chunk may have fewer. */
+  chunkBlocks: i32;
+}
+
+/** Rows of a block: as many as have BLOCK_PIXELS pixels. */
+function blockRows(outWidth: i32): i32 {
+  return max(1, BLOCK_PIXELS / outWidth);
+}
+
+/** Parts of equal width that a row is cut into, so that none is longer than a block may be. */
+function segmentsOf(outWidth: i32): i32 {
+  return (outWidth + MAX_SEGMENT - 1) / MAX_SEGMENT;
+}
+
+/** Blocks of pixels that the gradient is summed over. */
+export function weightGradBlocks(batch: i32, outHeight: i32, outWidth: i32): i32 {
+  const rows = blockRows(outWidth);
+  return ((batch * outHeight + rows - 1) / rows) * segmentsOf(outWidth);
+}
+
+/** Kernel rows whose values lie side by side in a line. */
+function rowsTogether(d: WeightGradDescriptor): i32 {
+  return d.kernelHeight * d.inChannels <= THIN_ROWS ? d.kernelHeight : 1;
+}
+
+/** Input channels of a line, but for the last part: equal parts, of whole vectors. */
+function partOf(channels: i32): i32 {
+  const parts = (channels + BLOCK_IN - 1) / BLOCK_IN;
+  return min(channels, ((channels + parts - 1) / parts + 3) & ~3);
+}
+
+/** Positions between the windows of neighbouring outputs in a line. Windows with gaps share none. */
+function shiftOf(d: WeightGradDescriptor): i32 {
+  return d.columnShift === 0 ? d.kernelWidth : d.columnShift;
+}
+
+/** Pixels of the widest block. */
+function mostPixels(outWidth: i32): i32 {
+  return segmentsOf(outWidth) > 1 ? MAX_SEGMENT : blockRows(outWidth) * outWidth;
+}
+
+/** Bytes of a panel of dy: an odd number of cache lines keeps panels out of the same few sets of L1. */
+function panelBytes(outWidth: i32): usize {
+  return ((((<usize>mostPixels(outWidth)) << 4) + 127) & ~127) | 64;
+}
+
+/** Bytes of scratch that the gradient of such a convolution needs. */
+export function weightGradScratchBytes(descriptorPtr: usize): usize {
+  const d = changetype<WeightGradDescriptor>(descriptorPtr);
+  const width = segmentsOf(d.outWidth) > 1 ? MAX_SEGMENT : d.outWidth;
+  const rows = segmentsOf(d.outWidth) > 1 ? 1 : blockRows(d.outWidth);
+  const positions = <u64>((width - 1) * shiftOf(d) + d.kernelWidth);
+  const record = <u64>(rowsTogether(d) * partOf(d.inChannels));
+  const panels = (min(BLOCK_OUT, d.outChannels) + OUTER_ROWS - 1) / OUTER_ROWS;
+  const bytes = OUTER_BYTES + <u64>panels * <u64>panelBytes(d.outWidth) + <u64>rows * positions * record * 4 + 32;
+  return <usize>min(bytes, <u64>i32.MAX_VALUE);
+}
+
+/**
+ * Sums of chunks `firstChunk` to `lastChunk` (excluded), for output channels `firstChannel` to `lastChannel` (excluded;
+ * ranges start at multiples of 4, and with groups they are all channels). `outPtr`: the sums, see above. `gradPtr`: dy.
+ * `scratchPtr`: weightGradScratchBytes().
+ */
+export function conv2dWeightGrad(
+  descriptorPtr: usize,
+  inPtr: usize,
+  outPtr: usize,
+  gradPtr: usize,
+  scratchPtr: usize,
+  firstChunk: i32,
+  lastChunk: i32,
+  firstChannel: i32,
+  lastChannel: i32,
+): void {
+  const d = changetype<WeightGradDescriptor>(descriptorPtr);
+  const depthBytes = (<usize>(d.kernelHeight * d.kernelWidth * d.inChannels)) << 2;
+  const last = d.groups > 1 ? d.outChannels : lastChannel;
+  const blocks = weightGradBlocks(d.batch, d.outHeight, d.outWidth);
+  for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
+    const sumsPtr = outPtr + <usize>(chunk * d.groups * d.outChannels) * depthBytes;
+    const end = min(blocks, (chunk + 1) * d.chunkBlocks);
+    for (let g = 0; g < d.groups; ++g) {
+      const groupPtr = sumsPtr + <usize>(g * d.outChannels) * depthBytes;
+      memory.fill(groupPtr + <usize>firstChannel * depthBytes, 0, <usize>(last - firstChannel) * depthBytes);
+    }
+    for (let block = chunk * d.chunkBlocks; block < end; ++block) {
+      for (let g = 0; g < d.groups; ++g) {
+        const seenPtr = inPtr + ((<usize>(g * d.inChannels)) << 2);
+        for (let o = firstChannel; o < last; o += BLOCK_OUT) {
+          const channels = min(BLOCK_OUT, last - o);
+          const fromPtr = gradPtr + ((<usize>(g * d.outChannels + o)) << 2);
+          addBlock(
+            d,
+            block,
+            seenPtr,
+            fromPtr,
+            channels,
+            sumsPtr + <usize>(g * d.outChannels + o) * depthBytes,
+            scratchPtr,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** Adds a block's products for some channels of one group. */
+function addBlock(
+  d: WeightGradDescriptor,
+  block: i32,
+  inPtr: usize,
+  gradPtr: usize,
+  channels: i32,
+  sumsPtr: usize,
+  scratchPtr: usize,
+): void {
+  const segments = segmentsOf(d.outWidth);
+  const firstRow = (block / segments) * blockRows(d.outWidth);
+  const rows = min(blockRows(d.outWidth), d.batch * d.outHeight - firstRow);
+  const segmentWidth = (d.outWidth + segments - 1) / segments;
+  const x = (block % segments) * segmentWidth;
+  const width = min(segmentWidth, d.outWidth - x);
+  const panelsPtr = scratchPtr + OUTER_BYTES;
+  const panelStride = panelBytes(d.outWidth);
+  const pixels = rows * width;
+  packGradients(
+    gradPtr + <usize>(firstRow * d.outWidth + x) * d.gradPixelStride,
+    d.gradPixelStride,
+    pixels,
+    channels,
+    panelsPtr,
+    panelStride,
+  );
+  const linesPtr = panelsPtr + <usize>((channels + OUTER_ROWS - 1) / OUTER_ROWS) * panelStride;
+  const depthBytes = (<usize>(d.kernelHeight * d.kernelWidth * d.inChannels)) << 2;
+  const together = rowsTogether(d);
+  const part = partOf(d.inChannels);
+  const gradRow = (<usize>width) << 4;
+  for (let ky = 0; ky < d.kernelHeight; ky += together) {
+    for (let c = 0; c < d.inChannels; c += part) {
+      const count = min(part, d.inChannels - c);
+      writeLines(d, inPtr + ((<usize>c) << 2), firstRow, rows, x, width, ky, together, count, linesPtr);
+      const record = together * count;
+      const run = d.kernelWidth * record;
+      const step = (<usize>(shiftOf(d) * record)) << 2;
+      const lineBytes = (<usize>(((width - 1) * shiftOf(d) + d.kernelWidth) * record)) << 2;
+      const gap = lineBytes - step * <usize>width;
+      const outPtr = sumsPtr + ((<usize>(d.kernelWidth * (ky * d.inChannels + c))) << 2);
+      for (let column = 0; column < run; column += OUTER_COLUMNS) {
+        const distance = (<usize>column) << 2;
+        let panelPtr = panelsPtr;
+        let toPtr = outPtr + distance;
+        for (let o = 0; o < channels; o += OUTER_ROWS) {
+          addOuter(
+            min(OUTER_ROWS, channels - o),
+            min(OUTER_COLUMNS, run - column),
+            panelPtr,
+            gradRow,
+            panelPtr + gradRow * <usize>rows,
+            linesPtr + distance,
+            step,
+            gap,
+            scratchPtr,
+            toPtr,
+            depthBytes,
+          );
+          panelPtr += panelStride;
+          toPtr += depthBytes * OUTER_ROWS;
+        }
+      }
+    }
+  }
+}
+
+/** dy of consecutive pixels as panels of four channels. What is beyond the last channel is never stored. */
+export function packGradients(
+  fromPtr: usize,
+  pixelStride: usize,
+  pixels: i32,
+  channels: i32,
+  panelsPtr: usize,
+  panelStride: usize,
+): void {
+  for (let o = 0; o < channels; o += OUTER_ROWS) {
+    let pixelPtr = fromPtr + ((<usize>o) << 2);
+    let toPtr = panelsPtr;
+    const endPtr = toPtr + ((<usize>pixels) << 4);
+    while (toPtr < endPtr) {
+      v128.store(toPtr, v128.load(pixelPtr));
+      pixelPtr += pixelStride;
+      toPtr += 16;
+    }
+    panelsPtr += panelStride;
+  }
+}
+
+/**
+ * What `rows` rows of the output (counted over the batch), columns x to x + width, see of `count` channels through
+ * `together` kernel rows from `ky` on: [rows][positions][together][count].
+ */
+function writeLines(
+  d: WeightGradDescriptor,
+  inPtr: usize,
+  firstRow: i32,
+  rows: i32,
+  x: i32,
+  width: i32,
+  ky: i32,
+  together: i32,
+  count: i32,
+  linesPtr: usize,
+): void {
+  const record = (<usize>(together * count)) << 2;
+  const lineBytes = <usize>((width - 1) * shiftOf(d) + d.kernelWidth) * record;
+  let image = firstRow / d.outHeight;
+  let y = firstRow - image * d.outHeight;
+  for (let r = 0; r < rows; ++r) {
+    const imagePtr = inPtr + <usize>image * d.inImageStride;
+    for (let k = 0; k < together; ++k) {
+      const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + ky + k)) << 2));
+      writeLine(d, imagePtr, row, x, width, count, linesPtr + ((<usize>(k * count)) << 2), record);
+    }
+    linesPtr += lineBytes;
+    if (++y === d.outHeight) {
+      y = 0;
+      ++image;
+    }
+  }
+}
+
+/** The image row at distance `row`, or zeros: all columns of the first window, then the new ones of each further one. */
+function writeLine(
+  d: WeightGradDescriptor,
+  imagePtr: usize,
+  row: i32,
+  x: i32,
+  width: i32,
+  count: i32,
+  toPtr: usize,
+  record: usize,
+): void {
+  const shift = shiftOf(d);
+  const skipped = (<usize>(d.kernelWidth - shift)) << 2;
+  let columnPtr = d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2);
+  let left = d.kernelWidth;
+  for (let n = d.kernelWidth + (width - 1) * shift; n > 0; --n) {
+    const column = load<i32>(columnPtr);
+    if ((row | column) < 0) memory.fill(toPtr, 0, (<usize>count) << 2);
+    else copyFloats(imagePtr + <usize>(row + column), count, toPtr);
+    toPtr += record;
+    columnPtr += 4;
+    if (--left === 0) {
+      left = shift;
+      columnPtr += skipped;
+    }
+  }
+}
+
+function copyFloats(fromPtr: usize, count: i32, toPtr: usize): void {
+  for (; count >= 4; count -= 4) {
+    v128.store(toPtr, v128.load(fromPtr));
+    fromPtr += 16;
+    toPtr += 16;
+  }
+  for (; count > 0; --count) {
+    store<f32>(toPtr, load<f32>(fromPtr));
+    fromPtr += 4;
+    toPtr += 4;
+  }
+}
+
+/**
+ * Adds up `chunks` chunks of sums, in float64, and writes (`accumulate` 0) or adds them to dW [outChannels][inChannels]
+ * [kernelHeight][kernelWidth], for filters `first` to `last` (excluded), counted over all groups.
+ */
+export function writeWeightGrad(
+  descriptorPtr: usize,
+  sumsPtr: usize,
+  outPtr: usize,
+  chunks: i32,
+  accumulate: i32,
+  first: i32,
+  last: i32,
+): void {
+  const d = changetype<WeightGradDescriptor>(descriptorPtr);
+  const taps = d.kernelHeight * d.kernelWidth;
+  const depthBytes = (<usize>(taps * d.inChannels)) << 2;
+  const chunkBytes = <usize>(d.groups * d.outChannels) * depthBytes;
+  const together = rowsTogether(d);
+  const part = partOf(d.inChannels);
+  for (let o = first; o < last; ++o) {
+    let fromPtr = sumsPtr + <usize>o * depthBytes;
+    const filterPtr = outPtr + <usize>o * depthBytes;
+    for (let ky0 = 0; ky0 < d.kernelHeight; ky0 += together) {
+      for (let c0 = 0; c0 < d.inChannels; c0 += part) {
+        const count = min(part, d.inChannels - c0);
+        for (let kx = 0; kx < d.kernelWidth; ++kx) {
+          for (let k = 0; k < together; ++k) {
+            for (let c = 0; c < count; ++c) {
+              let sum: f64 = 0;
+              let chunkPtr = fromPtr;
+              for (let chunk = 0; chunk < chunks; ++chunk) {
+                sum += <f64>load<f32>(chunkPtr);
+                chunkPtr += chunkBytes;
+              }
+              const tap = (ky0 + k) * d.kernelWidth + kx;
+              const toPtr = filterPtr + ((<usize>((c0 + c) * taps + tap)) << 2);
+              store<f32>(toPtr, <f32>(accumulate !== 0 ? <f64>load<f32>(toPtr) + sum : sum));
+              fromPtr += 4;
+            }
+          }
+        }
+      }
+    }
+  }
+}

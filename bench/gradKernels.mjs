@@ -1,0 +1,107 @@
+// npm run bench:grad: gradients of convolutions' weights as shares of the v128 peak, on layers of LeNet-5, Cifar-quick and
+// ResNet-20 at batch 128. Floating-point operations are those of a direct sum, so that an algorithm with fewer may have
+// more than all of the peak. Every layer takes turns with the loop that measures the peak.
+import { median } from './measure.mjs';
+import { openTestKernels } from './testKernels.mjs';
+import { importSource, openTrainKernels } from './trainKernels.mjs';
+
+const BATCH = 128;
+const ROUNDS = 15;
+const WARM_UP = 3;
+/** Name, channels in and out, kernel, size of the input, padding, stride. */
+const LAYERS = [
+  ['LeNet-5', 1, 20, 5, 28, 0, 1],
+  ['LeNet-5', 20, 50, 5, 12, 0, 1],
+  ['Cifar-quick', 3, 32, 5, 32, 2, 1],
+  ['Cifar-quick', 32, 32, 5, 15, 2, 1],
+  ['Cifar-quick', 32, 64, 5, 7, 2, 1],
+  ['ResNet-20', 3, 16, 3, 32, 1, 1],
+  ['ResNet-20', 16, 16, 3, 32, 1, 1],
+  ['ResNet-20', 32, 32, 3, 16, 1, 1],
+  ['ResNet-20', 64, 64, 3, 8, 1, 1],
+  ['ResNet-20', 16, 32, 3, 32, 1, 2],
+];
+
+const { windowTable } = await importSource('plan/windows.ts');
+const { WEIGHT_GRAD_DESCRIPTOR } = await importSource('train/records.ts');
+const build = process.argv[2] ?? 'baseline';
+const only = process.argv[3];
+const train = openTrainKernels(build);
+const { kernels: test } = openTestKernels(build);
+
+console.log(`node ${process.versions.node}, ${build} build, one thread, batch ${BATCH}`);
+for (const layer of LAYERS) {
+  const [name, inChannels, outChannels, kernel, size, padding, stride] = layer;
+  if (only !== undefined && !layer.join(' ').includes(only)) continue;
+  const outSize = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  const flops = 2 * BATCH * outSize ** 2 * inChannels * outChannels * kernel ** 2;
+  const title = `${name} ${inChannels}->${outChannels} ${kernel}x${kernel}@${size}${stride > 1 ? ` stride ${stride}` : ''}`;
+  for (const [algorithm, run] of Object.entries(tasksOf(layer.slice(1), outSize))) {
+    const { rate, share, peak } = measure(run, flops);
+    const figures = `${rate.toFixed(1)} GF/s, ${(100 * share).toFixed(0)} % of the peak (${peak.toFixed(1)})`;
+    console.log(`${title.padEnd(36)} ${algorithm.padEnd(14)} ${figures}`);
+  }
+  train.clear();
+}
+
+function measure(run, flops) {
+  const [rates, peaks] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    const peak = rateOf(() => test.multiplyAddPeak(100_000, 0.999, 0.001), 100_000 * 96);
+    const rate = rateOf(run, flops);
+    if (round < WARM_UP) continue;
+    peaks.push(peak);
+    rates.push(rate);
+  }
+  return { rate: median(rates), peak: median(peaks), share: median(rates.map((rate, i) => rate / peaks[i])) };
+}
+
+/** By the processor's time, since others may be using the machine. */
+function rateOf(run, flops) {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return flops / (user + system) / 1e3;
+}
+
+/** The algorithms for a layer, with all that they need in memory. */
+function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSize) {
+  const [inLanes, outLanes] = [inChannels, outChannels].map((channels) => (channels + 3) & ~3);
+  const window = {
+    kernel: [kernel, kernel],
+    stride: [stride, stride],
+    dilation: [1, 1],
+    pads: [padding, padding, padding, padding],
+  };
+  const blocks = train.kernels.weightGradBlocks(BATCH, outSize, outSize);
+  const chunks = 8;
+  const descriptorPtr = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, {
+    rowsPtr: train.putWords(windowTable(window, 0, 'zeros', size, outSize, size * inLanes * 4)),
+    columnsPtr: train.putWords(windowTable(window, 1, 'zeros', size, outSize, inLanes * 4)),
+    batch: BATCH,
+    outHeight: outSize,
+    outWidth: outSize,
+    kernelHeight: kernel,
+    kernelWidth: kernel,
+    groups: 1,
+    inChannels,
+    outChannels,
+    inImageStride: size * size * inLanes * 4,
+    gradPixelStride: outLanes * 4,
+    columnShift: Math.min(stride, kernel),
+    chunkBlocks: Math.ceil(blocks / chunks),
+  });
+  const inPtr = train.putRandom(BATCH * size * size * inLanes);
+  const gradPtr = train.putRandom(BATCH * outSize * outSize * outLanes);
+  const weights = outChannels * inChannels * kernel * kernel;
+  const sumsPtr = train.allocate(chunks * weights * 4);
+  const outPtr = train.allocate(weights * 4);
+  const scratchPtr = train.allocate(train.kernels.weightGradScratchBytes(descriptorPtr));
+  const used = Math.ceil(blocks / Math.ceil(blocks / chunks));
+  return {
+    direct: () => {
+      train.kernels.conv2dWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, scratchPtr, 0, used, 0, outChannels);
+      train.kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, used, 0, 0, outChannels);
+    },
+  };
+}

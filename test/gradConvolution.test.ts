@@ -1,0 +1,202 @@
+/**
+ * Gradients of convolutions against a float64 oracle: every padding mode, stride, dilation, groups, numbers of channels
+ * and pixels around the tiles and blocks; and that no cut into chunks or ranges shows in the bits.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { windowTable } from '../src/plan/windows.js';
+import { WEIGHT_GRAD_DESCRIPTOR } from '../src/train/records.js';
+import { conv2dBackward, convDims } from './gradOracle.js';
+import type { ConvOptions, Nd, Pads, Pair } from './oracle.js';
+import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds } from './support.js';
+import { channelsLast, TrainMemory } from './trainKernels.js';
+
+interface Case extends ConvOptions {
+  readonly batch: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly size: Pair;
+  readonly kernel: Pair;
+}
+
+function caseOf(options: Partial<Case>): Case {
+  return {
+    batch: 2,
+    inChannels: 8,
+    outChannels: 8,
+    size: [9, 10],
+    kernel: [3, 3],
+    stride: [1, 1],
+    dilation: [1, 1],
+    pads: [1, 1, 1, 1],
+    paddingMode: 'zeros',
+    groups: 1,
+    ...options,
+  };
+}
+
+interface Problem {
+  readonly x: Nd;
+  readonly weight: Nd;
+  readonly dy: Nd;
+  readonly options: Case;
+}
+
+function problemOf(options: Case, seed: number): Problem {
+  const random = seededRandom(seed);
+  const { batch, inChannels, outChannels, size, kernel, groups } = options;
+  const x = randomNd(random, [batch, inChannels, ...size]);
+  const weight = randomNd(random, [outChannels, inChannels / groups, ...kernel]);
+  const dy = randomNd(random, convDims(x, weight, options));
+  return { x, weight, dy, options };
+}
+
+/** Writes the descriptor of a problem, with so many blocks in a chunk. */
+function describe(memory: TrainMemory, { x, weight, dy, options }: Problem, chunkBlocks: number): number {
+  const [batch, channels, height, width] = x.dims as [number, number, number, number];
+  const [outChannels, inChannels, kernelHeight, kernelWidth] = weight.dims as [number, number, number, number];
+  const [, , outHeight, outWidth] = dy.dims as [number, number, number, number];
+  const lanes = (channels + 3) & ~3;
+  const { groups, stride, dilation, paddingMode } = options;
+  const window = { kernel: options.kernel, stride, dilation, pads: options.pads };
+  return memory.putRecord(WEIGHT_GRAD_DESCRIPTOR, {
+    rowsPtr: memory.putWords(windowTable(window, 0, paddingMode, height, outHeight, width * lanes * 4)),
+    columnsPtr: memory.putWords(windowTable(window, 1, paddingMode, width, outWidth, lanes * 4)),
+    batch,
+    outHeight,
+    outWidth,
+    kernelHeight,
+    kernelWidth,
+    groups,
+    inChannels,
+    outChannels: outChannels / groups,
+    inImageStride: height * width * lanes * 4,
+    gradPixelStride: ((outChannels + 3) & ~3) * 4,
+    columnShift: dilation[1] === 1 ? Math.min(stride[1], kernelWidth) : 0,
+    chunkBlocks,
+  });
+}
+
+type Cut = readonly (readonly [firstChunk: number, lastChunk: number, firstChannel: number, lastChannel: number])[];
+
+/** dW, computed in these parts. */
+function weightGrad(
+  memory: TrainMemory,
+  problem: Problem,
+  chunkBlocks: number,
+  cut: (chunks: number, channels: number) => Cut = (chunks, channels) => [[0, chunks, 0, channels]],
+  start?: Float32Array,
+): Float32Array {
+  const { kernels } = memory;
+  const { x, weight, dy, options } = problem;
+  const descriptorPtr = describe(memory, problem, chunkBlocks);
+  const [batch, outChannels, outHeight, outWidth] = dy.dims as [number, number, number, number];
+  const chunks = Math.ceil(kernels.weightGradBlocks(batch, outHeight, outWidth) / chunkBlocks);
+  const size = weight.data.length;
+  const inPtr = memory.put(channelsLast(x.data, batch, x.dims[1]!, x.dims[2]! * x.dims[3]!));
+  const gradPtr = memory.put(channelsLast(dy.data, batch, outChannels, outHeight * outWidth));
+  const sumsPtr = memory.allocate(chunks * size * 4);
+  const scratchPtr = memory.allocate(kernels.weightGradScratchBytes(descriptorPtr));
+  for (const [firstChunk, lastChunk, firstChannel, lastChannel] of cut(chunks, outChannels / options.groups)) {
+    kernels.conv2dWeightGrad(
+      descriptorPtr,
+      inPtr,
+      sumsPtr,
+      gradPtr,
+      scratchPtr,
+      firstChunk,
+      lastChunk,
+      firstChannel,
+      lastChannel,
+    );
+  }
+  const outPtr = start === undefined ? memory.allocate(size * 4) : memory.put(start);
+  const half = outChannels >> 1;
+  for (const [first, last] of [
+    [half, outChannels],
+    [0, half],
+  ] as const) {
+    kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, start === undefined ? 0 : 1, first, last);
+  }
+  const result = memory.floats(outPtr, size).slice();
+  memory.clear(JSON.stringify(options));
+  return result;
+}
+
+const CASES: Partial<Case>[] = [
+  ...[1, 2, 3, 4, 5, 7, 12, 31, 33, 36, 70].map((inChannels) => ({ inChannels, outChannels: 9 })),
+  ...[1, 2, 3, 4, 5, 8, 13, 20, 63, 66].map((outChannels) => ({ outChannels, inChannels: 6 })),
+  ...(['reflect', 'replicate', 'circular'] as const).map((paddingMode) => ({ paddingMode, inChannels: 5 })),
+  ...[1, 3, 20].map((inChannels) => ({ inChannels, kernel: [5, 5] as Pair, pads: [2, 2, 2, 2] as Pads })),
+  { kernel: [1, 1], pads: [0, 0, 0, 0] },
+  { kernel: [1, 1], pads: [0, 0, 0, 0], stride: [2, 2] },
+  { kernel: [3, 1], pads: [1, 0, 1, 0] },
+  { kernel: [1, 3], pads: [0, 1, 0, 1], inChannels: 1 },
+  { kernel: [2, 4], pads: [0, 1, 1, 2], inChannels: 10 },
+  { kernel: [5, 5], pads: [-1, -2, -1, 0], size: [12, 11] },
+  ...[
+    [2, 2],
+    [3, 1],
+    [1, 2],
+    [4, 4],
+  ].map((stride) => ({ stride: stride as unknown as Pair, inChannels: 3 })),
+  { stride: [2, 2], kernel: [5, 5], inChannels: 18, pads: [2, 2, 1, 1] },
+  { dilation: [2, 2], pads: [2, 2, 2, 2] },
+  { dilation: [1, 3], stride: [2, 1], inChannels: 1 },
+  { groups: 2 },
+  { groups: 4, inChannels: 12, outChannels: 20 },
+  { groups: 3, inChannels: 9, outChannels: 6, stride: [2, 2] },
+  { groups: 5, inChannels: 5, outChannels: 10 },
+  { size: [1, 1], kernel: [1, 1], pads: [0, 0, 0, 0], batch: 300, inChannels: 40, outChannels: 10 },
+  { size: [7, 7], batch: 13, inChannels: 16, outChannels: 16 },
+  { size: [40, 33], batch: 1 },
+  { size: [3, 700], batch: 2, inChannels: 4, outChannels: 5 },
+  { size: [2, 1025], batch: 1, inChannels: 1, outChannels: 2, stride: [1, 2], kernel: [1, 5], pads: [0, 2, 0, 2] },
+];
+
+for (const build of await supportedBuilds()) {
+  const memory = new TrainMemory(build);
+
+  test(`${build}: the weight gradient of every shape`, () => {
+    CASES.forEach((options, i) => {
+      const problem = problemOf(caseOf(options), i + 1);
+      const { dw } = conv2dBackward(problem.x, problem.weight, problem.dy, problem.options);
+      const error = relativeError(weightGrad(memory, problem, 3), dw.data);
+      assert.ok(error <= 2e-6, `${JSON.stringify(options)}: ${error}`);
+    });
+  });
+
+  test(`${build}: the weight gradient is added to what is there`, () => {
+    const problem = problemOf(caseOf({}), 5);
+    const { dw } = conv2dBackward(problem.x, problem.weight, problem.dy, problem.options);
+    const start = Float32Array.from(dw.data, (_, i) => i % 7);
+    const expected = dw.data.map((value, i) => value + start[i]!);
+    assert.ok(relativeError(weightGrad(memory, problem, 1, undefined, start), expected) <= 1e-6);
+  });
+
+  test(`${build}: chunks in any order and ranges of channels give the same bits`, () => {
+    for (const options of [
+      caseOf({ size: [33, 20], outChannels: 70 }),
+      caseOf({ size: [33, 20], groups: 2 }),
+      caseOf({ inChannels: 1, size: [28, 28], kernel: [5, 5] }),
+    ]) {
+      const problem = problemOf(options, 9);
+      const whole = weightGrad(memory, problem, 2);
+      const parts = weightGrad(memory, problem, 2, (chunks, channels) => {
+        const ranges =
+          options.groups > 1
+            ? [[0, channels]]
+            : [
+                [4, channels],
+                [0, 4],
+              ];
+        return Array.from({ length: chunks }, (_, i) => chunks - 1 - i).flatMap((chunk) =>
+          ranges.map(([first, last]) => [chunk, chunk + 1, first!, last!] as const),
+        );
+      });
+      assert.ok(sameBits(whole, parts), JSON.stringify(options));
+    }
+  });
+}
+
+test.run();
