@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { crc32, deflateSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeImage, type Image, toInput } from '../src/cli/image.js';
 import { FormatError, UnsupportedError } from '../src/errors.js';
+import { decodeImage, type Image, toInput } from '../src/images/image.js';
 import { largestDifference, seededRandom } from './support.js';
 
 const FOLDER = 'test/fixtures/images';

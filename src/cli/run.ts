@@ -1,11 +1,11 @@
 /** `acnet run`: classifies images. */
 import { readFile } from 'node:fs/promises';
+import { decodeImage, type Image, toInput } from '../images/image.js';
 import { createRuntime, type Graph, InferenceSession, Tensor } from '../index.js';
 import { type Arguments, expectPositionals } from './arguments.js';
 import type { Command } from './command.js';
 import { CommandError, messageOf, UsageError } from './errors.js';
 import { readWhole } from './files.js';
-import { decodeImage, type Image, toInput } from './image.js';
 import { labelsOf, numbersOf, parseLabels, parseNumbers } from './labels.js';
 import { readGraphFile } from './model.js';
 import { withProgress } from './progress.js';

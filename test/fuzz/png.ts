@@ -1,7 +1,7 @@
 /** PNG images: sound chunks and rows of all colour types, with headers, chunks and streams that lie. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { crc32, deflateSync } from 'node:zlib';
-import { decodeImage } from '../../src/cli/image.js';
+import { decodeImage } from '../../src/images/image.js';
 import { Broken, type Kind } from './kind.js';
 import { joined, mutateBytes } from './mutate.js';
 import type { Random } from './random.js';

@@ -10,9 +10,9 @@
  * Files are hostile: what a header claims is held against the length of the file before anything is inflated, and zlib
  * stops where the rows must end.
  */
-import { inflateSync } from 'node:zlib';
 import { crc32 } from '../formats/crc32.js';
 import { FormatError, UnsupportedError } from '../index.js';
+import { inflate } from './inflate.js';
 import { checkPixels, type Image } from './pixels.js';
 
 interface Header {
@@ -59,7 +59,7 @@ export function isPng(file: Uint8Array): boolean {
 export function decodePng(file: Uint8Array): Image {
   const { header, palette, compressed } = readChunks(file);
   const passes = header.interlaced ? ADAM7 : WHOLE;
-  const rows = inflate(file, header, passes, compressed);
+  const rows = readRows(file, header, passes, compressed);
   const channels = header.colourType === 0 || header.colourType === 4 ? 1 : 3;
   const image: Image = {
     width: header.width,
@@ -110,7 +110,7 @@ function readHeader(view: DataView, type: string, start: number, end: number): H
   return { width, height, depth: depth!, colourType: colourType!, interlaced: interlace === 1 };
 }
 
-function inflate(file: Uint8Array, header: Header, passes: readonly Pass[], compressed: readonly Uint8Array[]) {
+function readRows(file: Uint8Array, header: Header, passes: readonly Pass[], compressed: readonly Uint8Array[]) {
   const expected = passes.reduce((sum, pass) => {
     const { columns, rows } = sizeOfPass(header, pass);
     return sum + (columns === 0 ? 0 : rows * (1 + rowBytes(header, columns)));
@@ -127,16 +127,27 @@ function inflate(file: Uint8Array, header: Header, passes: readonly Pass[], comp
   }
   let rows: Uint8Array;
   try {
-    // One chunk, as several would be copied together.
-    rows = inflateSync(Buffer.concat(compressed), { maxOutputLength: expected, chunkSize: Math.max(64, expected + 1) });
+    rows = inflate(joined(compressed, available), expected);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code, message } = error as Error & { code?: string };
+    if (error instanceof UnsupportedError) throw error;
     const isLong = code === 'ERR_BUFFER_TOO_LARGE';
     throw broken(file.length, `its pixels cannot be decompressed: ${isLong ? `more than ${expected} bytes` : message}`);
   }
   if (rows.length !== expected)
     throw broken(file.length, `it has ${rows.length} bytes of pixels, expected ${expected}`);
   return rows;
+}
+
+/** @param length of all parts */
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 function sizeOfPass({ width, height }: Header, [x, y, xStep, yStep]: Pass) {

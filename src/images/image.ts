@@ -71,7 +71,7 @@ function checkPerChannel(name: string, values: readonly number[], channels: numb
 }
 
 /** Grey is the luma of ITU-R BT.601, in Pillow's integers. */
-function withChannels(image: Image, channels: 1 | 3): Image {
+export function withChannels(image: Image, channels: 1 | 3): Image {
   const { width, height, data } = image;
   if (image.channels === channels) return image;
   const converted = new Uint8Array(width * height * channels);
