@@ -631,6 +631,14 @@ test('slices of batch or channels, or with steps, are left alone', () => {
   assert.equal(ops(reparameterize(c.graph([z]))), ['slice', 'conv2d']);
 });
 
+test('slices of axes that images do not have are left alone', () => {
+  for (const axis of [4, 2 ** 24 - 1, -5]) {
+    const b = new Builder(2);
+    const y = b.conv(b.add({ op: 'slice', inputs: ['x'], axes: [axis], starts: [1], ends: [END], steps: [1] }, 2));
+    assert.equal(ops(reparameterize(b.graph([y]))), ['slice', 'conv2d'], `${axis}`);
+  }
+});
+
 test('pads', () => {
   const run = (
     pads: Four,

@@ -76,7 +76,7 @@ function cropsOf(slice: SliceNode, dims: Dims | undefined): Pads | undefined {
     const end = cropAtEnd(slice.ends[i]!, size);
     if (start === undefined || end === undefined) return undefined;
     if (start === 0 && end === 0) continue;
-    if (axis < 2 || (size !== undefined && start + end >= size)) return undefined;
+    if (axis < 2 || axis > 3 || (size !== undefined && start + end >= size)) return undefined;
     crops[axis - 2] = start;
     crops[axis] = end;
   }

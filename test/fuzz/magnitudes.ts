@@ -2,7 +2,7 @@
  * How large the values of a graph can become: a bound for each, which rounding errors are proportional to. A
  * convolution's is that of its input times the largest sum of magnitudes of an output channel's weights.
  */
-import type { Graph, Node, Norm, PoolNode, Tensor } from 'acnet-wasm';
+import type { Graph, Node, Norm, PoolNode, Tensor, UnaryNode } from 'acnet-wasm';
 
 /** Beyond this, sums on the way may overflow. */
 const MOST = 1e30;
@@ -22,6 +22,10 @@ export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string,
     bounds.set(node.output, bound);
   }
   return bounds;
+}
+
+function clip({ alpha = Number.NEGATIVE_INFINITY, beta = Number.POSITIVE_INFINITY }: UnaryNode, value: number): number {
+  return Math.min(Math.max(value, alpha), beta);
 }
 
 function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
@@ -54,7 +58,7 @@ function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
     case 'logSoftmax':
       return 2 * first + 20;
     case 'clip':
-      return first + Math.min(1e6, Math.abs(node.alpha ?? 0));
+      return Math.max(first, Math.abs(clip(node, -first)), Math.abs(clip(node, first)));
     case 'sigmoid':
     case 'hardSigmoid':
     case 'softmax':
