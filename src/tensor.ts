@@ -190,7 +190,7 @@ export function runtimeOf(tensor: Tensor): Runtime | undefined {
 }
 
 /** dims for a message: `[1, 3, 32, 32]`. */
-export function format(dims: readonly number[]): string {
+export function format(dims: readonly unknown[]): string {
   return `[${showList(dims)}]`;
 }
 

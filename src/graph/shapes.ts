@@ -1,5 +1,7 @@
-/** Shapes of a graph's values from the shapes of its inputs. */
-import { type Dims, ruleOf } from '../ops/operation.js';
+/** Shapes of a graph's values from the shapes of its inputs: when it runs, and as far as they are known before. */
+import { frontAxis } from '../ops/axes.js';
+import type { Dim, Dims, KnownDims, NamedDims } from '../ops/dims.js';
+import { ruleOf } from '../ops/operation.js';
 import { fail } from '../ops/shapeErrors.js';
 import { fitsMemory, MAX_VALUES, sizeOf } from '../sizes.js';
 import type { Graph, Node } from './graph.js';
@@ -18,11 +20,63 @@ export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<strin
   for (const node of graph.nodes) {
     const dims = node.inputs.map((name) => shapes.get(name)!);
     for (const one of dims) checkSize(node, 'input', one);
-    const output = ruleOf(node).dims(node, dims, (value) => shapes.get(value));
+    const dimOf = (value: string, axis: number): Dim => {
+      const ofValue = shapes.get(value);
+      return ofValue?.[frontAxis(node, axis, ofValue)];
+    };
+    // Of numbers, rules make numbers.
+    const output = ruleOf(node).dims(node, dims, dimOf) as Dims;
     checkSize(node, 'output', output);
     shapes.set(node.output, output);
   }
   return shapes;
+}
+
+/** What is known of values' dims; undefined where not even the rank is. */
+export type KnownShapes = ReadonlyMap<string, NamedDims | undefined>;
+
+/** What is known of the dims of a graph's values before it runs. */
+export function inferKnownShapes(graph: Graph): KnownShapes {
+  const shapes = new Map<string, NamedDims | undefined>();
+  for (const name of graph.inputs) {
+    const dims = graph.inputDims
+      ?.get(name)
+      ?.map((dim, axis) => (typeof dim === 'number' ? dim : { value: name, axis }));
+    shapes.set(name, dims);
+  }
+  graph.constants?.forEach(({ dims }, name) => {
+    shapes.set(name, dims);
+  });
+  for (const node of graph.nodes)
+    shapes.set(
+      node.output,
+      inferKnownDims(node, (name) => shapes.get(name)),
+    );
+  return shapes;
+}
+
+/**
+ * What is known of the dims of a node's output. What does not fit is simply not known, and is refused when the graph
+ * runs.
+ * @param dimsOf any value before it
+ */
+export function inferKnownDims(node: Node, dimsOf: (value: string) => NamedDims | undefined): NamedDims | undefined {
+  const rule = ruleOf(node);
+  const inputs = node.inputs.map(dimsOf);
+  const infer = (): KnownDims | undefined => {
+    if (!inputs.every((dims) => dims !== undefined)) return rule.dimsOfUnknown?.(node);
+    return rule.dims(node, inputs, (value, axis) => dimsOf(value)?.at(axis) ?? { value, axis });
+  };
+  return attempt(infer)?.map((dim, axis) => dim ?? { value: node.output, axis });
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** What only moves values about has nothing to do where there are none; what computes refuses. */

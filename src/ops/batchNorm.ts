@@ -4,9 +4,10 @@ import { withStaging } from '../plan/weights.js';
 import { sizeOf } from '../sizes.js';
 import { format, residentPtr } from '../tensor.js';
 import { checkNorm, expectChannels, expectResidual } from './checks.js';
+import { isNumeric, type KnownDims } from './dims.js';
 import { reluFlag, residualFlag } from './flags.js';
 import type { NodeBase, Norm } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 /** Inputs: image, and a residual to add where there is a second one. */
@@ -36,11 +37,12 @@ export const batchNorm: OperationRule<BatchNormNode> = {
   ],
 };
 
-function batchNormDims(node: BatchNormNode, input: Dims): Dims {
+function batchNormDims(node: BatchNormNode, input: KnownDims): KnownDims {
   if (input.length < 2) fail(node, 'input', input, 'at least 2 dims');
   expectChannels(node, input, node.norm.mean.dims[0]!);
+  if (node.momentum === undefined || !isNumeric(input)) return input;
   const values = sizeOf(input) / input[1]!;
-  if (node.momentum !== undefined && values < 2) {
+  if (values < 2) {
     throw new RangeError(
       `${title(node)}: training needs more than one value per channel for its statistics, got ${values} ` +
         `(dims ${format(input)})`,

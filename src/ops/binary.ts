@@ -4,10 +4,10 @@ import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from
 import { stridesOf, type WalkAxis, writeWalk } from '../plan/strided.js';
 import { sameDims } from '../sizes.js';
 import { format } from '../tensor.js';
-import { broadcast } from './axes.js';
+import { broadcast, type KnownDims } from './dims.js';
 import { reluFlag } from './flags.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Two inputs, broadcast as ONNX does (numpy's rules). */
@@ -25,7 +25,7 @@ export const binary: OperationRule<BinaryNode> = {
   flags: reluFlag,
 };
 
-function binaryDims(node: BinaryNode, a: Dims, b: Dims): Dims {
+function binaryDims(node: BinaryNode, a: KnownDims, b: KnownDims): KnownDims {
   const dims = broadcast(a, b);
   if (dims !== undefined) return dims;
   throw new RangeError(

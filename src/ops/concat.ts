@@ -3,8 +3,9 @@ import { finder, laneCleaner, type Step, type StepContext } from '../plan/step.j
 import { format } from '../tensor.js';
 import { frontAxis, isOverChannels } from './axes.js';
 import { makeCopy, strides } from './copies.js';
+import { type Dim, differ, type KnownDims, plus } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Along one axis; negative ones count from the end. */
@@ -23,17 +24,20 @@ export const concat: OperationRule<ConcatNode> = {
   flags: ({ axis }) => [`axis ${axis}`],
 };
 
-function concatDims(node: ConcatNode, inputs: readonly Dims[]): Dims {
-  const [first, ...others] = inputs as [Dims, ...Dims[]];
+function concatDims(node: ConcatNode, inputs: readonly KnownDims[]): KnownDims {
+  const [first, ...others] = inputs as [KnownDims, ...KnownDims[]];
   const joined = frontAxis(node, node.axis, first);
   for (const other of others) {
-    if (other.length !== first.length || other.some((dim, axis) => axis !== joined && dim !== first[axis])) {
+    if (other.length !== first.length || other.some((dim, axis) => axis !== joined && differ(dim, first[axis]))) {
       throw new RangeError(
         `${title(node)}: inputs must have the same dims but for axis ${joined}, got ${format(first)} and ${format(other)}`,
       );
     }
   }
-  return first.map((dim, axis) => (axis === joined ? inputs.reduce((sum, dims) => sum + dims[axis]!, 0) : dim));
+  return first.map((dim, axis) => {
+    if (axis === joined) return inputs.reduce<Dim>((sum, dims) => plus(sum, dims[axis]), 0);
+    return inputs.find((dims) => typeof dims[axis] === 'number')?.[axis] ?? dim;
+  });
 }
 
 /** What was made at its place is there already. */

@@ -12,7 +12,7 @@ export interface GlobalPoolNode extends NodeBase {
 export const globalPool: OperationRule<GlobalPoolNode> = {
   dims: (node, [input]) => {
     expectImage(node, input!);
-    return [input![0]!, input![1]!, 1, 1];
+    return [input![0], input![1], 1, 1];
   },
   layout: () => 'channelsLast',
   step,

@@ -2,9 +2,9 @@
 import type { Step, StepContext } from '../plan/step.js';
 import { rowMajorStrides, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
-import { broadcast } from './axes.js';
+import { broadcast, differ, type KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 /** numpy's matmul of two values. */
@@ -20,12 +20,12 @@ export const matMul: OperationRule<MatMulNode> = {
 };
 
 /** As numpy's matmul: a vector on the left is a row, one on the right a column, and its axis goes. */
-function matMulDims(node: NodeBase, a: Dims, b: Dims): Dims {
+function matMulDims(node: NodeBase, a: KnownDims, b: KnownDims): KnownDims {
   if (a.length === 0 || b.length === 0) fail(node, 'inputs', a.length === 0 ? a : b, 'at least 1 dim');
-  const rows = a.length === 1 ? [] : [a.at(-2)!];
-  const columns = b.length === 1 ? [] : [b.at(-1)!];
+  const rows = a.length === 1 ? [] : [a.at(-2)];
+  const columns = b.length === 1 ? [] : [b.at(-1)];
   const batch = broadcast(a.slice(0, -2), b.slice(0, -2));
-  if (batch === undefined || a.at(-1) !== (b.length === 1 ? b[0] : b.at(-2))) {
+  if (batch === undefined || differ(a.at(-1), b.length === 1 ? b[0] : b.at(-2))) {
     throw new RangeError(`${title(node)}: cannot multiply inputs of dims ${format(a)} and ${format(b)}`);
   }
   return [...batch, ...rows, ...columns];

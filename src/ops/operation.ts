@@ -10,10 +10,11 @@
 import type { Step, StepContext } from '../plan/step.js';
 import { show, showName } from '../shown.js';
 import type { Layout } from '../tensor.js';
+import type { Dim, Dims, KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
 
-export type Dims = readonly number[];
-export type DimsOf = (value: string) => Dims | undefined;
+/** The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there. */
+export type DimOfValue = (value: string, axis: number) => Dim;
 
 /**
  * How an operation stands to layouts.
@@ -31,11 +32,14 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
   /** What must be true of a node before any shape is known. */
   check?(node: N, expect: Expect): void;
   /**
-   * Dims of the output; every check that depends on a shape.
-   * @param dimsOf of any other value, for sizes that are taken from it
+   * Dims of the output, as far as they follow from those of the inputs; every check that depends on a shape.
+   * @param dimOf of any other value, for sizes that are taken from it
+   * @returns undefined where not even the rank follows
    * @throws RangeError naming the layer, what it expects, and what came
    */
-  dims(node: N, inputs: readonly Dims[], dimsOf: DimsOf): Dims;
+  dims(node: N, inputs: readonly KnownDims[], dimOf: DimOfValue): KnownDims | undefined;
+  /** What is known of the output's dims where the rank of an input is not. */
+  dimsOfUnknown?(node: N): KnownDims;
   /** Whether it only moves values, and so has nothing to do where there are none; what computes refuses. */
   readonly movesOnly?: boolean;
   layout(node: N, output: Dims): LayoutRule;

@@ -3,8 +3,9 @@ import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../
 import { countOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { makeCopy, strides } from './copies.js';
+import { type Dim, type Dims, type KnownDims, plus } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Values before and after, for each axis; negative ones crop. */
@@ -17,7 +18,7 @@ export interface PadNode extends NodeBase {
 }
 
 export const pad: OperationRule<PadNode> = {
-  dims: (node, [input]) => paddedAxes(node, input!).map(({ outSize }) => outSize),
+  dims: (node, [input]) => padDims(node, input!),
   movesOnly: true,
   layout: () => 'any',
   prefers: () => 'sameAsOutput',
@@ -33,7 +34,20 @@ interface PaddedAxis {
   readonly outSize: number;
 }
 
+function padDims(node: PadNode, input: KnownDims): KnownDims {
+  checkPads(node, input);
+  return input.map((size, axis): Dim => {
+    const [before, after] = [node.pads[axis]!, node.pads[axis + input.length]!];
+    return typeof size === 'number' ? paddedAxis(node, input, axis).outSize : plus(size, before + after);
+  });
+}
+
 function paddedAxes(node: PadNode, input: Dims): PaddedAxis[] {
+  checkPads(node, input);
+  return input.map((_, axis) => paddedAxis(node, input, axis));
+}
+
+function checkPads(node: PadNode, input: KnownDims): void {
   const rank = input.length;
   if (node.pads.length !== 2 * rank || !node.pads.every(Number.isSafeInteger)) {
     throw new RangeError(
@@ -41,11 +55,13 @@ function paddedAxes(node: PadNode, input: Dims): PaddedAxis[] {
         format(node.pads),
     );
   }
-  return input.map((size, axis) => paddedAxis(node, input, axis, size, node.pads[axis]!, node.pads[axis + rank]!));
+  for (const pad of node.pads) countOf(title(node), 'each of pads', Math.abs(pad));
 }
 
-function paddedAxis(node: PadNode, input: Dims, axis: number, size: number, before: number, after: number): PaddedAxis {
-  for (const pad of [before, after]) countOf(title(node), 'each of pads', Math.abs(pad));
+/** @param axis one whose size is known */
+function paddedAxis(node: PadNode, input: KnownDims, axis: number): PaddedAxis {
+  const size = input[axis] as number;
+  const [before, after] = [node.pads[axis]!, node.pads[axis + input.length]!];
   const inStart = Math.max(0, -before);
   const count = Math.max(0, Math.min(size, size + after) - inStart);
   const outSize = size + before + after;

@@ -19,7 +19,7 @@ export const pool: OperationRule<PoolNode> = {
   dims: (node, [input]) => {
     expectWindowable(node, input!);
     const [height, width] = windowCounts(node, node.window, input!, node.ceilMode);
-    return [input![0]!, input![1]!, height, width];
+    return [input![0], input![1], height, width];
   },
   layout: () => 'channelsLast',
   step,

@@ -4,8 +4,9 @@ import { type WalkAxis, writeWalk } from '../plan/strided.js';
 import { sizeOf } from '../sizes.js';
 import { frontAxes } from './axes.js';
 import { strides } from './copies.js';
+import type { KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 
 export interface ReduceNode extends NodeBase {
   readonly op: 'reduceMean';
@@ -25,12 +26,12 @@ export const reduceMean: OperationRule<ReduceNode> = {
 };
 
 /** The axes that a reduction takes away, in ascending order. */
-function reducedAxes(node: ReduceNode, input: Dims): number[] {
+function reducedAxes(node: ReduceNode, input: KnownDims): number[] {
   if (node.axes === undefined) return input.map((_, axis) => axis);
   return frontAxes(node, node.axes, input).sort((a, b) => a - b);
 }
 
-function reduceDims(node: ReduceNode, input: Dims): Dims {
+function reduceDims(node: ReduceNode, input: KnownDims): KnownDims {
   const axes = reducedAxes(node, input);
   return node.keepDims
     ? input.map((dim, axis) => (axes.includes(axis) ? 1 : dim))

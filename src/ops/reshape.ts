@@ -2,16 +2,10 @@
 import { showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
-import { frontAxis } from './axes.js';
+import { type Dim, type DimOf, isNumeric, type KnownDims, quotient } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, DimsOf, OperationRule } from './operation.js';
+import type { DimOfValue, OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
-
-/** The size of an axis of another value. */
-export interface DimOf {
-  readonly value: string;
-  readonly axis: number;
-}
 
 /** The same values in the same row-major order. */
 export interface ReshapeNode extends NodeBase {
@@ -22,7 +16,9 @@ export interface ReshapeNode extends NodeBase {
 }
 
 export const reshape: OperationRule<ReshapeNode> = {
-  dims: (node, [input], dimsOf) => reshapeDims(node, input!, dimsOf),
+  dims: (node, [input], dimOf) => reshapeDims(node, input!, dimOf),
+  dimsOfUnknown: ({ target, allowZero }) =>
+    target.map((entry) => (entry === -1 || (entry === 0 && allowZero !== true) ? undefined : entry)),
   movesOnly: true,
   layout: () => 'view',
   flags: ({ target }) => [
@@ -30,29 +26,38 @@ export const reshape: OperationRule<ReshapeNode> = {
   ],
 };
 
-/** @param dimsOf of another value, for sizes that are taken from it */
-function reshapeDims(node: ReshapeNode, input: Dims, dimsOf: DimsOf): Dims {
-  const target = node.target.map((entry, axis) => resolveTarget(node, entry, axis, input, dimsOf));
+/** @param dimOf of another value, for sizes that are taken from it */
+function reshapeDims(node: ReshapeNode, input: KnownDims, dimOf: DimOfValue): KnownDims {
+  const target = node.target.map((entry, axis) => resolveTarget(node, entry, axis, input, dimOf));
   const wrong = (reason: string): never => {
     throw new RangeError(`${title(node)}: cannot reshape ${format(input)} to ${format(target)}: ${reason}`);
   };
-  if (target.some((dim) => !Number.isSafeInteger(dim) || dim < -1)) wrong('dims must be whole numbers of at least -1');
+  if (target.some((dim) => typeof dim === 'number' && (!Number.isSafeInteger(dim) || dim < -1))) {
+    wrong('dims must be whole numbers of at least -1');
+  }
   const free = target.indexOf(-1);
   if (free !== target.lastIndexOf(-1)) wrong('at most one dim may be -1');
-  const [size, known] = [sizeOf(input), sizeOf(target.filter((dim) => dim !== -1))];
-  if (free < 0 ? known !== size : size % known !== 0) {
-    wrong(`the input has ${size} values, the target ${free < 0 ? '' : 'a multiple of '}${known}`);
+  const others = target.filter((dim) => dim !== -1);
+  if (isNumeric(input) && isNumeric(others)) {
+    const [size, known] = [sizeOf(input), sizeOf(others)];
+    if (free < 0 ? known !== size : size % known !== 0) {
+      wrong(`the input has ${size} values, the target ${free < 0 ? '' : 'a multiple of '}${known}`);
+    }
   }
-  return target.map((dim) => (dim === -1 ? size / known : dim));
+  return target.map((dim) => (dim === -1 ? quotient(input, others) : dim));
 }
 
-function resolveTarget(node: ReshapeNode, entry: number | DimOf, axis: number, input: Dims, dimsOf: DimsOf): number {
+function resolveTarget(
+  node: ReshapeNode,
+  entry: number | DimOf,
+  axis: number,
+  input: KnownDims,
+  dimOf: DimOfValue,
+): Dim {
   if (typeof entry !== 'number') {
-    const dims = dimsOf(entry.value);
-    if (dims === undefined) {
-      throw new RangeError(`${title(node)}: target ${axis} is a dim of ${showName(entry.value)}, which is not known`);
-    }
-    return dims[frontAxis(node, entry.axis, dims)]!;
+    const dim = dimOf(entry.value, entry.axis);
+    if (dim !== undefined) return dim;
+    throw new RangeError(`${title(node)}: target ${axis} is a dim of ${showName(entry.value)}, which is not known`);
   }
   if (entry !== 0 || node.allowZero === true) return entry;
   if (axis >= input.length) {
@@ -60,5 +65,5 @@ function resolveTarget(node: ReshapeNode, entry: number | DimOf, axis: number, i
       `${title(node)}: target ${axis} is 0, but the input has no axis ${axis} (dims ${format(input)})`,
     );
   }
-  return input[axis]!;
+  return input[axis];
 }

@@ -1,8 +1,9 @@
 /** A part of each axis. */
 import { frontAxes } from './axes.js';
 import { copyStep } from './copies.js';
+import type { Dims, KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** As ONNX's Slice: negative positions count from the end, those outside are clamped, steps may be negative. */
@@ -15,7 +16,7 @@ export interface SliceNode extends NodeBase {
 }
 
 export const slice: OperationRule<SliceNode> = {
-  dims: (node, [input]) => sliceRanges(node, input!).map(({ count }) => count),
+  dims: (node, [input]) => sliceDims(node, input!),
   movesOnly: true,
   layout: () => 'any',
   prefers: () => 'sameAsOutput',
@@ -41,6 +42,25 @@ interface Range {
 /** The part of each axis that a slice takes. */
 function sliceRanges(node: SliceNode, input: Dims): Range[] {
   const ranges: Range[] = input.map((count) => ({ start: 0, step: 1, count }));
+  checkedAxes(node, input).forEach((axis, i) => {
+    ranges[axis] = sliceRange(node, i, input[axis]!);
+  });
+  return ranges;
+}
+
+function sliceDims(node: SliceNode, input: KnownDims): KnownDims {
+  const dims = [...input];
+  checkedAxes(node, input).forEach((axis, i) => {
+    const size = input[axis];
+    const isWhole = node.starts[i] === 0 && node.ends[i]! >= Number.MAX_SAFE_INTEGER && node.steps[i] === 1;
+    if (typeof size === 'number') dims[axis] = sliceRange(node, i, size).count;
+    else if (!isWhole) dims[axis] = undefined;
+  });
+  return dims;
+}
+
+/** Axes counted from the front, of which positions and steps are in order. */
+function checkedAxes(node: SliceNode, input: KnownDims): number[] {
   const axes = frontAxes(node, node.axes, input);
   if ([node.starts, node.ends, node.steps].some(({ length }) => length !== axes.length)) {
     throw new RangeError(
@@ -48,20 +68,22 @@ function sliceRanges(node: SliceNode, input: Dims): Range[] {
         `and ${node.steps.length} for ${axes.length} axes`,
     );
   }
-  axes.forEach((axis, i) => {
-    ranges[axis] = sliceRange(node, input[axis]!, node.starts[i]!, node.ends[i]!, node.steps[i]!);
-  });
-  return ranges;
+  const step = node.steps.find((one) => !Number.isInteger(one) || one === 0);
+  if (step !== undefined) throw new RangeError(`${title(node)}: steps must be whole numbers other than 0, got ${step}`);
+  return axes;
 }
 
-function sliceRange(node: SliceNode, size: number, start: number, end: number, step: number): Range {
-  if (!Number.isInteger(step) || step === 0) {
-    throw new RangeError(`${title(node)}: steps must be whole numbers other than 0, got ${step}`);
-  }
+function sliceRange({ starts, ends, steps, ...node }: SliceNode, i: number, size: number): Range {
+  const range = rangeOf(size, starts[i]!, ends[i]!, steps[i]!);
+  if (Number.isInteger(range.start)) return range;
+  throw new RangeError(`${title(node)}: starts must be whole numbers, got ${starts[i]}`);
+}
+
+/** What ONNX's Slice takes of an axis. */
+export function rangeOf(size: number, start: number, end: number, step: number): Range {
   const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, least), most);
   const first = step > 0 ? clamp(start) : Math.max(clamp(start), 0);
-  if (!Number.isInteger(first)) throw new RangeError(`${title(node)}: starts must be whole numbers, got ${start}`);
   const count = Math.max(0, Math.ceil((clamp(end) - first) / step));
   // Backwards through an axis of size 0, the first position is its end too.
   return { start: first, step, count: Math.min(size, count) };

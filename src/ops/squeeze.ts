@@ -1,8 +1,9 @@
 /** Axes of size 1 taken away or put in. */
 import { format } from '../tensor.js';
 import { frontAxes } from './axes.js';
+import { differ, isNumeric, type KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 /** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
@@ -18,16 +19,16 @@ export const squeeze: OperationRule<SqueezeNode> = {
   flags: ({ axes }) => (axes === undefined ? [] : [`axes ${axes.join(',')}`]),
 };
 
-function squeezeDims(node: SqueezeNode, input: Dims): Dims {
+function squeezeDims(node: SqueezeNode, input: KnownDims): KnownDims | undefined {
   if (node.op === 'unsqueeze') return unsqueezeDims(node, input);
-  if (node.axes === undefined) return input.filter((dim) => dim !== 1);
+  if (node.axes === undefined) return isNumeric(input) ? input.filter((dim) => dim !== 1) : undefined;
   const axes = frontAxes(node, node.axes, input);
-  const wide = axes.find((axis) => input[axis] !== 1);
+  const wide = axes.find((axis) => differ(input[axis], 1));
   if (wide !== undefined) fail(node, 'input', input, `size 1 in axis ${wide}`);
   return input.filter((_, axis) => !axes.includes(axis));
 }
 
-function unsqueezeDims(node: SqueezeNode, input: Dims): Dims {
+function unsqueezeDims(node: SqueezeNode, input: KnownDims): KnownDims {
   const added = node.axes ?? [];
   const rank = input.length + added.length;
   for (const axis of added) {
@@ -41,5 +42,5 @@ function unsqueezeDims(node: SqueezeNode, input: Dims): Dims {
   const dims = new Array<number>(rank).fill(0);
   for (const axis of frontAxes(node, added, dims)) dims[axis] = 1;
   let from = 0;
-  return dims.map((dim) => (dim === 1 ? 1 : input[from++]!));
+  return dims.map((dim) => (dim === 1 ? 1 : input[from++]));
 }

@@ -1,8 +1,9 @@
 /** Axes in another order. */
 import { format } from '../tensor.js';
 import { copyStep } from './copies.js';
+import type { KnownDims } from './dims.js';
 import type { NodeBase } from './node.js';
-import type { Dims, OperationRule } from './operation.js';
+import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 export interface TransposeNode extends NodeBase {
@@ -12,7 +13,7 @@ export interface TransposeNode extends NodeBase {
 }
 
 export const transpose: OperationRule<TransposeNode> = {
-  dims: (node, [input]) => permutationOf(node, input!).map((axis) => input![axis]!),
+  dims: (node, [input]) => permutationOf(node, input!).map((axis) => input![axis]),
   movesOnly: true,
   layout: () => 'any',
   prefers: () => 'planar',
@@ -26,7 +27,7 @@ export const transpose: OperationRule<TransposeNode> = {
 };
 
 /** Axis of the input that each axis of the output is. */
-function permutationOf(node: TransposeNode, input: Dims): readonly number[] {
+function permutationOf(node: TransposeNode, input: KnownDims): readonly number[] {
   if (node.permutation === undefined) return input.map((_, axis) => input.length - 1 - axis);
   const isPermutation =
     node.permutation.length === input.length && input.every((_, axis) => node.permutation!.includes(axis));

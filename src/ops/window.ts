@@ -2,8 +2,9 @@
 import { countOf, extentOf, MAX_COUNT, product } from '../sizes.js';
 import { format } from '../tensor.js';
 import { checkWholes, expectImage } from './checks.js';
-import type { NodeBase, Pair, Window } from './node.js';
-import type { Dims, Expect } from './operation.js';
+import { type Dim, isNumeric, type KnownDims, plus } from './dims.js';
+import type { NodeBase, Window } from './node.js';
+import type { Expect } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 export function checkWindow(expect: Expect, { kernel, stride, dilation, pads }: Window): void {
@@ -11,13 +12,18 @@ export function checkWindow(expect: Expect, { kernel, stride, dilation, pads }: 
   checkWholes(expect, 'pads', pads, Number.MIN_SAFE_INTEGER);
 }
 
+/** An image of which nothing is known. */
+export const UNKNOWN_IMAGE: KnownDims = [undefined, undefined, undefined, undefined];
+
 /** Windows down and across. In ceil mode a last window may hang over the padding, but must start before its end. */
-export function windowCounts(node: NodeBase, window: Window, input: Dims, ceilMode: boolean): Pair {
+export function windowCounts(node: NodeBase, window: Window, input: KnownDims, ceilMode: boolean): [Dim, Dim] {
   const { kernel, stride, dilation, pads } = window;
-  const count = (axis: 0 | 1): number => {
-    const size = input[2 + axis]!;
+  const count = (axis: 0 | 1): Dim => {
+    const size = input[2 + axis];
     const reach = countOf(title(node), 'a kernel with its dilation', product(dilation[axis], kernel[axis] - 1) + 1);
-    const span = paddedSize(node, size, pads[axis], pads[axis + 2]!) - reach;
+    const added = addedSize(node, pads[axis], pads[axis + 2]!) - reach;
+    if (typeof size !== 'number') return stride[axis] === 1 ? plus(size, added + 1) : undefined;
+    const span = size + added;
     if (span < 0) {
       throw new RangeError(
         `${title(node)}: kernel of ${axis === 0 ? 'height' : 'width'} ${reach} (with dilation) is larger than the padded ` +
@@ -31,15 +37,16 @@ export function windowCounts(node: NodeBase, window: Window, input: Dims, ceilMo
   return [count(0), count(1)];
 }
 
-/** The size of an axis with what is added before and behind it, or taken away. */
-function paddedSize(node: NodeBase, size: number, before: number, after: number): number {
+/** What is added before and behind an axis, or taken away. */
+function addedSize(node: NodeBase, before: number, after: number): number {
   for (const pad of [before, after]) countOf(title(node), 'padding', Math.abs(pad));
-  return size + before + after;
+  return before + after;
 }
 
 /** Distances within an image stand in tables as numbers of at least 0, a negative one means padding. */
-export function expectWindowable(node: NodeBase, input: Dims): void {
+export function expectWindowable(node: NodeBase, input: KnownDims): void {
   expectImage(node, input);
+  if (!isNumeric(input)) return;
   const { pixels, lanes } = extentOf(input);
   if (product(pixels, lanes, 4) <= MAX_COUNT) return;
   fail(node, 'input', input, `images of at most ${MAX_COUNT} bytes (channels rounded up to a multiple of 4)`);

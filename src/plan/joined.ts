@@ -4,7 +4,8 @@
  */
 import type { Graph, Node } from '../graph/graph.js';
 import { isOverChannels } from '../ops/axes.js';
-import { type Dims, ruleOf } from '../ops/operation.js';
+import type { Dims } from '../ops/dims.js';
+import { ruleOf } from '../ops/operation.js';
 import { extentOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 

@@ -3,7 +3,8 @@
  * arrays finds its values by strides, whatever their layout, and writes the layout that those who read it want.
  */
 import type { Graph } from '../graph/graph.js';
-import { type Dims, ruleOf } from '../ops/operation.js';
+import type { Dims } from '../ops/dims.js';
+import { ruleOf } from '../ops/operation.js';
 import { extentOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 

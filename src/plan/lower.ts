@@ -4,7 +4,8 @@
  * own.
  */
 import type { Graph, Node } from '../graph/graph.js';
-import { type Dims, ruleOf } from '../ops/operation.js';
+import type { Dims } from '../ops/dims.js';
+import { ruleOf } from '../ops/operation.js';
 import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import { findHomes, type Home } from './joined.js';

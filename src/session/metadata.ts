@@ -1,8 +1,8 @@
 /** What a session says of its inputs and outputs, in onnxruntime-web's form. */
-import { type Dims, inferDims } from '../formats/onnx/dims.js';
 import { type DeclaredValue, declaredInputs, declaredOutputs } from '../formats/onnx/lower.js';
 import type { ModelProto } from '../formats/onnx/proto.js';
 import type { Graph } from '../graph/graph.js';
+import { inferKnownShapes } from '../graph/shapes.js';
 
 /** A tensor that a session takes or gives. */
 export interface TensorMetadata {
@@ -20,20 +20,9 @@ export interface Metadata {
 }
 
 export function metadataOfGraph(graph: Graph): Metadata {
-  const dims = new Map<string, Dims>();
-  for (const [name, tensor] of graph.constants ?? []) dims.set(name, tensor.dims);
-  for (const name of graph.inputs) {
-    const axes = graph.inputDims
-      ?.get(name)
-      ?.map((dim, axis) => (typeof dim === 'number' ? dim : { value: name, axis }));
-    dims.set(name, axes);
-  }
-  for (const node of graph.nodes) {
-    const inputs = node.inputs.map((name) => dims.get(name));
-    dims.set(node.output, inferDims(node, inputs));
-  }
+  const shapes = inferKnownShapes(graph);
   const shapeOf = (name: string): readonly (number | string)[] | undefined =>
-    dims.get(name)?.map((dim, axis) => {
+    shapes.get(name)?.map((dim, axis) => {
       if (typeof dim === 'number') return dim;
       return graph.inputDims?.get(dim.value)?.[dim.axis] ?? `${name}_dim${axis}`;
     });

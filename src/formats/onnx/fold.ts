@@ -4,6 +4,7 @@
  * become as many nested calls.
  */
 
+import { broadcast as broadcastShapes } from '../../ops/dims.js';
 import { showList } from '../../shown.js';
 import { rowMajorStrides, sizeOf } from '../../sizes.js';
 import type { NodeContext } from './lower.js';
@@ -96,13 +97,7 @@ export function calculateConstants(
 }
 
 function broadcastDims(node: NodeContext, a: readonly number[], b: readonly number[]): number[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, axis) => {
-    const x = a[axis - rank + a.length] ?? 1;
-    const y = b[axis - rank + b.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) node.broken(`dims [${showList(a)}] and [${showList(b)}] do not broadcast`);
-    return x === 1 ? y : x;
-  });
+  return broadcastShapes(a, b) ?? node.broken(`dims [${showList(a)}] and [${showList(b)}] do not broadcast`);
 }
 
 /** ONNX's Expand. */

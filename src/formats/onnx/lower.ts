@@ -3,17 +3,18 @@
  *
  *     Constant    known values: initializers, Constant nodes, and what is computed from these alone
  *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
- *     runtime     a value of the Graph, of which the dims are known as far as they can be (dims.ts)
+ *     runtime     a value of the Graph, of which the dims are known as far as they can be
  *
  * A node on runtime values becomes a node of the Graph, or several, by its handler in operators.ts. What cannot be
  * taken is collected, so that one error names all of it.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, Node } from '../../graph/graph.js';
+import { inferKnownDims } from '../../graph/shapes.js';
+import type { NamedDims } from '../../ops/dims.js';
 import { useAllOperations } from '../../ops/operations.js';
 import { show, showList, showName } from '../../shown.js';
 import { Tensor } from '../../tensor.js';
-import { type Dims, inferDims } from './dims.js';
 import { Names } from './names.js';
 import { operatorOf } from './operators.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
@@ -43,7 +44,7 @@ const MAX_NAMED = 800;
 type Value =
   | Constant
   | Integers
-  | { readonly dims: Dims }
+  | { readonly dims: NamedDims | undefined }
   /** Not there: a second output that nothing here computes, or the output of a node that is unsupported itself. */
   | { readonly missing: string };
 
@@ -281,11 +282,8 @@ export class Lowering {
   }
 
   /** Adds a node; returns what is known of its output's dims. */
-  emit(node: Node): Dims {
-    const dims = inferDims(
-      node,
-      node.inputs.map((name) => this.#dimsOf(name)),
-    );
+  emit(node: Node): NamedDims | undefined {
+    const dims = inferKnownDims(node, (name) => this.#dimsOf(name));
     if (this.#nodes.push(node) > MAX_NODES) {
       throw new UnsupportedError(`readOnnx: the file becomes a graph of more than ${MAX_NODES} nodes`);
     }
@@ -301,7 +299,7 @@ export class Lowering {
     }
   }
 
-  #dimsOf(name: string): Dims {
+  #dimsOf(name: string): NamedDims | undefined {
     const value = this.#values.get(name);
     if (value !== undefined && 'dims' in value) return value.dims;
     return this.#constants.get(name)?.dims;
@@ -516,7 +514,7 @@ export class NodeContext {
     return this.list(index, role, most).map((value) => this.whole(value, role));
   }
 
-  dims(index: number): Dims {
+  dims(index: number): NamedDims | undefined {
     const value = this.#lowering.value(this.#name(index));
     if ('elements' in value) return value.scalar ? [] : [value.elements.length];
     return 'dims' in value ? value.dims : undefined;

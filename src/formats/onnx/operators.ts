@@ -4,10 +4,10 @@
  * inputs, one operator after the other.
  */
 import type { Pads, Pair, Window } from '../../graph/graph.js';
+import { type Dim, type NamedDims, sameDim } from '../../ops/dims.js';
 import { show, showList } from '../../shown.js';
 import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
-import { type Dim, type Dims, sameDim } from './dims.js';
 import { calculateConstants, castConstant, expandConstant, reshapeConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
 import {
@@ -616,7 +616,7 @@ function readConstant(node: NodeContext): Constant {
 }
 
 function lowerShape(node: NodeContext): string {
-  const dims: Dims = node.constant(0)?.dims ?? node.dims(0);
+  const dims: NamedDims | undefined = node.constant(0)?.dims ?? node.dims(0);
   if (dims === undefined) node.unsupported('it needs an input of known rank');
   return node.define(vector(dims.slice(node.int('start', 0), node.int('end', dims.length))));
 }

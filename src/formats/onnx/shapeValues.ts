@@ -3,10 +3,11 @@
  * with. `x.view(x.size(0), -1)` arrives as Shape, Gather, Unsqueeze, Concat and Reshape; evaluated here, it is a Reshape
  * to [size of axis 0 of x, -1]. Scalars and vectors only, as shapes are.
  */
-import { type Dim, sameDim, sliceBounds } from './dims.js';
+import { type Dim, sameDim } from '../../ops/dims.js';
+import { rangeOf } from '../../ops/slice.js';
 
 /** undefined: some integer, which nobody can tell before the graph runs. */
-export type Element = Dim | undefined;
+export type Element = Dim;
 
 export interface Integers {
   /** Of no dims; otherwise a vector. */
@@ -34,10 +35,8 @@ export function gather(value: Integers, indices: Integers): Integers | undefined
 
 /** ONNX's Slice of a vector. */
 export function slice(value: Integers, start: number, end: number, step: number): Integers {
-  const [first, last] = sliceBounds(value.elements.length, start, end, step);
-  const elements: Element[] = [];
-  for (let i = first; step > 0 ? i < last : i > last; i += step) elements.push(value.elements[i]);
-  return vector(elements);
+  const range = rangeOf(value.elements.length, start, end, step);
+  return vector(Array.from({ length: range.count }, (_, i) => value.elements[range.start + i * range.step]));
 }
 
 export type Arithmetic = 'Add' | 'Sub' | 'Mul' | 'Div';

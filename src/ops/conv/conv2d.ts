@@ -3,10 +3,11 @@ import { convolution } from '../../plan/convolution.js';
 import { product, sizeOf } from '../../sizes.js';
 import { format } from '../../tensor.js';
 import { checkNorm, checkVector, checkWholes, expectChannels, expectResidual } from '../checks.js';
+import type { KnownDims } from '../dims.js';
 import { reluFlag, residualFlag } from '../flags.js';
-import type { Dims, Expect, OperationRule } from '../operation.js';
+import type { Expect, OperationRule } from '../operation.js';
 import { title } from '../shapeErrors.js';
-import { checkWindow, expectWindowable, windowCounts } from '../window.js';
+import { checkWindow, expectWindowable, UNKNOWN_IMAGE, windowCounts } from '../window.js';
 import type { Conv2dNode } from './node.js';
 
 export const conv2d: OperationRule<Conv2dNode> = {
@@ -16,6 +17,7 @@ export const conv2d: OperationRule<Conv2dNode> = {
     expectResidual(node, residual, output);
     return output;
   },
+  dimsOfUnknown: (node) => conv2dDims(node, UNKNOWN_IMAGE),
   layout: () => 'channelsLast',
   overwrites: 'residual',
   writesAmong: (node) => node.groups === 1 && node.inputs.length === 1,
@@ -50,22 +52,23 @@ function check(node: Conv2dNode, expect: Expect): void {
   for (const part of node.parallel ?? []) check(part, expect);
 }
 
-function conv2dDims(node: Conv2dNode, input: Dims): Dims {
+function conv2dDims(node: Conv2dNode, input: KnownDims): KnownDims {
   expectWindowable(node, input);
   const [outChannels, inPerGroup] = node.weight.dims as [number, number];
   expectChannels(node, input, product(inPerGroup, node.groups));
   checkPaddingMode(node, input);
   const [height, width] = windowCounts(node, node.window, input, false);
-  return [input[0]!, outChannels, height, width];
+  return [input[0], outChannels, height, width];
 }
 
-function checkPaddingMode(node: Conv2dNode, input: Dims): void {
+function checkPaddingMode(node: Conv2dNode, input: KnownDims): void {
   if (node.paddingMode !== 'reflect' && node.paddingMode !== 'circular') return;
   const [top, left, bottom, right] = node.window.pads;
   for (const [axis, size, pad] of [
-    ['height', input[2]!, Math.max(top, bottom)],
-    ['width', input[3]!, Math.max(left, right)],
+    ['height', input[2], Math.max(top, bottom)],
+    ['width', input[3], Math.max(left, right)],
   ] as const) {
+    if (typeof size !== 'number') continue;
     const largest = node.paddingMode === 'reflect' ? size - 1 : size;
     if (pad > largest) {
       throw new RangeError(

@@ -3,8 +3,9 @@ import { convolution } from '../../plan/convolution.js';
 import { sizeOf } from '../../sizes.js';
 import { format } from '../../tensor.js';
 import { checkVector, expectResidual } from '../checks.js';
+import { differ, type KnownDims } from '../dims.js';
 import { reluFlag, residualFlag } from '../flags.js';
-import type { Dims, OperationRule } from '../operation.js';
+import type { OperationRule } from '../operation.js';
 import { fail, title } from '../shapeErrors.js';
 import type { LinearNode } from './node.js';
 
@@ -18,6 +19,7 @@ export const linear: OperationRule<LinearNode> = {
     expectResidual(node, residual, output);
     return output;
   },
+  dimsOfUnknown: (node) => linearDims(node, [undefined, undefined]),
   layout: () => 'channelsLast',
   overwrites: 'residual',
   step: convolution,
@@ -25,13 +27,13 @@ export const linear: OperationRule<LinearNode> = {
   flags: (node) => [...(node.bias === undefined ? [] : ['bias']), ...residualFlag(node), ...reluFlag(node)],
 };
 
-function linearDims(node: LinearNode, input: Dims): Dims {
+function linearDims(node: LinearNode, input: KnownDims): KnownDims {
   const [outFeatures, inFeatures] = node.weight.dims as [number, number];
   if (input.length !== 2) fail(node, 'input', input, '2 dims [N, features]');
-  if (input[1] !== inFeatures) {
+  if (differ(input[1], inFeatures)) {
     throw new RangeError(
       `${title(node)}: input has ${input[1]} features, this layer expects ${inFeatures} (dims ${format(input)})`,
     );
   }
-  return [input[0]!, outFeatures];
+  return [input[0], outFeatures];
 }
