@@ -1,3 +1,18 @@
 /** The ABI of the kernels for training, a binary of its own over the same memory: no allocation, no state, no data. */
 export { IS_RELAXED } from './simd';
+export { depthwiseWeightGrad, writeDepthwiseWeightGrad } from './train/depthwiseGrad';
+export {
+  applyNormGrad,
+  columnSums,
+  momentSums,
+  moments,
+  normGrad,
+  normGradSums,
+  writeColumnSums,
+} from './train/normGrad';
+export { addScaled, averageStep, sgdStep, squaredNorm, sumOfFloats } from './train/optimizer';
+export { avgPool2dGrad, globalAvgPool2dGrad, globalMaxPool2dGrad, maxPool2dGrad } from './train/poolGrad';
+export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';
+export { interleavePhase, turnWeights } from './train/turn';
+export { unaryGrad } from './train/unaryGrad';
 export { conv2dWeightGrad, weightGradBlocks, weightGradScratchBytes, writeWeightGrad } from './train/weightGrad';

@@ -1,15 +1,18 @@
 /**
  * Gradients of convolutions against a float64 oracle: every padding mode, stride, dilation, groups, numbers of channels
- * and pixels around the tiles and blocks; and that no cut into chunks or ranges shows in the bits.
+ * and pixels around the tiles and blocks; that no cut into chunks or ranges shows in the bits; and the input gradient
+ * by convolutions with turned kernels.
  */
+import { Conv2d, createRuntime, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { windowTable } from '../src/plan/windows.js';
+import { phasesOf } from '../src/train/phases.js';
 import { WEIGHT_GRAD_DESCRIPTOR } from '../src/train/records.js';
 import { conv2dBackward, convDims } from './gradOracle.js';
 import type { ConvOptions, Nd, Pads, Pair } from './oracle.js';
-import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds } from './support.js';
-import { channelsLast, TrainMemory } from './trainKernels.js';
+import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, take, toTensor } from './support.js';
+import { channelsLast, planar, TrainMemory } from './trainKernels.js';
 
 interface Case extends ConvOptions {
   readonly batch: number;
@@ -123,6 +126,104 @@ function weightGrad(
   return result;
 }
 
+/** dW of a depthwise convolution, its chunks in reverse. */
+function depthwiseGrad(memory: TrainMemory, problem: Problem, chunkRows: number): Float32Array {
+  const { kernels } = memory;
+  const { x, weight, dy, options } = problem;
+  const descriptorPtr = describe(memory, problem, chunkRows);
+  const [batch, channels, outHeight, outWidth] = dy.dims as [number, number, number, number];
+  const taps = options.kernel[0] * options.kernel[1];
+  const chunks = Math.ceil((batch * outHeight) / chunkRows);
+  const inPtr = memory.put(channelsLast(x.data, batch, channels, x.dims[2]! * x.dims[3]!));
+  const gradPtr = memory.put(channelsLast(dy.data, batch, channels, outHeight * outWidth));
+  const sumsPtr = memory.allocate(chunks * taps * ((channels + 3) & ~3) * 4);
+  for (let i = chunks - 1; i >= 0; i--) kernels.depthwiseWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, i, i + 1);
+  const outPtr = memory.put(new Float32Array(weight.data.length).fill(1));
+  kernels.writeDepthwiseWeightGrad(sumsPtr, outPtr, chunks, 1, channels, taps);
+  const result = memory.floats(outPtr, weight.data.length).map((value) => value - 1);
+  memory.clear(JSON.stringify(options));
+  return result;
+}
+
+/** dx by convolutions of dy with turned kernels, phase by phase; `algorithm`: of those, where it applies to all. */
+function inputGrad(
+  memory: TrainMemory,
+  runtime: Runtime,
+  problem: Problem,
+  algorithm: 'auto' | Algorithm,
+): Float32Array {
+  const { kernels } = memory;
+  const { x, weight, dy, options } = problem;
+  const { groups, kernel, stride, dilation, pads } = options;
+  const [batch, channels, height, width] = x.dims as [number, number, number, number];
+  const [outChannels, groupChannels] = weight.dims as [number, number];
+  const lanes = (channels + 3) & ~3;
+  const [rows, columns] = [0, 1].map((axis) =>
+    phasesOf(kernel[axis]!, stride[axis]!, dilation[axis]!, pads[axis]!, x.dims[axis + 2]!, dy.dims[axis + 2]!),
+  ) as [ReturnType<typeof phasesOf>, ReturnType<typeof phasesOf>];
+  const weightPtr = memory.put(Float32Array.from(weight.data));
+  const outPtr = memory.allocate(batch * height * width * lanes * 4);
+  for (const row of rows) {
+    for (const column of columns) {
+      const count = channels * (outChannels / groups) * row.taps * column.taps;
+      let phasePtr = 0;
+      if (count > 0) {
+        const turnedPtr = memory.allocate(count * 4);
+        kernels.turnWeights(
+          weightPtr,
+          turnedPtr,
+          groups,
+          outChannels / groups,
+          groupChannels,
+          ...kernel,
+          row.firstTap,
+          row.tapStep,
+          row.taps,
+          column.firstTap,
+          column.tapStep,
+          column.taps,
+        );
+        const node = new Conv2d(runtime, {
+          inChannels: outChannels,
+          outChannels: channels,
+          kernelSize: [row.taps, column.taps],
+          dilation: [row.dilation, column.dilation],
+          groups,
+          bias: false,
+          ...(algorithm === 'auto' ? {} : { algorithm }),
+        });
+        const dims = [channels, outChannels / groups, row.taps, column.taps];
+        node.loadStateDict({ weight: toTensor({ data: memory.floats(turnedPtr, count), dims }) });
+        // A layer has the same pads on both sides: those of a phase are put around dy, or cut from it.
+        const padded = padImage(dy, [row.pads[0], column.pads[0], row.pads[1], column.pads[1]]);
+        const phase = take(node.forward(toTensor(padded)));
+        node.dispose();
+        phasePtr = memory.put(channelsLast(phase, batch, channels, row.size * column.size));
+      }
+      const steps = [row.first, stride[0], column.first, stride[1]] as const;
+      kernels.interleavePhase(phasePtr, outPtr, height, width, lanes, ...steps, 1, batch);
+      kernels.interleavePhase(phasePtr, outPtr, height, width, lanes, ...steps, 0, 1);
+    }
+  }
+  const result = planar(memory.floats(outPtr, batch * height * width * lanes), batch, channels, height * width);
+  memory.clear(JSON.stringify(options));
+  return result;
+}
+
+type Algorithm = NonNullable<ConstructorParameters<typeof Conv2d>[1]['algorithm']>;
+
+function padImage({ data, dims }: Nd, pads: Pads): Nd {
+  const [n, channels, height, width] = dims as [number, number, number, number];
+  const size = [height + pads[0] + pads[2], width + pads[1] + pads[3]] as const;
+  const out = new Float32Array(n * channels * size[0] * size[1]);
+  for (let i = 0; i < out.length; i++) {
+    const [y, x] = [(Math.floor(i / size[1]) % size[0]) - pads[0], (i % size[1]) - pads[1]];
+    const plane = Math.floor(i / (size[0] * size[1]));
+    if (y >= 0 && y < height && x >= 0 && x < width) out[i] = data[(plane * height + y) * width + x]!;
+  }
+  return { data: out, dims: [n, channels, ...size] };
+}
+
 const CASES: Partial<Case>[] = [
   ...[1, 2, 3, 4, 5, 7, 12, 31, 33, 36, 70].map((inChannels) => ({ inChannels, outChannels: 9 })),
   ...[1, 2, 3, 4, 5, 8, 13, 20, 63, 66].map((outChannels) => ({ outChannels, inChannels: 6 })),
@@ -154,6 +255,31 @@ const CASES: Partial<Case>[] = [
   { size: [2, 1025], batch: 1, inChannels: 1, outChannels: 2, stride: [1, 2], kernel: [1, 5], pads: [0, 2, 0, 2] },
 ];
 
+const DEPTHWISE: Partial<Case>[] = [
+  {},
+  { stride: [2, 2], kernel: [5, 5], pads: [2, 2, 2, 2] },
+  { dilation: [2, 1], pads: [2, 1, 0, 1] },
+  { paddingMode: 'reflect' },
+];
+
+const TURNED: [Partial<Case>, 'auto' | Algorithm][] = [
+  [{ inChannels: 5 }, 'gemm'],
+  [{ inChannels: 16, outChannels: 20 }, 'winogradF4x4K3'],
+  [{ inChannels: 16, outChannels: 20, pads: [0, 2, 1, 0] }, 'winogradF2x2K3'],
+  [{ kernel: [5, 5], pads: [2, 2, 2, 2], inChannels: 6 }, 'winogradF2x3K5'],
+  [{ kernel: [5, 5], pads: [0, 0, 0, 0], inChannels: 6 }, 'winogradF1x4K5'],
+  [{ groups: 8 }, 'auto'],
+  [{ groups: 2, stride: [2, 2] }, 'auto'],
+  [{ stride: [2, 2] }, 'auto'],
+  [{ stride: [2, 3], kernel: [5, 4], pads: [2, 1, 1, 2], inChannels: 3 }, 'auto'],
+  [{ stride: [2, 2], kernel: [1, 1], pads: [0, 0, 0, 0] }, 'auto'],
+  [{ stride: [4, 3], kernel: [3, 3], pads: [0, 0, 0, 0] }, 'auto'],
+  [{ stride: [2, 2], dilation: [2, 3], pads: [2, 3, 2, 3], size: [11, 12] }, 'auto'],
+  [{ stride: [6, 4], dilation: [4, 2], kernel: [3, 3], pads: [4, 2, 4, 2], size: [23, 22] }, 'auto'],
+  [{ dilation: [2, 2], pads: [2, 2, 2, 2] }, 'auto'],
+  [{ stride: [3, 3], kernel: [2, 2], pads: [0, 0, 0, 0], size: [2, 11] }, 'auto'],
+];
+
 for (const build of await supportedBuilds()) {
   const memory = new TrainMemory(build);
 
@@ -164,6 +290,31 @@ for (const build of await supportedBuilds()) {
       const error = relativeError(weightGrad(memory, problem, 3), dw.data);
       assert.ok(error <= 2e-6, `${JSON.stringify(options)}: ${error}`);
     });
+  });
+
+  test(`${build}: the weight gradient of depthwise convolutions`, () => {
+    for (const channels of [1, 3, 4, 9, 32]) {
+      DEPTHWISE.forEach((options, i) => {
+        const whole = { inChannels: channels, outChannels: channels, groups: channels, ...options };
+        const problem = problemOf(caseOf(whole), i + 1);
+        const { dw } = conv2dBackward(problem.x, problem.weight, problem.dy, problem.options);
+        for (const chunkRows of [1, 5, 100]) {
+          const error = relativeError(depthwiseGrad(memory, problem, chunkRows), dw.data);
+          assert.ok(error <= 2e-6, `${channels} channels, ${JSON.stringify(options)}: ${error}`);
+        }
+      });
+    }
+  });
+
+  test(`${build}: the input gradient by turned kernels, with strides by phases`, async () => {
+    const runtime = await createRuntime({ simd: build });
+    for (const [i, [options, algorithm]] of TURNED.entries()) {
+      const problem = problemOf(caseOf(options), i + 1);
+      const { dx } = conv2dBackward(problem.x, problem.weight, problem.dy, problem.options);
+      const error = relativeError(inputGrad(memory, runtime, problem, algorithm), dx.data);
+      assert.ok(error <= 2e-6, `${JSON.stringify(options)} ${algorithm}: ${error}`);
+    }
+    runtime.dispose();
   });
 
   test(`${build}: the weight gradient is added to what is there`, () => {

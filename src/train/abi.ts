@@ -11,6 +11,238 @@ interface Constant {
  */
 export interface TrainKernels {
   readonly IS_RELAXED: Constant;
+  /** assembly/train/depthwiseGrad.ts */
+  depthwiseWeightGrad(
+    descriptorPtr: number,
+    inPtr: number,
+    outPtr: number,
+    gradPtr: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/depthwiseGrad.ts */
+  writeDepthwiseWeightGrad(
+    sumsPtr: number,
+    outPtr: number,
+    chunks: number,
+    accumulate: number,
+    channels: number,
+    taps: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  applyNormGrad(
+    gradPtr: number,
+    maskPtr: number,
+    inPtr: number,
+    coefficientsPtr: number,
+    outPtr: number,
+    lanes: number,
+    firstPixel: number,
+    lastPixel: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  columnSums(
+    inPtr: number,
+    sumsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  moments(sumsPtr: number, chunks: number, pixels: number, lanes: number, meanPtr: number, variancePtr: number): void;
+  /** assembly/train/normGrad.ts */
+  momentSums(
+    inPtr: number,
+    sumsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  normGrad(
+    sumsPtr: number,
+    chunks: number,
+    pixels: number,
+    channels: number,
+    lanes: number,
+    gammaPtr: number,
+    meanPtr: number,
+    variancePtr: number,
+    eps: number,
+    usesBatch: number,
+    accumulate: number,
+    gammaGradPtr: number,
+    betaGradPtr: number,
+    coefficientsPtr: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  normGradSums(
+    gradPtr: number,
+    maskPtr: number,
+    inPtr: number,
+    meanPtr: number,
+    sumsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  writeColumnSums(
+    sumsPtr: number,
+    chunks: number,
+    channels: number,
+    lanes: number,
+    accumulate: number,
+    outPtr: number,
+  ): void;
+  /** assembly/train/optimizer.ts */
+  addScaled(outPtr: number, inPtr: number, count: number, factor: number): void;
+  /** assembly/train/optimizer.ts */
+  averageStep(averagePtr: number, paramPtr: number, count: number, decay: number): void;
+  /** assembly/train/optimizer.ts */
+  sgdStep(
+    paramPtr: number,
+    gradPtr: number,
+    velocityPtr: number,
+    count: number,
+    lr: number,
+    momentum: number,
+    dampening: number,
+    weightDecay: number,
+    gradScale: number,
+    nesterov: number,
+    isFirst: number,
+  ): void;
+  /** assembly/train/optimizer.ts */
+  squaredNorm(ptr: number, count: number): number;
+  /** assembly/train/optimizer.ts */
+  sumOfFloats(ptr: number, count: number): number;
+  /** assembly/train/poolGrad.ts */
+  avgPool2dGrad(
+    gradPtr: number,
+    outPtr: number,
+    rowsPtr: number,
+    columnsPtr: number,
+    rowDivisorsPtr: number,
+    columnDivisorsPtr: number,
+    outHeight: number,
+    outWidth: number,
+    kernelHeight: number,
+    kernelWidth: number,
+    imageBytes: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
+  /** assembly/train/poolGrad.ts */
+  globalAvgPool2dGrad(
+    gradPtr: number,
+    outPtr: number,
+    pixels: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
+  /** assembly/train/poolGrad.ts */
+  globalMaxPool2dGrad(
+    gradPtr: number,
+    inPtr: number,
+    outPtr: number,
+    pixels: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
+  /** assembly/train/poolGrad.ts */
+  maxPool2dGrad(
+    gradPtr: number,
+    inPtr: number,
+    outPtr: number,
+    rowsPtr: number,
+    columnsPtr: number,
+    outHeight: number,
+    outWidth: number,
+    kernelHeight: number,
+    kernelWidth: number,
+    imageBytes: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
+  /** assembly/train/softmaxGrad.ts */
+  countCorrect(inPtr: number, labelsPtr: number, classes: number, stride: number, rows: number): number;
+  /** assembly/train/softmaxGrad.ts */
+  crossEntropy(
+    inPtr: number,
+    labelsPtr: number,
+    lossPtr: number,
+    gradPtr: number,
+    classes: number,
+    stride: number,
+    smoothing: number,
+    scale: number,
+    first: number,
+    last: number,
+  ): void;
+  /** assembly/train/softmaxGrad.ts */
+  softmaxGrad(
+    gradPtr: number,
+    valuePtr: number,
+    outPtr: number,
+    outerStride: number,
+    inner: number,
+    axis: number,
+    axisStride: number,
+    isLog: boolean,
+    first: number,
+    last: number,
+  ): void;
+  /** assembly/train/turn.ts */
+  interleavePhase(
+    fromPtr: number,
+    toPtr: number,
+    height: number,
+    width: number,
+    lanes: number,
+    firstRow: number,
+    rowStep: number,
+    firstColumn: number,
+    columnStep: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
+  /** assembly/train/turn.ts */
+  turnWeights(
+    fromPtr: number,
+    toPtr: number,
+    groups: number,
+    outChannels: number,
+    inChannels: number,
+    kernelHeight: number,
+    kernelWidth: number,
+    firstRow: number,
+    rowStep: number,
+    rows: number,
+    firstColumn: number,
+    columnStep: number,
+    columns: number,
+  ): void;
+  /** assembly/train/unaryGrad.ts */
+  unaryGrad(
+    op: number,
+    gradPtr: number,
+    valuePtr: number,
+    outPtr: number,
+    count: number,
+    alpha: number,
+    beta: number,
+  ): void;
   /** assembly/train/weightGrad.ts */
   conv2dWeightGrad(
     descriptorPtr: number,

@@ -1,0 +1,97 @@
+/** What an optimiser does to parameters, in place. Parts of a tensor are computed by their addresses. */
+import { multiplyAdd, storeFirst } from '../simd';
+
+/**
+ * A step of PyTorch's SGD:
+ *
+ *   g = gradScale * grad + weightDecay * p
+ *   v = momentum * v + (1 - dampening) * g, or g at the first step
+ *   p = p - lr * v, with nesterov p - lr * (g + momentum * v)
+ *
+ * `velocityPtr`: v, or 0 where momentum is 0.
+ */
+export function sgdStep(
+  paramPtr: usize,
+  gradPtr: usize,
+  velocityPtr: usize,
+  count: i32,
+  lr: f32,
+  momentum: f32,
+  dampening: f32,
+  weightDecay: f32,
+  gradScale: f32,
+  nesterov: i32,
+  isFirst: i32,
+): void {
+  const rates = f32x4.splat(-lr);
+  const decays = f32x4.splat(weightDecay);
+  const scales = f32x4.splat(gradScale);
+  const momenta = f32x4.splat(momentum);
+  const kept = f32x4.splat(1 - dampening);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const left = <i32>((bytes - at) >> 2);
+    const p = v128.load(paramPtr + at);
+    let g = multiplyAdd(decays, p, f32x4.mul(scales, v128.load(gradPtr + at)));
+    if (velocityPtr !== 0) {
+      let v = g;
+      if (isFirst === 0) v = multiplyAdd(momenta, v128.load(velocityPtr + at), f32x4.mul(kept, g));
+      storeUpTo(velocityPtr + at, v, left);
+      g = nesterov !== 0 ? multiplyAdd(momenta, v, g) : v;
+    }
+    storeUpTo(paramPtr + at, multiplyAdd(rates, g, p), left);
+  }
+}
+
+function storeUpTo(ptr: usize, values: v128, count: i32): void {
+  if (count >= 4) v128.store(ptr, values);
+  else storeFirst(values, count, ptr);
+}
+
+/** average = average + (1 - decay) * (p - average), the exponential moving average of parameters. */
+export function averageStep(averagePtr: usize, paramPtr: usize, count: i32, decay: f32): void {
+  addScaledDifference(averagePtr, paramPtr, count, 1 - decay);
+}
+
+function addScaledDifference(outPtr: usize, inPtr: usize, count: i32, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const old = v128.load(outPtr + at);
+    const difference = f32x4.sub(v128.load(inPtr + at), old);
+    storeUpTo(outPtr + at, multiplyAdd(factors, difference, old), <i32>((bytes - at) >> 2));
+  }
+}
+
+/** out = out + factor * in. */
+export function addScaled(outPtr: usize, inPtr: usize, count: i32, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const sum = multiplyAdd(factors, v128.load(inPtr + at), v128.load(outPtr + at));
+    storeUpTo(outPtr + at, sum, <i32>((bytes - at) >> 2));
+  }
+}
+
+/** The sum of squares, in float64: of every other value, then both. */
+export function squaredNorm(ptr: usize, count: i32): f64 {
+  let sums = f64x2.splat(0);
+  const pairs = (<usize>(count & ~1)) << 2;
+  for (let at: usize = 0; at < pairs; at += 8) {
+    const x = f64x2.promote_low_f32x4(v128.load64_zero(ptr + at));
+    sums = f64x2.add(sums, f64x2.mul(x, x));
+  }
+  let sum = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
+  if ((count & 1) !== 0) {
+    const x = <f64>load<f32>(ptr + pairs);
+    sum += x * x;
+  }
+  return sum;
+}
+
+/** The sum of values, in float64. */
+export function sumOfFloats(ptr: usize, count: i32): f64 {
+  let sum: f64 = 0;
+  for (let i: usize = 0; i < <usize>count; ++i) sum += <f64>load<f32>(ptr + (i << 2));
+  return sum;
+}

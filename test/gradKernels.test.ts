@@ -1,0 +1,438 @@
+/**
+ * The kernels for training but for convolutions, against float64: activations at their kinks, batch normalisation, pools
+ * with equals and NaN, cross-entropy, softmax, SGD; that cuts into chunks and ranges do not show in the bits; and that
+ * the binary comes beside a runtime's kernels.
+ */
+import { readFileSync } from 'node:fs';
+import { createRuntime, type Runtime } from 'acnet-wasm';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { UNARY_OPS } from '../src/plan/records.js';
+import { windowDivisors, windowTable } from '../src/plan/windows.js';
+import type { Kernels } from '../src/runtime/kernels.js';
+import { loadTrainKernels } from '../src/train/kernels.js';
+import {
+  avgPoolBackward,
+  batchNormBackward,
+  crossEntropy,
+  maxPoolBackward,
+  softmaxBackward,
+  unaryBackward,
+} from './gradOracle.js';
+import { largestDifference, randomNd, relativeError, sameBits, seededRandom, supportedBuilds } from './support.js';
+import { channelsLast, planar, TrainMemory } from './trainKernels.js';
+
+const CHANNELS = [1, 3, 4, 7, 16, 18];
+/** Of pixels, around the chunks below. */
+const COUNTS = [1, 5, 64, 65, 200];
+const CHUNK = 64;
+const lanesOf = (channels: number): number => (channels + 3) & ~3;
+
+for (const build of await supportedBuilds()) {
+  const memory = new TrainMemory(build);
+  const { kernels } = memory;
+
+  test(`${build}: gradients of elementwise operations`, () => {
+    const random = seededRandom(3);
+    const kinks = [0, -0, 1, -1, 3, -3, 2.5, 1e-30, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    const parameters = { relu: [0, 0], leakyRelu: [0.1, 0], clip: [-1, 2.5], sigmoid: [0, 0] } as const;
+    for (const [op, name] of UNARY_OPS.entries()) {
+      const [alpha, beta] = (parameters as Record<string, readonly [number, number]>)[name] ?? [1 / 6, 1 / 2];
+      for (const count of [1, 2, 3, 4, 5, 8, 23, 40]) {
+        const x = Float32Array.from({ length: count }, (_, i) => kinks[i + 17 - count] ?? random() * 10 - 5);
+        // What the gradient of a sigmoid is made of is its output.
+        if (name === 'sigmoid') x.set(x.map(() => random()));
+        const dy = Float32Array.from(x, () => random() * 2 - 1);
+        const [gradPtr, valuePtr, outPtr] = [memory.put(dy), memory.put(x), memory.allocate(count * 4)];
+        kernels.unaryGrad(op, gradPtr, valuePtr, outPtr, count, alpha, beta);
+        const expected = Array.from(x, (value, i) => unaryBackward(name, value, dy[i]!, alpha, beta));
+        const error = largestDifference(memory.floats(outPtr, count), expected);
+        assert.ok(error < 1e-6, `${name} of ${[...x]}: ${memory.floats(outPtr, count)}, not ${expected}`);
+        kernels.unaryGrad(op, gradPtr, valuePtr, gradPtr, count, alpha, beta);
+        assert.ok(sameBits(memory.floats(gradPtr, count), memory.floats(outPtr, count)), `${name} in place`);
+        memory.clear(name);
+      }
+    }
+  });
+
+  test(`${build}: batch statistics`, () => {
+    const random = seededRandom(5);
+    for (const channels of CHANNELS) {
+      for (const pixels of COUNTS) {
+        const lanes = lanesOf(channels);
+        const x = randomNd(random, [1, channels, pixels], 99, 101).data;
+        const inPtr = memory.put(channelsLast(x, 1, channels, pixels));
+        const chunks = Math.ceil(pixels / CHUNK);
+        const [sumsPtr, meanPtr, variancePtr] = [chunks * 2 * lanes, lanes, lanes].map((count) =>
+          memory.allocate(count * 8),
+        ) as [number, number, number];
+        for (let i = chunks - 1; i >= 0; i--) kernels.momentSums(inPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
+        kernels.moments(sumsPtr, chunks, pixels, lanes, meanPtr, variancePtr);
+        for (let c = 0; c < channels; c++) {
+          const values = x.subarray(c * pixels, (c + 1) * pixels);
+          const mean = values.reduce((a, b) => a + b, 0) / pixels;
+          const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / pixels;
+          assert.ok(Math.abs(memory.doubles(meanPtr, lanes)[c]! - mean) < 1e-11);
+          assert.ok(Math.abs(memory.doubles(variancePtr, lanes)[c]! - variance) < 1e-10);
+        }
+        memory.clear('statistics');
+      }
+    }
+  });
+
+  test(`${build}: the gradient of batch normalisation`, () => {
+    const random = seededRandom(7);
+    for (const channels of CHANNELS) {
+      for (const pixels of COUNTS) {
+        for (const [hasMask, usesBatch, hasGamma] of [
+          [false, true, true],
+          [true, true, true],
+          [false, false, true],
+          [true, true, false],
+        ]) {
+          const lanes = lanesOf(channels);
+          const [z, dy, y] = Array.from({ length: 3 }, () => randomNd(random, [1, channels, pixels]).data) as [
+            Float32Array,
+            Float32Array,
+            Float32Array,
+          ];
+          const gamma = randomNd(random, [channels], 0.5, 2).data;
+          z.set(z.map((value, i) => value + Math.floor(i / pixels)));
+          const [running, runningVar] = [randomNd(random, [channels]).data, randomNd(random, [channels], 0.5, 2).data];
+          const masked = dy.map((d, i) => (hasMask && y[i]! <= 0 ? 0 : d));
+          const expected = batchNormBackward(z, masked, channels, pixels, hasGamma ? gamma : undefined, 1e-5, {
+            mean: running,
+            variance: runningVar,
+            usesBatch: usesBatch!,
+          });
+          const pad = (values: ArrayLike<number>): number =>
+            memory.putDoubles(Array.from({ length: lanes }, (_, c) => values[c] ?? 0));
+          const [gradPtr, maskPtr, inPtr] = [dy, y, z].map((values) =>
+            memory.put(channelsLast(values, 1, channels, pixels)),
+          ) as [number, number, number];
+          const [meanPtr, variancePtr] = [pad(expected.mean), pad(expected.variance)];
+          const chunks = Math.ceil(pixels / CHUNK);
+          const sumsPtr = memory.allocate(chunks * 2 * lanes * 8);
+          const mask = hasMask ? maskPtr : 0;
+          for (let i = chunks - 1; i >= 0; i--) {
+            kernels.normGradSums(gradPtr, mask, inPtr, meanPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
+          }
+          const [gammaGradPtr, betaGradPtr] = [memory.allocate(channels * 4), memory.put(new Float32Array(channels))];
+          const coefficientsPtr = memory.allocate(lanes * 16);
+          const gammaPtr = hasGamma ? memory.put(gamma) : 0;
+          const norm = (accumulate: number, gammaGrad: number, betaGrad: number): void =>
+            kernels.normGrad(
+              sumsPtr,
+              chunks,
+              pixels,
+              channels,
+              lanes,
+              gammaPtr,
+              meanPtr,
+              variancePtr,
+              1e-5,
+              usesBatch ? 1 : 0,
+              accumulate,
+              gammaGrad,
+              betaGrad,
+              coefficientsPtr,
+            );
+          norm(0, gammaGradPtr, 0);
+          norm(1, 0, betaGradPtr);
+          assert.ok(relativeError(memory.floats(gammaGradPtr, channels), expected.gammaGrad) < 1e-6);
+          assert.ok(relativeError(memory.floats(betaGradPtr, channels), expected.betaGrad) < 1e-6);
+          const outPtr = memory.allocate(pixels * lanes * 4);
+          for (const [first, last] of [
+            [pixels >> 1, pixels],
+            [0, pixels >> 1],
+          ] as const) {
+            kernels.applyNormGrad(gradPtr, mask, inPtr, coefficientsPtr, outPtr, lanes, first, last);
+          }
+          const got = planar(memory.floats(outPtr, pixels * lanes), 1, channels, pixels);
+          // A gradient may be the small difference of large terms, dy gamma / sigma being the largest.
+          const terms = Array.from(masked, (d, i) => d * expected.scale[Math.floor(i / pixels)]!);
+          const error = largestDifference(got, expected.dz) / Math.max(0.01, ...terms.map(Math.abs));
+          assert.ok(error < 1e-6, `${channels} channels, ${pixels} pixels: ${error}`);
+          kernels.applyNormGrad(gradPtr, mask, inPtr, coefficientsPtr, gradPtr, lanes, 0, pixels);
+          assert.ok(sameBits(memory.floats(gradPtr, pixels * lanes), memory.floats(outPtr, pixels * lanes)));
+          memory.clear('batch normalisation');
+        }
+      }
+    }
+  });
+
+  test(`${build}: sums of columns`, () => {
+    const random = seededRandom(9);
+    for (const channels of CHANNELS) {
+      for (const pixels of COUNTS) {
+        const lanes = lanesOf(channels);
+        const dy = randomNd(random, [1, channels, pixels]).data;
+        const inPtr = memory.put(channelsLast(dy, 1, channels, pixels));
+        const chunks = Math.ceil(pixels / CHUNK);
+        const sumsPtr = memory.allocate(chunks * lanes * 8);
+        for (let i = chunks - 1; i >= 0; i--) kernels.columnSums(inPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
+        const outPtr = memory.put(new Float32Array(channels).fill(1));
+        kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 1, outPtr);
+        const expected = Array.from({ length: channels }, (_, c) =>
+          dy.subarray(c * pixels, (c + 1) * pixels).reduce((a, b) => a + b, 1),
+        );
+        assert.ok(relativeError(memory.floats(outPtr, channels), expected) < 1e-6);
+        kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 0, outPtr);
+        const written = expected.map((sum) => sum - 1);
+        assert.ok(relativeError(memory.floats(outPtr, channels), written) < 1e-6);
+        memory.clear('columns');
+      }
+    }
+  });
+
+  test(`${build}: gradients of pools`, () => {
+    const random = seededRandom(11);
+    const windows = [
+      { kernel: [2, 2], stride: [2, 2], pads: [0, 0, 0, 0] },
+      { kernel: [3, 3], stride: [2, 2], pads: [1, 1, 1, 1] },
+      { kernel: [3, 2], stride: [1, 2], pads: [1, 0, 0, 1] },
+      { kernel: [2, 3], stride: [3, 3], pads: [0, 1, 0, 1] },
+    ] as const;
+    for (const channels of CHANNELS) {
+      for (const { kernel, stride, pads } of windows) {
+        for (const special of [false, true]) {
+          const [batch, height, width, lanes] = [3, 7, 8, lanesOf(channels)];
+          const window = { kernel, stride, pads, dilation: [1, 1] } as const;
+          const outSize = [height, width].map(
+            (size, axis) => Math.floor((size + pads[axis]! + pads[axis + 2]! - kernel[axis]!) / stride[axis]!) + 1,
+          ) as [number, number];
+          const pixels = outSize[0] * outSize[1];
+          const x = randomNd(random, [batch, channels, height * width]).data;
+          // Equals, which the first of them wins; NaN, which wins over all; and windows of nothing but -infinity.
+          if (special) {
+            for (let i = 0; i < x.length; i++) x[i] = Math.round(x[i]! * 2);
+            for (let i = 0; i < x.length; i += 11) x[i] = Number.NaN;
+            x.fill(Number.NEGATIVE_INFINITY, 0, 3 * width);
+          }
+          const dy = randomNd(random, [batch, channels, pixels]).data;
+          const rowsPtr = memory.putWords(windowTable(window, 0, 'zeros', height, outSize[0], width * lanes * 4));
+          const columnsPtr = memory.putWords(windowTable(window, 1, 'zeros', width, outSize[1], lanes * 4));
+          const inPtr = memory.put(channelsLast(x, batch, channels, height * width));
+          const gradPtr = memory.put(channelsLast(dy, batch, channels, pixels));
+          const size = batch * height * width * lanes;
+          const outPtr = memory.allocate(size * 4);
+          type Shape = [number, number, number, number, number, number];
+          const shape: Shape = [...outSize, kernel[0], kernel[1], height * width * lanes * 4, lanes];
+          kernels.maxPool2dGrad(gradPtr, inPtr, outPtr, rowsPtr, columnsPtr, ...shape, 1, 3);
+          kernels.maxPool2dGrad(gradPtr, inPtr, outPtr, rowsPtr, columnsPtr, ...shape, 0, 1);
+          const dims = [batch, channels, height, width] as const;
+          const expected = maxPoolBackward(
+            { data: x, dims },
+            { data: dy, dims: [batch, channels, ...outSize] },
+            window,
+          );
+          const got = planar(memory.floats(outPtr, size), batch, channels, height * width);
+          assert.ok(relativeError(got, expected) < 1e-6, `max ${channels} channels, ${JSON.stringify(window)}`);
+          const divisors = [0, 1].map((axis) =>
+            windowDivisors(window, axis as 0 | 1, special, [height, width][axis]!, outSize[axis]!),
+          ) as [Float32Array, Float32Array];
+          const averagePtr = memory.allocate(size * 4);
+          const divisorPtrs = [memory.put(divisors[0]), memory.put(divisors[1])] as const;
+          kernels.avgPool2dGrad(gradPtr, averagePtr, rowsPtr, columnsPtr, ...divisorPtrs, ...shape, 0, 2);
+          kernels.avgPool2dGrad(gradPtr, averagePtr, rowsPtr, columnsPtr, ...divisorPtrs, ...shape, 2, 3);
+          const averages = avgPoolBackward(dims, { data: dy, dims: [batch, channels, ...outSize] }, window, special);
+          const average = planar(memory.floats(averagePtr, size), batch, channels, height * width);
+          assert.ok(relativeError(average, averages) < 1e-6, `average ${channels}, ${JSON.stringify(window)}`);
+          memory.clear('pools');
+        }
+      }
+    }
+  });
+
+  test(`${build}: gradients of global pools`, () => {
+    const random = seededRandom(13);
+    for (const channels of CHANNELS) {
+      for (const [height, width] of [
+        [1, 1],
+        [3, 5],
+      ] as const) {
+        const [batch, pixels, lanes] = [3, height * width, lanesOf(channels)];
+        const x = randomNd(random, [batch, channels, pixels]).data.map((value) => Math.round(value * 3));
+        if (pixels > 1) x[2] = Number.NaN;
+        const dy = randomNd(random, [batch, channels, 1]).data;
+        const inPtr = memory.put(channelsLast(x, batch, channels, pixels));
+        const gradPtr = memory.put(channelsLast(dy, batch, channels, 1));
+        const dims = [batch, channels, height, width] as const;
+        const window = { kernel: [height, width], stride: [1, 1], pads: [0, 0, 0, 0] } as const;
+        const out = { data: dy, dims: [batch, channels, 1, 1] };
+        for (const [kernel, expected] of [
+          ['globalMaxPool2dGrad', maxPoolBackward({ data: x, dims }, out, window)],
+          ['globalAvgPool2dGrad', avgPoolBackward(dims, out, window, false)],
+        ] as const) {
+          const outPtr = memory.allocate(batch * pixels * lanes * 4);
+          for (const [first, last] of [
+            [1, 3],
+            [0, 1],
+          ] as const) {
+            if (kernel === 'globalMaxPool2dGrad') kernels[kernel](gradPtr, inPtr, outPtr, pixels, lanes, first, last);
+            else kernels[kernel](gradPtr, outPtr, pixels, lanes, first, last);
+          }
+          const got = planar(memory.floats(outPtr, batch * pixels * lanes), batch, channels, pixels);
+          assert.ok(relativeError(got, expected) < 1e-6, `${kernel} of ${channels} channels`);
+        }
+        memory.clear('global pools');
+      }
+    }
+  });
+
+  test(`${build}: cross-entropy`, () => {
+    const random = seededRandom(15);
+    for (const classes of [1, 2, 3, 10, 101]) {
+      for (const smoothing of [0, 0.1]) {
+        for (const spread of [1, 30, 1000]) {
+          const [rows, stride] = [7, lanesOf(classes)];
+          const logits = randomNd(random, [rows, classes], -spread, spread).data;
+          const labels = Array.from({ length: rows }, () => Math.floor(random() * classes));
+          const padded = channelsLast(logits, rows, classes, 1);
+          const [inPtr, labelsPtr] = [memory.put(padded), memory.putWords(labels)];
+          const [lossPtr, gradPtr] = [memory.allocate(rows * 8), memory.allocate(rows * stride * 4)];
+          for (const [first, last] of [
+            [3, rows],
+            [0, 3],
+          ] as const) {
+            kernels.crossEntropy(inPtr, labelsPtr, lossPtr, gradPtr, classes, stride, smoothing, 1 / rows, first, last);
+          }
+          const expected = crossEntropy(logits, labels, classes, smoothing);
+          const losses = memory.doubles(lossPtr, rows);
+          expected.losses.forEach((loss, i) => {
+            assert.ok(Math.abs(losses[i]! - loss) <= 1e-13 * Math.max(1, loss), `loss ${losses[i]}, not ${loss}`);
+          });
+          const grad = planar(memory.floats(gradPtr, rows * stride), rows, classes, 1);
+          assert.ok(
+            relativeError(
+              grad,
+              expected.grad.map((value) => value / rows),
+            ) < 1e-7,
+          );
+          const best = (row: number): number => {
+            const values = [...logits.subarray(row * classes, (row + 1) * classes)];
+            return values.indexOf(Math.max(...values));
+          };
+          const correct = labels.filter((label, row) => label === best(row)).length;
+          assert.is(kernels.countCorrect(inPtr, labelsPtr, classes, stride, rows), correct);
+          kernels.crossEntropy(inPtr, labelsPtr, lossPtr, 0, classes, stride, smoothing, 1, 0, rows);
+          kernels.crossEntropy(inPtr, labelsPtr, lossPtr, inPtr, classes, stride, smoothing, 1 / rows, 0, rows);
+          assert.ok(sameBits(memory.floats(inPtr, rows * stride), memory.floats(gradPtr, rows * stride)));
+          memory.clear('cross-entropy');
+        }
+      }
+    }
+  });
+
+  test(`${build}: cross-entropy of what is not a number is none, of an impossible class is infinite`, () => {
+    const lossOf = (logits: number[], smoothing: number): number => {
+      const [inPtr, labelsPtr, lossPtr] = [memory.put(logits), memory.putWords([0]), memory.allocate(8)];
+      kernels.crossEntropy(inPtr, labelsPtr, lossPtr, 0, logits.length, logits.length, smoothing, 1, 0, 1);
+      const [loss] = memory.doubles(lossPtr, 1);
+      memory.clear('values');
+      return loss!;
+    };
+    assert.ok(Number.isNaN(lossOf([1, Number.NaN, 2, 3], 0)));
+    assert.ok(Number.isNaN(lossOf([1, Number.POSITIVE_INFINITY, 2, 3], 0)));
+    assert.is(lossOf([Number.NEGATIVE_INFINITY, 1, 2, 3], 0), Number.POSITIVE_INFINITY);
+    assert.ok(Math.abs(lossOf([1, Number.NEGATIVE_INFINITY, 1, 1], 0) - Math.log(3)) < 1e-15);
+    assert.is(lossOf([1, Number.NEGATIVE_INFINITY, 1, 1], 0.1), Number.POSITIVE_INFINITY);
+  });
+
+  test(`${build}: gradients of softmax and its logarithm`, () => {
+    const random = seededRandom(17);
+    for (const isLog of [false, true]) {
+      for (const [outer, axis, inner] of [
+        [3, 5, 1],
+        [2, 4, 3],
+        [1, 1, 2],
+      ] as const) {
+        const x = randomNd(random, [outer, axis, inner], -4, 4).data;
+        const dy = randomNd(random, [outer, axis, inner]).data;
+        const { y, dx } = softmaxBackward(x, dy, outer, axis, inner, isLog);
+        const [gradPtr, valuePtr, outPtr] = [memory.put(dy), memory.put(y), memory.allocate(x.length * 4)];
+        for (let i = outer - 1; i >= 0; i--) {
+          kernels.softmaxGrad(gradPtr, valuePtr, outPtr, axis * inner, inner, axis, inner, isLog, i, i + 1);
+        }
+        assert.ok(relativeError(memory.floats(outPtr, x.length), dx) < 1e-6, `${isLog}, ${[outer, axis, inner]}`);
+        memory.clear('softmax');
+      }
+    }
+  });
+
+  test(`${build}: steps of SGD, of an average, and norms`, () => {
+    const random = seededRandom(19);
+    for (const count of [1, 2, 3, 4, 5, 7, 40]) {
+      for (const [momentum, dampening, nesterov] of [
+        [0, 0, false],
+        [0.9, 0, false],
+        [0.9, 0.3, false],
+        [0.9, 0, true],
+      ] as const) {
+        const [p, g1, g2] = Array.from({ length: 3 }, () => randomNd(random, [count]).data) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ];
+        const paramPtr = memory.put(p);
+        const velocityPtr = momentum === 0 ? 0 : memory.allocate(count * 4);
+        const expected = Float64Array.from(p);
+        const velocity = new Float64Array(count);
+        [g1, g2].forEach((grad, step) => {
+          kernels.sgdStep(
+            paramPtr,
+            memory.put(grad),
+            velocityPtr,
+            count,
+            0.1,
+            momentum,
+            dampening,
+            0.01,
+            0.5,
+            nesterov ? 1 : 0,
+            step === 0 ? 1 : 0,
+          );
+          grad.forEach((value, i) => {
+            const g = value * 0.5 + 0.01 * expected[i]!;
+            velocity[i] = step === 0 ? g : momentum * velocity[i]! + (1 - dampening) * g;
+            expected[i]! -= 0.1 * (momentum === 0 ? g : nesterov ? g + momentum * velocity[i]! : velocity[i]!);
+          });
+        });
+        assert.ok(relativeError(memory.floats(paramPtr, count), expected) < 1e-6, `${count}, ${momentum}`);
+        const averagePtr = memory.put(g1);
+        kernels.averageStep(averagePtr, memory.put(g2), count, 0.75);
+        const average = g1.map((value, i) => 0.75 * value + 0.25 * g2[i]!);
+        assert.ok(relativeError(memory.floats(averagePtr, count), average) < 1e-6);
+        kernels.addScaled(averagePtr, memory.put(p), count, -2);
+        const sums = average.map((value, i) => value - 2 * p[i]!);
+        assert.ok(relativeError(memory.floats(averagePtr, count), sums) < 1e-6);
+        const norm = p.reduce((sum, value) => sum + value * value, 0);
+        assert.ok(Math.abs(kernels.squaredNorm(memory.put(p), count) - norm) < 1e-12);
+        const sum = p.reduce((total, value) => total + value, 0);
+        assert.ok(Math.abs(kernels.sumOfFloats(memory.put(p), count) - sum) < 1e-12);
+        memory.clear('steps');
+      }
+    }
+  });
+
+  test(`${build}: the binary holds no data and stands beside a runtime's kernels`, async () => {
+    const module = new WebAssembly.Module(readFileSync(`build/train.${build}.wasm`));
+    assert.equal(WebAssembly.Module.imports(module), [{ module: 'env', name: 'memory', kind: 'memory' }]);
+    assert.not.match(readFileSync(`build/train.${build}.wat`, 'utf8'), /^ *\(data /m);
+    for (const threads of [1, 2]) {
+      const runtime = (await createRuntime({ simd: build, threads })) as Runtime & {
+        kernels: Kernels;
+        heap: { allocate(bytes: number): { ptr: number; free(): void }; floats(ptr: number, n: number): Float32Array };
+      };
+      const train = await loadTrainKernels(runtime);
+      assert.is(train.IS_RELAXED.value, build === 'relaxed' ? 1 : 0);
+      const memoryOf = runtime.heap.allocate(64);
+      runtime.heap.floats(memoryOf.ptr, 3).set([1, 2, 3]);
+      assert.is(train.squaredNorm(memoryOf.ptr, 3), 14);
+      memoryOf.free();
+      runtime.dispose();
+    }
+  });
+}
+
+test.run();
