@@ -40,6 +40,9 @@ export class Tensor {
   readonly size: number;
   #host: Float32Array | undefined;
   #residence: Residence | undefined;
+  #changedAt = 0;
+  /** Changes of the values of any tensor, so that the later of two has the larger number. @internal */
+  static changes = 0;
 
   /**
    * @param data values in row-major order; a Float32Array is kept, not copied
@@ -98,6 +101,16 @@ export class Tensor {
   #resident(): Residence {
     if (this.#residence === undefined) throw new TypeError('Tensor: this tensor is disposed');
     return this.#residence;
+  }
+
+  /** Its values were overwritten where they are: what was made of them before is out of date. @internal */
+  static touch(tensor: Tensor): void {
+    tensor.#changedAt = ++Tensor.changes;
+  }
+
+  /** Number of the last change of its values. @internal */
+  static changedAt(tensor: Tensor): number {
+    return tensor.#changedAt;
   }
 
   /** @internal */

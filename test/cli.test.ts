@@ -485,15 +485,16 @@ test('fuse writes nothing when the forms differ by more than the tolerance', () 
 test('fuse proves nothing by outputs that are NaN', () => {
   withFolder((folder, file) => {
     const graph = graphOf(SMALL);
-    const nodes = graph.nodes.map((node) =>
-      node.op === 'linear'
-        ? {
-            ...node,
-            weight: new Tensor('float32', new Float32Array(node.weight.size).fill(Number.NaN), node.weight.dims),
-          }
-        : node,
-    );
-    const source = file('nan.onnx', writeOnnx({ ...graph, nodes }));
+    const weights = graph.nodes.flatMap((node) => (node.op === 'linear' ? [node.inputs[1]] : []));
+    const values = new Map(graph.values);
+    for (const name of weights) {
+      const { dims, size } = values.get(name)!.tensor;
+      values.set(name, {
+        tensor: new Tensor('float32', new Float32Array(size).fill(Number.NaN), dims),
+        role: 'frozen',
+      });
+    }
+    const source = file('nan.onnx', writeOnnx({ ...graph, values }));
     refuses(['fuse', source, '-o', file('out.onnx')], 1, 'finite');
     assert.equal(readdirSync(folder), ['nan.onnx']);
   });
@@ -685,7 +686,7 @@ test('run: probabilities stay as they are', () => {
       path: 'softmax',
       layer: 'Softmax',
       inputs: graph.outputs,
-      output: 'probabilities',
+      outputs: ['probabilities'],
     } as const;
     const model = file('m.onnx', writeOnnx({ ...graph, nodes: [...graph.nodes, softmax], outputs: ['probabilities'] }));
     const image = file('shoe.png', greyPng(28, 28, fashionImages(1).images[0]!));

@@ -36,6 +36,7 @@ import {
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { TensorProto } from '../src/formats/onnx/proto.js';
+import { graphFrom } from './graphSpec.js';
 import { fileOf, floats, raw } from './onnxModels.js';
 import { largestDifference } from './support.js';
 
@@ -268,7 +269,7 @@ test('of an address the rest is asked for, and skipped where the server sends al
     };
     await withServer(listener, async (origin) => {
       const graph = await loadOnnx(`${origin}/folder/m.onnx`);
-      const valuesOfConstant = (name: string) => [...graph.constants!.get(name)!.data];
+      const valuesOfConstant = (name: string) => [...graph.values!.get(name)!.tensor.data];
       assert.equal(
         [valuesOfConstant('a'), valuesOfConstant('b'), valuesOfConstant('c')],
         [[500, 501, 502], [900], [502, 503]],
@@ -525,7 +526,7 @@ test('writeOnnx puts weights into a file beside the model, which reads as one wi
   assert.is(externalData[0]!.path, 'w.data');
   assert.ok(model.length < 2500, `${model.length} bytes`);
   const outside = readOnnx(model, { externalData });
-  const valuesOf = ({ nodes, constants }: Graph) => JSON.stringify([nodes, [...(constants ?? [])]]);
+  const valuesOf = ({ nodes, values }: Graph) => JSON.stringify([nodes, [...values!]]);
   assert.is(valuesOf(outside), valuesOf(inside));
   await check(model, 'default', { externalData });
   for (const name of ['../w', '/w', '', 'a\\b', './w', 7]) {
@@ -536,19 +537,16 @@ test('writeOnnx puts weights into a file beside the model, which reads as one wi
 test('a file of more than 2 GB is refused with what to do', () => {
   const shared = new Float32Array(2 ** 24);
   const layers = Array.from({ length: 33 }, () => new Tensor('float32', shared, [4096, 4096]));
-  const graph: Graph = {
+  const graph = graphFrom({
     inputs: ['x'],
     outputs: ['y32'],
     nodes: layers.map((weight, i) => ({
       op: 'linear',
-      path: '',
-      layer: 'Linear',
       inputs: [i === 0 ? 'x' : `y${i - 1}`],
       output: `y${i}`,
       weight,
-      bias: undefined,
     })),
-  };
+  });
   assert.throws(
     () => writeOnnx(graph),
     (error: Error) =>

@@ -3,38 +3,47 @@
  * and value is taken by its magnitude: what comes out bounds the sums that went into each value, to which rounding is
  * proportional.
  */
-import type { Graph, Node, Tensor } from 'acnet-wasm';
+import type { Graph, GraphNode, Tensor } from 'acnet-wasm';
 import * as oracle from './oracle.js';
 
 type Nd = oracle.Nd;
-type Op<K extends Node['op']> = Node & { readonly op: K };
+type Op<K extends GraphNode['op']> = GraphNode & { readonly op: K };
 
 export function runGraph(graph: Graph, feeds: Readonly<Record<string, Nd>>, magnitudes = false): Record<string, Nd> {
   const own = magnitudes ? absolute : (array: Nd) => array;
   const values = new Map<string, Nd>();
   for (const name of graph.inputs) values.set(name, own(feeds[name]!));
-  for (const [name, tensor] of graph.constants ?? []) values.set(name, own(tensor));
+  for (const [name, { tensor }] of graph.values ?? []) values.set(name, own(tensor));
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((name) => {
+      if (name === undefined) return undefined;
       const value = values.get(name);
       if (value === undefined) throw new Error(`${node.op} reads ${name} before anything gives it`);
       return value;
     });
-    if (values.has(node.output)) throw new Error(`${node.output} is given twice`);
-    values.set(node.output, runNode(node, inputs, magnitudes));
+    const [output] = node.outputs;
+    if (values.has(output)) throw new Error(`${output} is given twice`);
+    values.set(output, runNode(node, inputs, magnitudes));
   }
   return Object.fromEntries(graph.outputs.map((name) => [name, values.get(name)!]));
 }
 
-function runNode(node: Node, inputs: readonly Nd[], magnitudes: boolean): Nd {
+function runNode(node: GraphNode, inputs: readonly (Nd | undefined)[], magnitudes: boolean): Nd {
   const [first, second] = inputs as [Nd, Nd?];
   switch (node.op) {
-    case 'conv2d':
-      return finish(node, norm(conv(node, first, magnitudes), node.norm, magnitudes), second);
+    case 'conv2d': {
+      const [x, weight, bias, addend] = inputs as [Nd, Nd, Nd?, Nd?];
+      if (node.parallel !== undefined) throw new Error('no reference for parallel kernels');
+      const { stride, dilation, pads } = node.window;
+      const options = { stride, dilation, pads, paddingMode: node.paddingMode, groups: node.groups };
+      return finish(node, oracle.conv2d(x, weight, bias?.data, options), addend);
+    }
     case 'batchNorm':
-      return finish(node, norm(first, node.norm, magnitudes), second);
-    case 'linear':
-      return finish(node, linear(node, first, magnitudes), second);
+      return finish(node, norm(inputs, node.eps, magnitudes), inputs[5]);
+    case 'linear': {
+      const [x, weight, bias, addend] = inputs as [Nd, Nd, Nd?, Nd?];
+      return finish(node, oracle.linear(x, weight, bias?.data), addend);
+    }
     case 'add':
     case 'sub':
     case 'mul':
@@ -51,7 +60,7 @@ function runNode(node: Node, inputs: readonly Nd[], magnitudes: boolean): Nd {
     case 'flatten':
       return oracle.flatten(first);
     case 'concat':
-      return oracle.concat(inputs);
+      return oracle.concat(inputs as Nd[]);
     case 'slice':
       return slice(node, first);
     case 'pad':
@@ -76,29 +85,16 @@ function finish(node: { readonly relu?: boolean }, value: Nd, residual?: Nd): Nd
   return node.relu === true ? oracle.relu(sum) : sum;
 }
 
-function conv(node: Op<'conv2d'>, x: Nd, magnitudes: boolean): Nd {
-  const own = magnitudes ? absolute : (array: Nd) => array;
-  const { stride, dilation, pads } = node.window;
-  const { paddingMode, groups, bias } = node;
-  return oracle.conv2d(x, own(node.weight), bias && own(bias).data, { stride, dilation, pads, paddingMode, groups });
-}
-
-function norm(x: Nd, of: Op<'batchNorm'>['norm'] | undefined, magnitudes: boolean): Nd {
-  if (of === undefined) return x;
-  const [mean, gamma, beta] = [of.mean.data, of.gamma?.data, of.beta?.data];
-  const sign = magnitudes ? Math.abs : (value: number) => value;
+/** Of magnitudes, a mean adds to the bound. */
+function norm(inputs: readonly (Nd | undefined)[], eps: number, magnitudes: boolean): Nd {
+  const [x, gamma, beta, mean, variance] = inputs as [Nd, Nd?, Nd?, Nd?, Nd?];
   const perChannel = x.data.length / x.dims[0]! / x.dims[1]!;
   const data = Float64Array.from(x.data, (value, i) => {
     const c = Math.floor(i / perChannel) % x.dims[1]!;
-    const centred = magnitudes ? value + Math.abs(mean[c]!) : value - mean[c]!;
-    return (centred / Math.sqrt(of.variance.data[c]! + of.eps)) * sign(gamma?.[c] ?? 1) + sign(beta?.[c] ?? 0);
+    const centred = magnitudes ? value + mean!.data[c]! : value - mean!.data[c]!;
+    return (centred / Math.sqrt(variance!.data[c]! + eps)) * (gamma?.data[c] ?? 1) + (beta?.data[c] ?? 0);
   });
   return { data, dims: x.dims };
-}
-
-function linear(node: Op<'linear'>, x: Nd, magnitudes: boolean): Nd {
-  const own = magnitudes ? absolute : (array: Nd) => array;
-  return oracle.linear(x, own(node.weight), node.bias && own(node.bias).data);
 }
 
 const OPERATIONS = {

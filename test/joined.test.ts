@@ -2,25 +2,26 @@
  * Concatenations whose parts are made at their places (src/plan/joined.ts): random graphs of convolutions, BatchNorms and
  * concatenations, one within another, read by this and that, against float64.
  */
-import { createRuntime, type Graph, InferenceSession, type Node, Tensor } from 'acnet-wasm';
+import { createRuntime, type Graph, InferenceSession, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { useAllOperations } from '../src/ops/operations.js';
 import { findHomes } from '../src/plan/joined.js';
 import { runGraph } from './graphOracle.js';
+import { graphFrom, type NodeSpec } from './graphSpec.js';
 import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
 
 const GRAPHS = 60;
 const SIZE = [5, 6] as const;
 
 function denseGraph(random: () => number): Graph {
-  const nodes: Node[] = [];
+  const nodes: NodeSpec[] = [];
   const channels = new Map([['x', 8]]);
   const pick = <T>(choices: readonly T[]): T => choices[Math.floor(random() * choices.length)]!;
   const tensor = (dims: readonly number[], low = -1, high = 1) => toTensor(randomNd(random, dims, low, high));
   const add = (node: object, count: number): string => {
     const output = `value${nodes.length}`;
-    nodes.push({ path: output, layer: 'Test', ...node, output } as unknown as Node);
+    nodes.push({ path: output, ...node, output } as unknown as NodeSpec);
     channels.set(output, count);
     return output;
   };
@@ -57,7 +58,7 @@ function denseGraph(random: () => number): Graph {
   outputs.push(random() < 0.5 ? state : norm(state));
   if (random() < 0.2)
     outputs.push(pick([...channels.keys()].filter((name) => name !== 'x' && !outputs.includes(name))));
-  return { inputs: ['x'], outputs, nodes, inputDims: new Map([['x', [-1, 8, ...SIZE]]]) };
+  return graphFrom({ inputs: ['x'], outputs, nodes, inputDims: new Map([['x', [-1, 8, ...SIZE]]]) });
 }
 
 for (const build of await supportedBuilds()) {
@@ -84,13 +85,13 @@ for (const build of await supportedBuilds()) {
 }
 
 test('parts are made at their places unless somebody else needs them elsewhere', () => {
-  const conv = (input: string, output: string, out: number): Node => {
+  const conv = (input: string, output: string, out: number): NodeSpec => {
     const window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
     const weight = new Tensor('float32', new Float32Array(out * 8), [out, 8, 1, 1]);
-    return { op: 'conv2d', path: '', layer: '', inputs: [input], output, weight, window, groups: 1 } as unknown as Node;
+    return { op: 'conv2d', inputs: [input], output, weight, window, groups: 1 } as NodeSpec;
   };
-  const join = (inputs: string[], output: string): Node => {
-    return { op: 'concat', path: '', layer: '', inputs, output, axis: 1 } as Node;
+  const join = (inputs: string[], output: string): NodeSpec => {
+    return { op: 'concat', inputs, output, axis: 1 } as NodeSpec;
   };
   const nodes = [
     conv('x', 'a', 8),
@@ -99,10 +100,10 @@ test('parts are made at their places unless somebody else needs them elsewhere',
     conv('x', 'odd', 5),
     conv('x', 'behind', 4),
     conv('x', 'read', 4),
-    { op: 'relu', path: '', layer: '', inputs: ['read'], output: 'positive' } as Node,
+    { op: 'relu', inputs: ['read'], output: 'positive' },
     join(['x', 'ab', 'odd', 'behind', 'read'], 'all'),
   ];
-  const graph: Graph = { inputs: ['x'], outputs: ['all', 'positive'], nodes };
+  const graph = graphFrom({ inputs: ['x'], outputs: ['all', 'positive'], nodes });
   const channels = { x: 8, a: 8, b: 4, ab: 12, odd: 5, behind: 4, read: 4, positive: 4, all: 33 };
   const shapes = new Map(Object.entries(channels).map(([name, count]) => [name, [1, count, 2, 2]]));
   useAllOperations();

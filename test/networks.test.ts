@@ -4,8 +4,8 @@
  */
 import {
   type Graph,
+  type GraphNode,
   InferenceSession,
-  type Node,
   type Runtime,
   readCheckpoint,
   readOnnx,
@@ -64,7 +64,7 @@ async function checkBatches(session: InferenceSession, network: NetworkFixture):
   }
 }
 
-function count(graph: Graph, op: Node['op']): number {
+function count(graph: Graph, op: GraphNode['op']): number {
   return graph.nodes.filter((node) => node.op === op).length;
 }
 

@@ -8,8 +8,8 @@ import {
   createRuntime,
   FormatError,
   type Graph,
+  type GraphNode,
   InferenceSession,
-  type Node,
   type PaddingMode,
   readOnnx,
   Tensor,
@@ -23,6 +23,7 @@ import { lowerOnnx, parameterInputs } from '../src/formats/onnx/lower.js';
 import { type ModelProto, readModel, writeModel } from '../src/formats/onnx/proto.js';
 import { WireReader, WireWriter } from '../src/formats/onnx/wire.js';
 import { Tensor as SourceTensor } from '../src/tensor.js';
+import { type NodeSpec as GraphNodeSpec, graphFrom, parametersOf } from './graphSpec.js';
 import { fileOf, floats, integers, type ModelSpec, modelOf, type NodeSpec, raw } from './onnxModels.js';
 import { largestDifference, randomNd, readFixture, relativeError, seededRandom, toTensor } from './support.js';
 
@@ -38,12 +39,14 @@ function readNetwork(name: string): Buffer {
 
 type OneNode = Omit<ModelSpec, 'nodes'> & { readonly attributes?: NonNullable<NodeSpec['attributes']> | undefined };
 
-/** What a model of one node becomes: y = op(x, and the initializers in their order). */
-function nodeOf(op: string, { attributes = {}, ...spec }: OneNode = {}): Node {
+type Parameters = ReturnType<typeof parametersOf>;
+
+/** What a model of one node becomes, and its parameters: y = op(x, and the initializers in their order). */
+function nodeOf(op: string, { attributes = {}, ...spec }: OneNode = {}): GraphNode & Parameters {
   const inputs = ['x', ...(spec.initializers ?? []).map(({ name }) => name)];
   const graph = readOnnx(fileOf({ ...spec, nodes: [{ op, inputs, outputs: ['y'], attributes }] }));
   assert.is(graph.nodes.length, 1, `${op} became ${graph.nodes.length} nodes`);
-  return graph.nodes[0]!;
+  return { ...graph.nodes[0]!, ...parametersOf(graph, graph.nodes[0]!) };
 }
 
 function refuses(what: RegExp, kind: new (...args: never[]) => Error, spec: ModelSpec): void {
@@ -236,9 +239,9 @@ test('weights own their data', () => {
     nodes: [{ op: 'Conv', inputs: ['x', 'w'], outputs: ['y'] }],
     initializers: [raw('w', [1, 3, 1, 1], 1, Float32Array.of(1, 2, 3))],
   });
-  const [node] = readOnnx(file).nodes;
+  const graph = readOnnx(file);
   file.fill(0);
-  assert.equal([...(node as { weight: Tensor }).weight.data], [1, 2, 3]);
+  assert.equal([...graph.values!.get('w')!.tensor.data], [1, 2, 3]);
 });
 
 // Operators
@@ -251,11 +254,11 @@ test('parameters of every element type become float32', () => {
   ];
   for (const [type, values, expected] of types) {
     const initializers = [raw('w', [1, 3, 1, 1], type, values)];
-    const node = nodeOf('Conv', { initializers }) as { weight?: Tensor };
-    assert.ok(largestDifference(node.weight!.data, expected) === 0, `type ${type}: ${node.weight!.data}`);
+    const { weight } = nodeOf('Conv', { initializers });
+    assert.ok(largestDifference(weight.data, expected) === 0, `type ${type}: ${weight.data}`);
   }
   const halves = { ...floats('w', [1, 3, 1, 1], []), dataType: 10, int32Data: [0x3c00, 0xc000, 0] };
-  assert.equal([...(nodeOf('Conv', { initializers: [halves] }) as { weight?: Tensor }).weight!.data], [1, -2, 0]);
+  assert.equal([...nodeOf('Conv', { initializers: [halves] }).weight.data], [1, -2, 0]);
 });
 
 test('Conv: pads, auto_pad, groups', () => {
@@ -294,10 +297,7 @@ test('Gemm and MatMul by a constant become linear', () => {
   const inputs = { x: ['N', 2] };
   const b = floats('b', [2, 3], [1, 2, 3, 4, 5, 6]);
   const gemm = (attributes: NodeSpec['attributes'], ...more: (typeof b)[]) =>
-    nodeOf('Gemm', { initializers: [b, ...more], inputs, attributes }) as Node & {
-      weight: Tensor;
-      bias?: Tensor;
-    };
+    nodeOf('Gemm', { initializers: [b, ...more], inputs, attributes });
   assert.is(gemm(undefined).op, 'linear');
   assert.equal([...gemm(undefined).weight.data], [1, 4, 2, 5, 3, 6]);
   assert.equal(gemm(undefined).weight.dims, [3, 2]);
@@ -309,8 +309,8 @@ test('Gemm and MatMul by a constant become linear', () => {
   assert.equal([...gemm(undefined, floats('c', [], [7])).bias!.data], [7, 7, 7]);
   const transposed = { ...b, dims: [3, 2] };
   const transB = nodeOf('Gemm', { initializers: [transposed], inputs, attributes: { transB: 1 } });
-  assert.equal([...(transB as typeof scaled).weight.data], [1, 2, 3, 4, 5, 6]);
-  assert.equal([...(nodeOf('MatMul', { initializers: [b], inputs }) as typeof scaled).weight.data], [1, 4, 2, 5, 3, 6]);
+  assert.equal([...transB.weight.data], [1, 2, 3, 4, 5, 6]);
+  assert.equal([...nodeOf('MatMul', { initializers: [b], inputs }).weight.data], [1, 4, 2, 5, 3, 6]);
   assert.is(nodeOf('MatMul', { initializers: [b], inputs: { x: ['N', 5, 2] } }).op, 'matMul');
 });
 
@@ -370,7 +370,7 @@ test('Sum, Identity, Dropout, Constant', () => {
     [
       ['identity', 'x'],
       ['add', 'x', 'dropped'],
-      ['add', nodes[1]!.output, 'd'],
+      ['add', nodes[1]!.outputs[0], 'd'],
     ],
   );
   assert.equal(
@@ -384,7 +384,7 @@ test('Sum, Identity, Dropout, Constant', () => {
 });
 
 test('weights may come through Identity, Cast, Transpose, Reshape and arithmetic', () => {
-  const { nodes } = readOnnx(
+  const graph = readOnnx(
     fileOf({
       nodes: [
         { op: 'Cast', inputs: ['double'], outputs: ['single'], attributes: { to: 1 } },
@@ -401,8 +401,8 @@ test('weights may come through Identity, Cast, Transpose, Reshape and arithmetic
       ],
     }),
   );
-  assert.is(nodes.length, 1);
-  const { weight } = nodes[0] as { weight: Tensor };
+  assert.is(graph.nodes.length, 1);
+  const { weight } = parametersOf(graph, graph.nodes[0]!);
   assert.equal(
     [weight.dims, [...weight.data]],
     [
@@ -501,7 +501,7 @@ test('parameters that are inputs are named, and bound by lowerOnnx', () => {
   ]);
   const graph = lowerOnnx(model, bound);
   assert.equal(graph.inputs, ['x', 'z']);
-  assert.equal([...(graph.nodes[0] as { weight: SourceTensor }).weight.data], [1, 2, 3, 4, 5, 6]);
+  assert.equal([...graph.values!.get(graph.nodes[0]!.inputs[1]!)!.tensor.data], [1, 2, 3, 4, 5, 6]);
   assert.equal((graph.nodes[1] as { target?: unknown }).target, [0, -1]);
 });
 
@@ -743,7 +743,7 @@ const window = (kernel: [number, number], pads: [number, number, number, number]
   pads,
 });
 
-test('convolutions with BatchNorm, ReLU, residual, parallel ones and cropping', async () => {
+test('convolutions with ReLU, addend, parallel kernels and cropping', async () => {
   const random = seededRandom(1);
   for (const paddingMode of ['zeros', 'reflect', 'replicate', 'circular'] as PaddingMode[]) {
     for (const extras of [false, true]) {
@@ -755,24 +755,23 @@ test('convolutions with BatchNorm, ReLU, residual, parallel ones and cropping', 
         output: 'c',
         weight: tensorOf(random, [4, 2, ...kernel]),
         bias: extras ? tensorOf(random, [4]) : undefined,
-        ...(!extras && { norm: normOf(random, 4, paddingMode === 'zeros') }),
         window: window(kernel, pads),
         paddingMode,
         groups: 2,
       });
-      const node: Node = {
+      const node: GraphNodeSpec = {
         ...conv([3, 3], [1, 1, 1, 1]),
         ...(extras && { inputs: ['x', 'z'], relu: true }),
         parallel: [conv([3, 1], [1, 0, 1, 0]), conv([1, 3], [0, 1, 0, 1])],
       };
-      const cropped: Node = {
+      const cropped: GraphNodeSpec = {
         ...conv([1, 1], [-1, 0, 1, -2]),
         path: 'cropped',
         inputs: ['c'],
         output: 'y',
         parallel: [],
       };
-      const graph: Graph = { inputs: ['x', 'z'], outputs: ['c', 'y'], nodes: [node, cropped] };
+      const graph = graphFrom({ inputs: ['x', 'z'], outputs: ['c', 'y'], nodes: [node, cropped] });
       const feeds = { x: tensorOf(random, [2, 4, 6, 5]), z: tensorOf(random, [2, 4, 6, 5]) };
       const model = await computesTheSame(graph, feeds);
       assert.is(model.opsetImport[0]!.version, paddingMode === 'circular' ? 19 : 13);
@@ -783,7 +782,7 @@ test('convolutions with BatchNorm, ReLU, residual, parallel ones and cropping', 
 test('all other nodes', async () => {
   const random = seededRandom(2);
   const base = { path: '', layer: '' };
-  const nodes: Node[] = [
+  const nodes: GraphNodeSpec[] = [
     {
       ...base,
       op: 'batchNorm',
@@ -853,7 +852,7 @@ test('all other nodes', async () => {
     { ...base, op: 'matMul', inputs: ['cc', 'k2'], output: 'dd' },
     { ...base, op: 'identity', inputs: ['dd'], output: 'ee' },
   ];
-  const graph: Graph = {
+  const graph = graphFrom({
     inputs: ['x', 'z'],
     outputs: nodes.map(({ output }) => output),
     nodes,
@@ -865,7 +864,7 @@ test('all other nodes', async () => {
       ['x', ['batch', 4, 6, 5]],
       ['z', ['batch', 4, 6, 5]],
     ]),
-  };
+  });
   const feeds = { x: tensorOf(random, [2, 4, 6, 5]), z: tensorOf(random, [2, 4, 6, 5], -4, 4) };
   const model = await computesTheSame(graph, feeds);
   assert.is(model.opsetImport[0]!.version, 14);
@@ -875,7 +874,7 @@ test('all other nodes', async () => {
 });
 
 test('a BatchNorm in training mode has no place in a file', () => {
-  const node: Node = {
+  const node: GraphNodeSpec = {
     op: 'batchNorm',
     path: 'bn1',
     layer: 'BatchNorm2d',
@@ -885,7 +884,7 @@ test('a BatchNorm in training mode has no place in a file', () => {
     momentum: 0.1,
   };
   assert.throws(
-    () => writeOnnx({ inputs: ['x'], outputs: ['y'], nodes: [node] }),
+    () => writeOnnx(graphFrom({ inputs: ['x'], outputs: ['y'], nodes: [node] })),
     /BatchNorm "bn1" is in training mode/,
   );
 });

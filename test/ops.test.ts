@@ -2,11 +2,12 @@
  * Every operation of the Graph, through InferenceSession: random graphs against the float64 oracles, in both builds and
  * with inputs of both layouts; then what random graphs rarely meet.
  */
-import { type Graph, InferenceSession, type Node, type Runtime, Tensor } from 'acnet-wasm';
+import { type Graph, InferenceSession, type Runtime, Tensor } from 'acnet-wasm';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as array from './arrayOracle.js';
+import { graphFrom, type NodeSpec } from './graphSpec.js';
 import * as oracle from './oracle.js';
 import { type RandomGraph, randomGraph } from './randomGraph.js';
 import {
@@ -76,11 +77,9 @@ function tensorsOf(values: Values): Record<string, Tensor> {
 
 /** The same values resident in row-major order: what a matrix product gives. */
 async function rowMajor(runtime: Runtime, value: oracle.Nd): Promise<Tensor> {
-  const node: Node = { op: 'reshape', path: '', layer: 'Reshape', inputs: ['x'], output: 'y', target: value.dims };
-  const session = await InferenceSession.create(
-    { inputs: ['x'], outputs: ['y'], nodes: [node] },
-    { runtime, reparameterize: false },
-  );
+  const node = { op: 'reshape', inputs: ['x'], output: 'y', target: value.dims };
+  const graph = graphFrom({ inputs: ['x'], outputs: ['y'], nodes: [node] });
+  const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
   const { y } = runResident(session, { x: new Tensor('float32', Float32Array.from(value.data), [value.data.length]) });
   await session.release();
   return y!;
@@ -115,11 +114,7 @@ async function checkGraph(runtime: Runtime, made: RandomGraph): Promise<void> {
 /** One node over inputs x0, x1, ... to y. */
 function single(node: object, inputCount = 1): Graph {
   const inputs = Array.from({ length: inputCount }, (_, i) => `x${i}`);
-  return {
-    inputs,
-    outputs: ['y'],
-    nodes: [{ path: '', layer: 'Test', inputs, output: 'y', ...node } as unknown as Node],
-  };
+  return graphFrom({ inputs, outputs: ['y'], nodes: [{ inputs, output: 'y', ...node } as unknown as NodeSpec] });
 }
 
 async function runOnce(
@@ -396,7 +391,7 @@ for (const simd of await supportedBuilds()) {
     const base = { path: '', layer: 'Test' };
     for (const dims of [[6, 1, 1], [1, 6, 5, 4], [5, 1, 6, 5, 4], []] as const) {
       const addend = randomNd(random, dims);
-      const graph: Graph = {
+      const graph = graphFrom({
         inputs: ['x'],
         outputs: ['y'],
         constants: new Map([['c', toTensor(addend)]]),
@@ -414,7 +409,7 @@ for (const simd of await supportedBuilds()) {
           { ...base, op: 'add', inputs: ['a', 'c'], output: 'b' },
           { ...base, op: 'relu', inputs: ['b'], output: 'y' },
         ],
-      };
+      });
       const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
       // With a batch of one, dims may be equal; with two they are not.
       for (const batch of [1, 2, 1]) {
@@ -434,7 +429,7 @@ for (const simd of await supportedBuilds()) {
     const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1, 1, 1, 1] } as const;
     const options = { ...window, paddingMode: 'zeros', groups: 1 } as const;
     const base = { path: '', layer: 'Test' };
-    const graph: Graph = {
+    const graph = graphFrom({
       inputs: ['x'],
       outputs: ['y', 'x'],
       constants: new Map([['matrix', toTensor(matrix)]]),
@@ -455,7 +450,7 @@ for (const simd of await supportedBuilds()) {
         { ...base, op: 'reshape', target: [{ value: 'a', axis: 0 }, -1, 5], inputs: ['c'], output: 'd' },
         { ...base, op: 'matMul', inputs: ['d', 'matrix'], output: 'y' },
       ],
-    };
+    });
     const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
     let settled = 0;
     for (let round = 0; round < 3; round++) {
@@ -479,8 +474,13 @@ for (const simd of await supportedBuilds()) {
     const conv = { ...base, op: 'conv2d', window, paddingMode: 'zeros', groups: 1, bias: undefined } as const;
     const weight = toTensor(randomNd(random, [8, 8, 1, 1]));
     const linear = { ...base, op: 'linear', bias: undefined } as const;
-    const stepsOf = async (nodes: readonly Node[], dims: readonly number[], constants?: Graph['constants']) => {
-      const graph = { inputs: ['x'], outputs: [nodes.at(-1)!.output], nodes, ...(constants && { constants }) };
+    const stepsOf = async (
+      nodes: readonly NodeSpec[],
+      dims: readonly number[],
+      constants?: ReadonlyMap<string, Tensor>,
+    ) => {
+      const outputs = [nodes.at(-1)!.output];
+      const graph = graphFrom({ inputs: ['x'], outputs, nodes, ...(constants && { constants }) });
       const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
       const steps = session.profile({ x: toTensor(randomNd(random, dims)) });
       await session.release();
@@ -490,16 +490,16 @@ for (const simd of await supportedBuilds()) {
       return steps.map(({ op }) => op).join(' ');
     };
     const image = [2, 8, 3, 3];
-    const first: Node = { ...conv, weight, inputs: ['x'], output: 'a' };
-    const pool: Node = { ...base, op: 'globalAvgPool2d', inputs: ['a'], output: 'p' };
-    const flat = (from: string): Node => ({ ...base, op: 'flatten', axis: 1, inputs: [from], output: 'f' });
-    const classes = (features: number): Node => {
+    const first: NodeSpec = { ...conv, weight, inputs: ['x'], output: 'a' };
+    const pool = { ...base, op: 'globalAvgPool2d', inputs: ['a'], output: 'p' };
+    const flat = (from: string): NodeSpec => ({ ...base, op: 'flatten', axis: 1, inputs: [from], output: 'f' });
+    const classes = (features: number): NodeSpec => {
       return { ...linear, weight: toTensor(randomNd(random, [3, features])), inputs: ['f'], output: 'y' };
     };
     // Pooling goes first: src/passes/poolFirst.ts.
     assert.is(await stepsOf([first, pool, flat('p'), classes(8)], image), 'globalAvgPool2d conv2d linear');
     assert.is(await stepsOf([first, flat('a'), classes(72)], image), 'conv2d convert linear');
-    const chain: Node[] = [
+    const chain: NodeSpec[] = [
       first,
       { ...base, op: 'sigmoid', inputs: ['a'], output: 's' },
       { ...base, op: 'mul', inputs: ['s', 'a'], output: 'm' },
@@ -511,7 +511,7 @@ for (const simd of await supportedBuilds()) {
     ];
     const scale = new Map([['scale', toTensor(randomNd(random, [8, 1, 1]))]]);
     assert.is(await stepsOf(chain, image, scale), 'conv2d sigmoid mul mul pad slice concat conv2d');
-    const shuffle: Node[] = [
+    const shuffle: NodeSpec[] = [
       { ...base, op: 'reshape', target: [0, 2, 4, 9], inputs: ['x'], output: 'a' },
       { ...base, op: 'transpose', permutation: [0, 2, 1, 3], inputs: ['a'], output: 'b' },
       { ...base, op: 'reshape', target: [0, 8, 3, 3], inputs: ['b'], output: 'c' },
@@ -551,7 +551,7 @@ for (const simd of await supportedBuilds()) {
       }
       assert.unreachable(`no ${type.name} about ${words.join(', ')}`);
     };
-    const relu = { op: 'relu', path: 'first', layer: 'Relu', inputs: ['x'], output: 'y' } as const;
+    const relu = { op: 'relu', path: 'first', layer: 'Relu', inputs: ['x'], outputs: ['y'] } as const;
     const create = (graph: Partial<Graph>) =>
       InferenceSession.create(
         { inputs: ['x'], outputs: ['y'], nodes: [relu], ...graph },

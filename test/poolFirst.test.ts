@@ -2,11 +2,12 @@
  * A mean before a 1x1 convolution instead of after it (src/passes/poolFirst.ts): where that is done and where not, and that
  * the network computes what it did, against float64.
  */
-import { createRuntime, type Graph, InferenceSession, type Node } from 'acnet-wasm';
+import { createRuntime, type Graph, InferenceSession } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as passes from '../src/passes/poolFirst.js';
 import { runGraph } from './graphOracle.js';
+import { graphFrom, type NodeSpec } from './graphSpec.js';
 import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';
 
 const CHANNELS = 8;
@@ -27,8 +28,8 @@ function transition(conv: object = {}, pool: object = {}, random = seededRandom(
   const nodes = [
     { ...node, paddingMode: 'zeros', ...conv },
     { ...mean, ceilMode: false, countIncludePad: true, ...pool },
-  ] as unknown as Node[];
-  return { inputs: ['x'], outputs: ['y'], nodes };
+  ] as unknown as NodeSpec[];
+  return graphFrom({ inputs: ['x'], outputs: ['y'], nodes });
 }
 
 const orderOf = (graph: Graph): string =>

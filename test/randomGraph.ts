@@ -2,8 +2,9 @@
  * Random graphs whose every value is known from the oracles: nodes of all kinds over values of all ranks, outputs that
  * are inputs, constants, listed twice, or read on.
  */
-import { type Graph, type Node, Tensor } from 'acnet-wasm';
+import { type Graph, type GraphNode, Tensor } from 'acnet-wasm';
 import * as array from './arrayOracle.js';
+import { graphFrom, type NodeSpec, type NormSpec } from './graphSpec.js';
 import * as oracle from './oracle.js';
 import { randomNd, seededRandom } from './support.js';
 
@@ -23,14 +24,15 @@ export function randomGraph(seed: number, nodeCount: number): RandomGraph {
   return new Maker(seed).make(nodeCount);
 }
 
-type Omitted = 'path' | 'layer' | 'inputs' | 'output';
-type Settings<T> = T extends Node ? Omit<T, Omitted> : never;
+type Omitted = 'path' | 'layer' | 'inputs' | 'outputs' | 'eps' | 'parallel';
+type Parameters = { weight?: Tensor; bias?: Tensor | undefined; norm?: NormSpec };
+type Settings<T> = T extends GraphNode ? Omit<T, Omitted> & Parameters : never;
 
 class Maker {
   readonly #random: () => number;
   readonly #values = new Map<string, oracle.Nd>();
   readonly #constants = new Map<string, Tensor>();
-  readonly #nodes: Node[] = [];
+  readonly #nodes: NodeSpec[] = [];
 
   constructor(seed: number) {
     this.#random = seededRandom(seed);
@@ -53,7 +55,7 @@ class Maker {
     if (isUsed) outputNames.push(this.#pick(this.#nodes).output);
     const pickValues = (list: readonly string[]) => Object.fromEntries(list.map((n) => [n, this.#values.get(n)!]));
     return {
-      graph: { inputs: inputNames, outputs: outputNames, nodes: this.#nodes, constants: this.#constants },
+      graph: graphFrom({ inputs: inputNames, outputs: outputNames, nodes: this.#nodes, constants: this.#constants }),
       inputs: pickValues(inputNames),
       outputs: pickValues(outputNames),
       largest: [...this.#values.values()].reduce((most, { data }) => Math.max(most, oracle.largestMagnitude(data)), 1),
@@ -291,11 +293,12 @@ class Maker {
     this.#add({ op }, names, array.binary(a, b, f));
   }
 
-  #add(settings: Settings<Node>, inputs: readonly string[], value: oracle.Nd): void {
+  #add(settings: Settings<GraphNode>, inputs: readonly string[], value: oracle.Nd): void {
     const isTame = value.data.length <= MOST_VALUES && oracle.largestMagnitude(value.data) < 1e3;
     if (!isTame || value.dims.length > MOST_DIMS) return;
     const output = `value${this.#nodes.length}`;
-    this.#nodes.push({ ...settings, path: output, layer: settings.op, inputs, output } as Node);
+    const names = { path: output, layer: settings.op };
+    this.#nodes.push({ ...settings, ...names, inputs, output });
     this.#values.set(output, value);
   }
 

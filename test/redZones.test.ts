@@ -3,20 +3,11 @@
  * kernels are made to. What is shipped has nothing of that.
  */
 import { readFileSync } from 'node:fs';
-import {
-  ACBlock,
-  BatchNorm2d,
-  Conv2d,
-  createRuntime,
-  type Graph,
-  InferenceSession,
-  type Node,
-  type Runtime,
-  type Tensor,
-} from 'acnet-wasm';
+import { ACBlock, BatchNorm2d, Conv2d, createRuntime, InferenceSession, type Runtime, type Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Heap } from '../src/runtime/heap.js';
+import { graphFrom, type NodeSpec } from './graphSpec.js';
 import { randomNd, seededRandom, toTensor } from './support.js';
 
 type Kernel = (...args: number[]) => number | undefined;
@@ -31,8 +22,8 @@ async function open(): Promise<Internals> {
 
 async function runNode(runtime: Runtime, node: object, ...inputs: Tensor[]): Promise<void> {
   const names = inputs.map((_, i) => `x${i}`);
-  const nodes = [{ path: 'here', layer: 'Test', inputs: names, output: 'y', ...node } as unknown as Node];
-  const graph: Graph = { inputs: names, outputs: ['y'], nodes };
+  const nodes = [{ path: 'here', inputs: names, output: 'y', ...node } as unknown as NodeSpec];
+  const graph = graphFrom({ inputs: names, outputs: ['y'], nodes });
   const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
   session.runSync(Object.fromEntries(inputs.map((input, i) => [`x${i}`, input])));
   await session.release();

@@ -6,10 +6,11 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { Conv2d, createRuntime, type Graph, InferenceSession, type Node, type Runtime, type Tensor } from 'acnet-wasm';
+import { Conv2d, createRuntime, InferenceSession, type Runtime, type Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Kernels } from '../src/runtime/kernels.js';
+import { graphFrom } from './graphSpec.js';
 import { randomNd, relativeError, seededRandom, take, toTensor } from './support.js';
 
 const VARIANTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -68,8 +69,8 @@ function image(count: number): Float32Array {
 }
 
 async function multiply(runtime: Runtime, a: Tensor, b: Tensor): Promise<Float32Array> {
-  const node = { op: 'matMul', path: '', layer: 'Test', inputs: ['a', 'b'], output: 'y' } as Node;
-  const graph: Graph = { inputs: ['a', 'b'], outputs: ['y'], nodes: [node] };
+  const node = { op: 'matMul', inputs: ['a', 'b'], output: 'y' };
+  const graph = graphFrom({ inputs: ['a', 'b'], outputs: ['y'], nodes: [node] });
   const session = await InferenceSession.create(graph, { runtime });
   const { y } = session.runSync({ a, b });
   await session.release();

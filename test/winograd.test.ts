@@ -6,6 +6,7 @@
 import { type Graph, InferenceSession, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { graphFrom } from './graphSpec.js';
 import * as oracle from './oracle.js';
 import { largestDifference, randomNd, seededRandom, supportedBuilds, toTensor, withRuntime } from './support.js';
 
@@ -31,8 +32,6 @@ function graphOf(scheme: Scheme, weight: oracle.Nd, bias: oracle.Nd, addend: str
   const pad = scheme.kernel >> 1;
   const node = {
     op: 'conv2d' as const,
-    path: '',
-    layer: 'Conv2d',
     inputs: addend === undefined ? ['x'] : ['x', addend],
     output: 'y',
     weight: toTensor(weight),
@@ -48,7 +47,7 @@ function graphOf(scheme: Scheme, weight: oracle.Nd, bias: oracle.Nd, addend: str
     relu,
     algorithm: scheme.algorithm,
   };
-  return { inputs: addend === 'r' ? ['x', 'r'] : ['x'], outputs: ['y'], nodes: [node] };
+  return graphFrom({ inputs: addend === 'r' ? ['x', 'r'] : ['x'], outputs: ['y'], nodes: [node] });
 }
 
 async function checkSize(runtime: Runtime, scheme: Scheme, outHeight: number, outWidth: number): Promise<void> {

@@ -124,7 +124,7 @@ function describeOutputs(
 ): { name: string; dims: readonly number[] }[] {
   return [...new Set(graph.outputs)].map((name) => {
     const made = summary.nodes.find((node) => node.output === name) ?? inputs.find((input) => input.name === name);
-    return { name, dims: made?.dims ?? graph.constants?.get(name)?.dims ?? [] };
+    return { name, dims: made?.dims ?? graph.values?.get(name)?.tensor.dims ?? [] };
   });
 }
 

@@ -1,18 +1,19 @@
 /**
- * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run; values
- * have names; parameters are Tensors in the node that uses them. The types of nodes are in src/ops, each beside the rule
- * of its operation.
+/**
+ * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run and read
+ * values by name: inputs, outputs of nodes before them, and stored values such as weights. The types of nodes are in
+ * src/ops, each beside the rule of its operation.
  */
 import type { BatchNormNode } from '../ops/batchNorm.js';
 import type { BinaryNode } from '../ops/binary.js';
 import type { ConcatNode } from '../ops/concat.js';
-import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { Conv2dNode, LinearNode, ParallelKernel, WeightedNode } from '../ops/conv/node.js';
 import type { DimOf } from '../ops/dims.js';
 import type { FlattenNode } from '../ops/flatten.js';
 import type { GlobalPoolNode } from '../ops/globalPool.js';
 import type { IdentityNode } from '../ops/identity.js';
 import type { MatMulNode } from '../ops/matMul.js';
-import type { NodeBase, Norm, PaddingMode, Pads, Pair, Window } from '../ops/node.js';
+import type { NodeBase, Optional, PaddingMode, Pads, Pair, Window } from '../ops/node.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import type { PadNode } from '../ops/pad.js';
 import type { PoolNode } from '../ops/pool.js';
@@ -24,6 +25,7 @@ import type { SqueezeNode } from '../ops/squeeze.js';
 import type { TransposeNode } from '../ops/transpose.js';
 import type { UnaryNode } from '../ops/unary.js';
 import type { Tensor } from '../tensor.js';
+import { Names } from './names.js';
 
 export type {
   BatchNormNode,
@@ -32,11 +34,11 @@ export type {
   DimOf,
   GlobalPoolNode,
   LinearNode,
-  Norm,
   PaddingMode,
   PadNode,
   Pads,
   Pair,
+  ParallelKernel,
   PoolNode,
   ReduceNode,
   ReshapeNode,
@@ -44,22 +46,34 @@ export type {
   SqueezeNode,
   TransposeNode,
   UnaryNode,
+  WeightedNode,
   Window,
 };
 
 export interface Graph {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly nodes: readonly Node[];
-  /** Values that are known beforehand; nodes read them by name like any other. */
-  readonly constants?: ReadonlyMap<string, Tensor>;
+  readonly nodes: readonly GraphNode[];
+  /** Values that are there before a run: weights, statistics, constants. */
+  readonly values?: ReadonlyMap<string, StoredValue>;
   /** What is known of the shapes of inputs: a name where an axis may have any size. */
   readonly inputDims?: ReadonlyMap<string, readonly (number | string)[]>;
   /** What a file says about itself, such as the names of its classes; it changes nothing of what is computed. */
   readonly metadata?: ReadonlyMap<string, string>;
 }
 
-export type Node =
+export interface StoredValue {
+  readonly tensor: Tensor;
+  readonly role: Role;
+}
+
+/**
+ * frozen: never changes, so that it may become part of other values. trainable: loading a state or an optimiser changes
+ * it. statistic: nodes change it while they run (`updates`).
+ */
+export type Role = 'frozen' | 'trainable' | 'statistic';
+
+export type GraphNode =
   | Conv2dNode
   | BatchNormNode
   | LinearNode
@@ -80,29 +94,48 @@ export type Node =
 export type AxisNode = SoftmaxNode | ConcatNode | FlattenNode;
 export type SimpleNode = IdentityNode | MatMulNode;
 
-type WithoutOutput<T> = T extends NodeBase ? Omit<T, 'output'> : never;
+type WithoutOutputs<T> = T extends NodeBase ? Omit<T, 'outputs'> : never;
 
-/** Collects the nodes of layers that describe themselves. */
+/** Collects the nodes and the stored values of layers that describe themselves. */
 export class GraphBuilder {
-  readonly #nodes: Node[] = [];
+  readonly #nodes: GraphNode[] = [];
+  readonly #values = new Map<string, StoredValue>();
+  readonly #names = new Names();
+  readonly #nameOf = new Map<Tensor, string>();
 
-  /** Adds a node, and brings the rule of its operation; returns the name of its output. */
-  add<N extends Node>(node: WithoutOutput<N>, rule: OperationRule<N>): string {
+  /** Adds a node of one output, and brings the rule of its operation; returns the output's name. */
+  add<N extends GraphNode>(node: WithoutOutputs<N>, rule: OperationRule<N>): string {
     useOperation(node.op, rule as OperationRule);
-    const output = `value${this.#nodes.length}`;
-    this.#nodes.push({ ...node, output } as unknown as Node);
+    const output = this.#names.derive(`value${this.#nodes.length}`);
+    this.#nodes.push({ ...node, outputs: [output] } as unknown as GraphNode);
     return output;
   }
 
+  /** Adds a stored value, unless it is there already; returns the name to read it by. */
+  store(name: string, tensor: Tensor, role: Role): string {
+    const known = this.#nameOf.get(tensor) ?? this.#names.derive(name);
+    this.#nameOf.set(tensor, known);
+    this.#values.set(known, { tensor, role });
+    return known;
+  }
+
   finish(inputs: readonly string[], outputs: readonly string[]): Graph {
-    return { inputs, outputs, nodes: this.#nodes };
+    return { inputs, outputs, nodes: this.#nodes, values: this.#values };
   }
 }
 
 /** Names of all values that a node reads, also of those whose size alone it asks for. */
-export function readsOf(node: Node): readonly string[] {
-  if (node.op !== 'reshape') return node.inputs;
-  return [...node.inputs, ...node.target.flatMap((size) => (typeof size === 'object' ? [size.value] : []))];
+export function readsOf(node: GraphNode): readonly string[] {
+  const given: readonly Optional[] = node.inputs;
+  const inputs = given.filter((name) => name !== undefined);
+  if (node.op !== 'reshape') return inputs;
+  return [...inputs, ...node.target.flatMap((size) => (typeof size === 'object' ? [size.value] : []))];
+}
+
+/** What is added to a node's own result. */
+export function addendOf(node: GraphNode): string | undefined {
+  if (node.op === 'conv2d' || node.op === 'linear') return node.inputs[3];
+  return node.op === 'batchNorm' ? node.inputs[5] : undefined;
 }
 
 /** How often each value is read; a graph's outputs count as read once more. */
@@ -114,4 +147,13 @@ export function countUses(graph: Graph): Map<string, number> {
   for (const node of graph.nodes) count(readsOf(node));
   count(graph.outputs);
   return uses;
+}
+
+/** The same node with its values under other names. */
+export function renamed(node: GraphNode, nameOf: (name: string) => string): GraphNode {
+  const inputs = node.inputs.map((name: Optional) => (name === undefined ? undefined : nameOf(name)));
+  const values: object = { inputs, outputs: node.outputs.map(nameOf) };
+  if (node.op !== 'reshape') return { ...node, ...values };
+  const target = node.target.map((size) => (typeof size === 'object' ? { ...size, value: nameOf(size.value) } : size));
+  return { ...node, ...values, target };
 }

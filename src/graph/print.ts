@@ -4,11 +4,11 @@
  *   op      path  inputs  output  weight          window            flags
  *   conv2d  conv  input0  value0  [8, 3, 3, 3]    3x3 pads 1,1,1,1  bias relu
  */
+import type { Optional } from '../ops/node.js';
 import { ruleOf } from '../ops/operation.js';
 import { useAllOperations } from '../ops/operations.js';
-import type { Tensor } from '../tensor.js';
-import { format } from '../tensor.js';
-import type { Graph, Node, Norm, Window } from './graph.js';
+import { format, type Tensor } from '../tensor.js';
+import type { Graph, GraphNode, Window } from './graph.js';
 import { inferShapes } from './shapes.js';
 
 /** One line per node, in the order in which they run; a line for the inputs before and one for the outputs after them. */
@@ -17,9 +17,9 @@ export function printGraph(graph: Graph): string {
   const rows = graph.nodes.map((node) => [
     node.op,
     node.path,
-    node.inputs.join(' '),
-    node.output,
-    'weight' in node ? format(node.weight.dims) : '',
+    partInputs(graph, node).values.join(' '),
+    node.outputs.join(' '),
+    node.op === 'conv2d' || node.op === 'linear' ? dimsText(graph.values?.get(node.inputs[1])?.tensor.dims) : '',
     'window' in node ? windowText(node.window) : '',
     (ruleOf(node).flags?.(node) ?? []).join(' '),
   ]);
@@ -32,7 +32,7 @@ export function printGraph(graph: Graph): string {
 }
 
 export interface NodeSummary {
-  readonly op: Node['op'];
+  readonly op: GraphNode['op'];
   readonly path: string;
   readonly output: string;
   /** Of the output. */
@@ -56,10 +56,11 @@ export function summarize(graph: Graph, inputDims: readonly (readonly number[])[
   useAllOperations();
   const shapes = inferShapes(graph, inputDims);
   const nodes = graph.nodes.map((node) => {
-    const dims = shapes.get(node.output)!;
-    const inputs = node.inputs.map((name) => shapes.get(name)!);
+    const dims = shapes.get(node.outputs[0])!;
+    const inputs = node.inputs.map((name) => shapes.get(name!));
     const multiplyAdds = ruleOf(node).multiplyAdds?.(node, dims, inputs) ?? 0;
-    return { op: node.op, path: node.path, output: node.output, dims, parameters: countParameters(node), multiplyAdds };
+    const parameters = partInputs(graph, node).parameters.reduce((sum, { size }) => sum + size, 0);
+    return { op: node.op, path: node.path, output: node.outputs[0], dims, parameters, multiplyAdds };
   });
   const total = (key: 'parameters' | 'multiplyAdds'): number => nodes.reduce((sum, node) => sum + node[key], 0);
   return { nodes, parameters: total('parameters'), multiplyAdds: total('multiplyAdds') };
@@ -78,6 +79,10 @@ export function layOut(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+function dimsText(dims: readonly number[] | undefined): string {
+  return dims === undefined ? '' : format(dims);
+}
+
 function windowText({ kernel, stride, dilation, pads }: Window): string {
   const parts = [kernel.join('x')];
   if (stride.some((step) => step !== 1)) parts.push(`stride ${stride.join('x')}`);
@@ -86,21 +91,11 @@ function windowText({ kernel, stride, dilation, pads }: Window): string {
   return parts.join(' ');
 }
 
-function countParameters(node: Node): number {
-  const count = (...tensors: (Tensor | undefined)[]): number => tensors.reduce((sum, one) => sum + (one?.size ?? 0), 0);
-  const ofNorm = (norm: Norm | undefined): number =>
-    norm === undefined ? 0 : count(norm.gamma, norm.beta, norm.mean, norm.variance);
-  switch (node.op) {
-    case 'conv2d':
-      return (node.parallel ?? []).reduce(
-        (sum, part) => sum + countParameters(part),
-        count(node.weight, node.bias) + ofNorm(node.norm),
-      );
-    case 'linear':
-      return count(node.weight, node.bias);
-    case 'batchNorm':
-      return ofNorm(node.norm);
-    default:
-      return 0;
-  }
+/** What a node reads that is not one of its parameters, and the tensors of those. */
+function partInputs(graph: Graph, node: GraphNode): { values: string[]; parameters: Tensor[] } {
+  const rules = ruleOf(node).inputs?.(node);
+  const isParameter = (i: number): boolean => rules?.[i]?.as !== undefined;
+  const given: readonly Optional[] = node.inputs;
+  const parameters = given.flatMap((name, i) => (isParameter(i) ? (graph.values?.get(name!)?.tensor ?? []) : []));
+  return { values: given.filter((name, i) => name !== undefined && !isParameter(i)) as string[], parameters };
 }

@@ -1,25 +1,26 @@
 /** Shapes of a graph's values from the shapes of its inputs: when it runs, and as far as they are known before. */
 import { frontAxis } from '../ops/axes.js';
 import type { Dim, Dims, KnownDims, NamedDims } from '../ops/dims.js';
+import type { Optional } from '../ops/node.js';
 import { ruleOf } from '../ops/operation.js';
 import { fail } from '../ops/shapeErrors.js';
 import { fitsMemory, MAX_VALUES, sizeOf } from '../sizes.js';
-import type { Graph, Node } from './graph.js';
+import type { Graph, GraphNode } from './graph.js';
 
 const MOST_DIMS = 8;
 
 /** @throws RangeError naming the layer, what it expects, and what came */
 export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<string, Dims> {
   const shapes = new Map<string, Dims>();
-  graph.constants?.forEach((tensor, name) => {
+  graph.values?.forEach(({ tensor }, name) => {
     shapes.set(name, tensor.dims);
   });
   graph.inputs.forEach((name, i) => {
     shapes.set(name, inputDims[i]!);
   });
   for (const node of graph.nodes) {
-    const dims = node.inputs.map((name) => shapes.get(name)!);
-    for (const one of dims) checkSize(node, 'input', one);
+    const dims = node.inputs.map((name) => shapes.get(name!));
+    for (const one of dims) if (one !== undefined) checkSize(node, 'input', one);
     const dimOf = (value: string, axis: number): Dim => {
       const ofValue = shapes.get(value);
       return ofValue?.[frontAxis(node, axis, ofValue)];
@@ -27,7 +28,7 @@ export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<strin
     // Of numbers, rules make numbers.
     const output = ruleOf(node).dims(node, dims, dimOf) as Dims;
     checkSize(node, 'output', output);
-    shapes.set(node.output, output);
+    shapes.set(node.outputs[0], output);
   }
   return shapes;
 }
@@ -44,12 +45,12 @@ export function inferKnownShapes(graph: Graph): KnownShapes {
       ?.map((dim, axis) => (typeof dim === 'number' ? dim : { value: name, axis }));
     shapes.set(name, dims);
   }
-  graph.constants?.forEach(({ dims }, name) => {
-    shapes.set(name, dims);
+  graph.values?.forEach(({ tensor }, name) => {
+    shapes.set(name, tensor.dims);
   });
   for (const node of graph.nodes)
     shapes.set(
-      node.output,
+      node.outputs[0],
       inferKnownDims(node, (name) => shapes.get(name)),
     );
   return shapes;
@@ -60,14 +61,19 @@ export function inferKnownShapes(graph: Graph): KnownShapes {
  * runs.
  * @param dimsOf any value before it
  */
-export function inferKnownDims(node: Node, dimsOf: (value: string) => NamedDims | undefined): NamedDims | undefined {
+export function inferKnownDims(
+  node: GraphNode,
+  dimsOf: (value: string) => NamedDims | undefined,
+): NamedDims | undefined {
   const rule = ruleOf(node);
-  const inputs = node.inputs.map(dimsOf);
+  const names: readonly Optional[] = node.inputs;
+  const inputs = names.map((name) => (name === undefined ? undefined : dimsOf(name)));
   const infer = (): KnownDims | undefined => {
-    if (!inputs.every((dims) => dims !== undefined)) return rule.dimsOfUnknown?.(node);
+    const areKnown = names.every((name, i) => name === undefined || inputs[i] !== undefined);
+    if (!areKnown) return rule.dimsOfUnknown?.(node, inputs);
     return rule.dims(node, inputs, (value, axis) => dimsOf(value)?.at(axis) ?? { value, axis });
   };
-  return attempt(infer)?.map((dim, axis) => dim ?? { value: node.output, axis });
+  return attempt(infer)?.map((dim, axis) => dim ?? { value: node.outputs[0], axis });
 }
 
 function attempt<T>(work: () => T): T | undefined {
@@ -80,7 +86,7 @@ function attempt<T>(work: () => T): T | undefined {
 }
 
 /** What only moves values about has nothing to do where there are none; what computes refuses. */
-function checkSize(node: Node, argument: string, dims: Dims): void {
+function checkSize(node: GraphNode, argument: string, dims: Dims): void {
   if (sizeOf(dims) === 0 && ruleOf(node).movesOnly !== true) fail(node, argument, dims, 'dims of at least 1');
   if (dims.length > MOST_DIMS) fail(node, argument, dims, `at most ${MOST_DIMS} dims`);
   if (!fitsMemory(dims)) fail(node, argument, dims, `at most ${MAX_VALUES} values`);

@@ -5,10 +5,9 @@
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
-import { normValues } from '../merge/affine.js';
+import { mapNorm } from '../merge/affine.js';
 import { type MergedBlock, mergeBlock } from '../merge/block.js';
 import { centredWindow } from '../merge/window.js';
-import { batchNorm } from '../ops/batchNorm.js';
 import { binary } from '../ops/binary.js';
 import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
@@ -17,11 +16,11 @@ import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
 import { product, sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
-import { type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
+import { addNorm, type CheckedNorm, checkNormOptions, type NormOptions, normOf, normSpecs } from './batchNorm2d.js';
 import type { Conv2dOptions } from './conv2d.js';
 import { Layer } from './layer.js';
 import { checkAlgorithm, checkGroups, convWindow, paddingMode, pair, type Size } from './options.js';
-import { type ParameterSpec, Parameters, parameterView } from './parameters.js';
+import { type ParameterSpec, Parameters, parameterView, writeParameter } from './parameters.js';
 
 export interface ACBlockOptions extends Omit<Conv2dOptions, 'bias'>, NormOptions {
   /** Lengths of the K x 1 and the 1 x K kernel; default: the kernel's height and width. */
@@ -110,36 +109,21 @@ export class ACBlock extends Layer {
   }
 
   /** @internal */
-  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+  override describe(graph: GraphBuilder, [image]: readonly [string], path: string): string {
     const { window, groups, norm, algorithm } = this.#settings;
     const common = { path, layer: this.kind };
     if (this.#form === 'deploy') {
-      const [weight, bias] = [this.parameters.get('fused_conv.weight'), this.parameters.get('fused_conv.bias')];
+      const parameters = ['weight', 'bias'].map((name) => this.store(graph, path, `fused_conv.${name}`));
+      const inputs = [image, ...(parameters as [string, string])] as const;
       const { paddingMode } = this.#settings;
-      return graph.add(
-        {
-          op: 'conv2d',
-          ...common,
-          inputs,
-          weight,
-          bias,
-          window,
-          paddingMode,
-          groups,
-          algorithm,
-        },
-        conv2d,
-      );
+      return graph.add({ op: 'conv2d', ...common, inputs, window, paddingMode, groups, algorithm }, conv2d);
     }
-    const momentum = this.training ? norm.momentum : undefined;
     const outputs = this.#settings.branches.map((branch) => {
       const product = graph.add(
         {
           op: 'conv2d',
           ...common,
-          inputs,
-          weight: this.parameters.get(`${branch.name}_conv.weight`),
-          bias: undefined,
+          inputs: [image, this.store(graph, path, `${branch.name}_conv.weight`)],
           window: branch.window,
           paddingMode: this.#settings.paddingMode,
           groups,
@@ -147,8 +131,9 @@ export class ACBlock extends Layer {
         },
         conv2d,
       );
-      const branchNorm = normOf(this.parameters, `${branch.name}_bn.`, norm.eps);
-      return graph.add({ op: 'batchNorm', ...common, inputs: [product], norm: branchNorm, momentum }, batchNorm);
+      return addNorm(graph, common, product, norm, this.training, (name) =>
+        this.storeOptional(graph, path, `${branch.name}_bn.${name}`),
+      );
     });
     return outputs.reduce((sum, output) => graph.add({ op: 'add', ...common, inputs: [sum, output] }, binary));
   }
@@ -193,7 +178,7 @@ export class ACBlock extends Layer {
     const folded = branches.map(({ name, window: ofBranch }) => ({
       kernel: parameterView(this.parameters.get(`${name}_conv.weight`)),
       window: ofBranch,
-      norm: normValues(normOf(this.parameters, `${name}_bn.`, norm.eps), parameterView),
+      norm: mapNorm(normOf(this.parameters, `${name}_bn.`, norm.eps), parameterView),
     }));
     mergeBlock(folded, { outChannels, inChannels: product(inPerGroup, groups), groups, window }, target);
   }
@@ -217,9 +202,8 @@ export class ACBlock extends Layer {
         const why = this.#form === 'deploy' ? 'is in deploy form' : 'has affine: false';
         throw new TypeError(`ACBlock.${method}: this block ${why} and so has no gammas`);
       }
-      parameterView(gamma).fill(value);
+      writeParameter(gamma, new Float32Array(gamma.size).fill(value));
     }
-    this.touch();
     return this;
   }
 }

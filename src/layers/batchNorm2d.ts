@@ -1,8 +1,10 @@
 /** Batch normalisation, as torch.nn.BatchNorm2d. */
-import type { GraphBuilder, Norm } from '../graph/graph.js';
+import type { BatchNormNode, GraphBuilder, Role } from '../graph/graph.js';
+import type { NormOf } from '../merge/affine.js';
 import { batchNorm } from '../ops/batchNorm.js';
 import { checkNames, finiteNumber, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
+import type { Tensor } from '../tensor.js';
 import { Layer } from './layer.js';
 import type { ParameterSpec, Parameters } from './parameters.js';
 
@@ -36,13 +38,15 @@ export function checkNormOptions(owner: string, options: NormOptions): CheckedNo
 
 /** Parameters and statistics of a BatchNorm, their names behind `prefix`. */
 export function normSpecs(prefix: string, channels: number, affine: boolean): ParameterSpec[] {
-  const spec = (name: string, initial: number): ParameterSpec => ({ name: prefix + name, dims: [channels], initial });
-  const statistics = [spec('running_mean', 0), spec('running_var', 1)];
-  return affine ? [spec('weight', 1), spec('bias', 0), ...statistics] : statistics;
+  const spec = (name: string, initial: number, role: Role): ParameterSpec => {
+    return { name: prefix + name, dims: [channels], initial, role };
+  };
+  const statistics = [spec('running_mean', 0, 'statistic'), spec('running_var', 1, 'statistic')];
+  return affine ? [spec('weight', 1, 'trainable'), spec('bias', 0, 'trainable'), ...statistics] : statistics;
 }
 
-/** The same as a graph has them. */
-export function normOf(parameters: Parameters, prefix: string, eps: number): Norm {
+/** The parameters and statistics of a BatchNorm by their roles. */
+export function normOf(parameters: Parameters, prefix: string, eps: number): NormOf<Tensor> {
   return {
     gamma: parameters.find(`${prefix}weight`),
     beta: parameters.find(`${prefix}bias`),
@@ -50,6 +54,21 @@ export function normOf(parameters: Parameters, prefix: string, eps: number): Nor
     variance: parameters.get(`${prefix}running_var`),
     eps,
   };
+}
+
+/** Adds the node of a BatchNorm to a graph; returns the name of its output. */
+export function addNorm(
+  graph: GraphBuilder,
+  owner: Pick<BatchNormNode, 'path' | 'layer'>,
+  image: string,
+  { eps, momentum }: CheckedNorm,
+  training: boolean,
+  store: (name: string) => string | undefined,
+): string {
+  const [mean, variance] = [store('running_mean')!, store('running_var')!];
+  const inputs = [image, store('weight'), store('bias'), mean, variance] as const;
+  const mode = training ? { momentum, updates: [mean, variance] } : { momentum: undefined };
+  return graph.add({ op: 'batchNorm', ...owner, inputs, eps, ...mode }, batchNorm);
 }
 
 /**
@@ -77,9 +96,8 @@ export class BatchNorm2d extends Layer {
   }
 
   /** @internal */
-  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    const norm = normOf(this.parameters, '', this.#options.eps);
-    const momentum = this.training ? this.#options.momentum : undefined;
-    return graph.add({ op: 'batchNorm', path, layer: this.kind, inputs, norm, momentum }, batchNorm);
+  override describe(graph: GraphBuilder, [image]: readonly [string], path: string): string {
+    const store = (name: string): string | undefined => this.storeOptional(graph, path, name);
+    return addNorm(graph, { path, layer: this.kind }, image, this.#options, this.training, store);
   }
 }

@@ -83,15 +83,13 @@ export class Conv2d extends Layer {
   }
 
   /** @internal */
-  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
+  override describe(graph: GraphBuilder, [image]: readonly [string], path: string): string {
     return graph.add(
       {
         op: 'conv2d',
         path,
         layer: this.kind,
-        inputs,
-        weight: this.parameters.get('weight'),
-        bias: this.parameters.find('bias'),
+        inputs: [image, this.store(graph, path, 'weight'), this.storeOptional(graph, path, 'bias')],
         window: this.#window,
         paddingMode: this.#paddingMode,
         groups: this.#groups,

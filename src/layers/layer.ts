@@ -8,7 +8,7 @@ import { Runtime } from '../runtime/runtime.js';
 import { show, showList, showName } from '../shown.js';
 import { sameDims } from '../sizes.js';
 import { format, runtimeOf, type StateDict, Tensor } from '../tensor.js';
-import { type ParameterSpec, Parameters, parameterView } from './parameters.js';
+import { type ParameterSpec, Parameters, parameterView, writeParameter } from './parameters.js';
 
 export abstract class Layer {
   readonly runtime: Runtime;
@@ -16,12 +16,15 @@ export abstract class Layer {
   readonly options: object | undefined;
   /** Own parameters and statistics. @internal */
   parameters: Parameters;
-  /** Counts every change of any layer, so that the later of two changes has the larger number. */
+  /**
+   * Counts every change of any layer's structure (its mode, its form), so that the later of two has the larger number.
+   * Values change without one.
+   */
   static #changes = 0;
-  #changed = 0;
+  #changedAt = 0;
   #training = true;
   #disposed = false;
-  /** What `forward` runs, and the change that it was made after. */
+  /** What `forward` runs, and the change of structure that it was made after. */
   #executable: { executable: Executable; madeAfter: number } | undefined;
 
   /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
@@ -51,6 +54,17 @@ export abstract class Layer {
 
   /** Adds this layer's nodes to a graph; returns the name of its output. @internal */
   abstract describe(graph: GraphBuilder, inputs: readonly string[], path: string): string;
+
+  /** Stores a parameter in a graph; returns the name to read it by, its key in the state dict. @internal */
+  protected store(graph: GraphBuilder, path: string, name: string): string {
+    const { parameters } = this;
+    return graph.store(path === '' ? name : `${path}.${name}`, parameters.get(name), parameters.role(name));
+  }
+
+  /** `store`, for one that there need not be. @internal */
+  protected storeOptional(graph: GraphBuilder, path: string, name: string): string | undefined {
+    return this.parameters.find(name) && this.store(graph, path, name);
+  }
 
   /** `describe`, checked. @internal */
   addTo(graph: GraphBuilder, inputs: readonly string[], path: string): string {
@@ -82,7 +96,7 @@ export abstract class Layer {
   /** Overwrites own parameters, statistics and mode of a layer of the same kind; returns it. @internal */
   protected giveStateTo<T extends Layer>(other: T): T {
     for (const name of this.parameters.names()) {
-      parameterView(other.parameters.get(name)).set(parameterView(this.parameters.get(name)));
+      writeParameter(other.parameters.get(name), parameterView(this.parameters.get(name)));
     }
     other.#training = this.#training;
     return other;
@@ -98,9 +112,7 @@ export abstract class Layer {
   forward(...inputs: Tensor[]): Tensor {
     this.assertUsable('forward');
     this.#checkInputs(inputs);
-    const [output] = this.#currentExecutable(inputs.length).run(inputs);
-    if (this.#training) this.#statisticsMoved();
-    return output!;
+    return this.#currentExecutable(inputs.length).run(inputs)[0]!;
   }
 
   /** Training mode, for this layer and those in it. */
@@ -137,8 +149,7 @@ export abstract class Layer {
       Object.keys(state).filter((key) => key.startsWith(prefix)),
     );
     const values = [...targets].map(([key, target]) => [target, this.#checkEntry(key, state[key], target)] as const);
-    for (const [target, data] of values) parameterView(target).set(data);
-    this.#touchAll();
+    for (const [target, data] of values) writeParameter(target, data);
     return this;
   }
 
@@ -162,7 +173,7 @@ export abstract class Layer {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.touch();
+    this.#restructured();
     if (this.runtime.isDisposed) return;
     this.#dropExecutable();
     this.parameters.dispose();
@@ -179,21 +190,21 @@ export abstract class Layer {
     if (this.runtime.isDisposed) throw new TypeError(`${this.kind}.${method}: the layer's runtime is disposed`);
   }
 
-  /** Parameters or mode have changed: what was made from them is out of date. @internal */
-  protected touch(): void {
-    this.#changed = ++Layer.#changes;
+  /** What the layer describes itself as has changed. */
+  #restructured(): void {
+    this.#changedAt = ++Layer.#changes;
   }
 
   /** Puts other parameters in the place of the present ones. @internal */
   protected replaceParameters(parameters: Parameters): void {
     this.parameters.dispose();
     this.parameters = parameters;
-    this.touch();
+    this.#restructured();
   }
 
   #setTraining(training: boolean, method: string): this {
     this.assertUsable(method);
-    if (this.#training !== training) this.touch();
+    if (this.#training !== training) this.#restructured();
     this.#training = training;
     for (const [, child] of this.children()) child.#setTraining(training, method);
     return this;
@@ -227,23 +238,9 @@ export abstract class Layer {
     return executable;
   }
 
-  /** The last change of this layer or of one in it. */
+  /** The last change of structure of this layer or of one in it. */
   #lastChange(): number {
-    return this.children().reduce((last, [, child]) => Math.max(last, child.#lastChange()), this.#changed);
-  }
-
-  /**
-   * A forward in training mode has moved running statistics. The executable that ran reads them in place and stays;
-   * those of other layers over the same ones, or for evaluation mode, are out of date.
-   */
-  #statisticsMoved(): void {
-    this.#touchAll();
-    if (this.#executable !== undefined) this.#executable.madeAfter = this.#lastChange();
-  }
-
-  #touchAll(): void {
-    this.touch();
-    for (const [, child] of this.children()) child.#touchAll();
+    return this.children().reduce((last, [, child]) => Math.max(last, child.#lastChange()), this.#changedAt);
   }
 
   #dropExecutable(): void {

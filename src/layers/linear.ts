@@ -35,9 +35,9 @@ export class Linear extends Layer {
   }
 
   /** @internal */
-  override describe(graph: GraphBuilder, inputs: readonly string[], path: string): string {
-    const weight = this.parameters.get('weight');
-    const bias = this.parameters.find('bias');
-    return graph.add({ op: 'linear', path, layer: this.kind, inputs, weight, bias }, linear);
+  override describe(graph: GraphBuilder, [matrix]: readonly [string], path: string): string {
+    const weight = this.store(graph, path, 'weight');
+    const bias = this.storeOptional(graph, path, 'bias');
+    return graph.add({ op: 'linear', path, layer: this.kind, inputs: [matrix, weight, bias] }, linear);
   }
 }

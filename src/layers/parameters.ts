@@ -2,6 +2,7 @@
  * The parameters of a layer: named float32 tensors in one allocation of the runtime's memory, in PyTorch's order, so
  * that kernels read and update them in place.
  */
+import type { Role } from '../graph/graph.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
@@ -15,18 +16,22 @@ export interface ParameterSpec {
    * random in +-1 / sqrt(fanIn). By a kernel, since Math.random takes over a second for the weights of AlexNet.
    */
   readonly initial: number | { readonly fanIn: number };
+  /** Default 'trainable'. */
+  readonly role?: Role;
 }
 
 export class Parameters {
   readonly #allocation: Allocation | undefined;
   readonly #tensors = new Map<string, Tensor>();
+  readonly #roles = new Map<string, Role>();
 
   constructor(runtime: Runtime, specs: readonly ParameterSpec[]) {
     const bytes = specs.reduce((sum, { dims }) => sum + sizeOf(dims) * 4, 0);
     if (specs.length === 0) return;
     this.#allocation = runtime.heap.allocate(bytes);
     let ptr = this.#allocation.ptr;
-    for (const { name, dims, initial } of specs) {
+    for (const { name, dims, initial, role = 'trainable' } of specs) {
+      this.#roles.set(name, role);
       const size = sizeOf(dims);
       if (typeof initial === 'number') runtime.heap.floats(ptr, size).fill(initial);
       else runtime.kernels.fillUniform(ptr, size, 1 + Math.random() * (2 ** 32 - 2), 1 / Math.sqrt(initial.fanIn));
@@ -48,10 +53,20 @@ export class Parameters {
     return this.#tensors.get(name);
   }
 
+  role(name: string): Role {
+    return this.#roles.get(name)!;
+  }
+
   dispose(): void {
     this.#allocation?.free();
     this.#tensors.clear();
   }
+}
+
+/** Overwrites a parameter where it lives. */
+export function writeParameter(parameter: Tensor, values: Float32Array): void {
+  parameterView(parameter).set(values);
+  Tensor.touch(parameter);
 }
 
 /** The values of a parameter where they live, until the next allocation. */

@@ -27,13 +27,12 @@ export interface NormOf<T> {
 
 export type NormValues = NormOf<Values>;
 
-export function normValues<T>(norm: NormOf<T>, read: (parameter: T) => Values): NormValues {
-  const { gamma, beta, mean, variance, eps } = norm;
+export function mapNorm<T, U>({ gamma, beta, mean, variance, eps }: NormOf<T>, of: (parameter: T) => U): NormOf<U> {
   return {
-    gamma: gamma && read(gamma),
-    beta: beta && read(beta),
-    mean: read(mean),
-    variance: read(variance),
+    gamma: gamma === undefined ? undefined : of(gamma),
+    beta: beta === undefined ? undefined : of(beta),
+    mean: of(mean),
+    variance: of(variance),
     eps,
   };
 }

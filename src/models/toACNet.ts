@@ -6,7 +6,7 @@ import { ACBlock, type ACBlockOptions } from '../layers/acBlock.js';
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { Conv2d } from '../layers/conv2d.js';
 import { Layer } from '../layers/layer.js';
-import { parameterView } from '../layers/parameters.js';
+import { writeParameter } from '../layers/parameters.js';
 import { Sequential } from '../layers/sequential.js';
 import { checkNames, finiteNumber } from '../options.js';
 import { show } from '../shown.js';
@@ -81,7 +81,7 @@ function toBlock(conv: Conv2d, norm: BatchNorm2d | undefined, branchGamma: numbe
   const options: ACBlockOptions = { ...window, eps, momentum, gammaInit: branchGamma };
   const block = new ACBlock(conv.runtime, options);
   const write = (name: string, values: Float32Array): void =>
-    parameterView(block.parameters.get(`square_${name}`)).set(values);
+    writeParameter(block.parameters.get(`square_${name}`), values);
   write('conv.weight', conv.parameters.get('weight').data);
   for (const [name, values] of Object.entries(normState(conv, norm, eps))) write(`bn.${name}`, values);
   return (norm ?? conv).training ? block : block.eval();

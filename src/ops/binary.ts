@@ -6,12 +6,12 @@ import { sameDims } from '../sizes.js';
 import { format } from '../tensor.js';
 import { broadcast, type KnownDims } from './dims.js';
 import { reluFlag } from './flags.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Two inputs, broadcast as ONNX does (numpy's rules). */
-export interface BinaryNode extends NodeBase {
+export interface BinaryNode extends FullNode {
   readonly op: 'add' | 'sub' | 'mul' | 'div';
   readonly relu?: boolean;
 }
@@ -39,10 +39,10 @@ function step(node: BinaryNode, context: StepContext): Step {
   const table = writeWalk(context, binaryAxes(node, context));
   // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
   const clearLanes =
-    node.op === 'div' || !isValueByValue(node, context) ? laneCleaner(node.output, context) : undefined;
+    node.op === 'div' || !isValueByValue(node, context) ? laneCleaner(node.outputs[0], context) : undefined;
   const low = lowerBound(node);
   const [a, b] = node.inputs.map((name) => context.slot(name)) as [number, number];
-  const out = context.slot(node.output);
+  const out = context.slot(node.outputs[0]);
   return (at) => {
     kernels.binary(op, table, at[a]!, at[b]!, at[out]!, low);
     clearLanes?.(at[out]!);
@@ -52,14 +52,14 @@ function step(node: BinaryNode, context: StepContext): Step {
 /** Whether both inputs and the output have the same dims in the same layout: one run over all of the memory. */
 function isValueByValue(node: BinaryNode, context: StepContext): boolean {
   const place = (value: string): string => `${context.layout(value)} ${context.dims(value).join()}`;
-  return node.inputs.every((name) => place(name) === place(node.output));
+  return node.inputs.every((name) => place(name) === place(node.outputs[0]));
 }
 
 function binaryAxes(node: BinaryNode, context: StepContext): WalkAxis[] {
-  if (isValueByValue(node, context)) return [{ size: floatCount(node.output, context), strides: [4, 4, 4] }];
-  const dims = context.dims(node.output);
+  if (isValueByValue(node, context)) return [{ size: floatCount(node.outputs[0], context), strides: [4, 4, 4] }];
+  const dims = context.dims(node.outputs[0]);
   const [a, b] = node.inputs.map((name) => broadcastStrides(name, dims.length, context)) as [number[], number[]];
-  const out = stridesOf(dims, context.layout(node.output));
+  const out = stridesOf(dims, context.layout(node.outputs[0]));
   return dims.map((size, axis) => ({ size, strides: [a[axis]!, b[axis]!, out[axis]!] }));
 }
 

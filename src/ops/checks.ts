@@ -1,16 +1,13 @@
 /** Checks that several operations share: of their nodes, and of the shapes of what comes. */
+import { sizeOf } from '../sizes.js';
 import { format, type Tensor } from '../tensor.js';
-import { differ, type KnownDims } from './dims.js';
-import type { NodeBase, Norm } from './node.js';
-import type { Expect } from './operation.js';
+import { type Dim, differ, isNumeric, type KnownDims } from './dims.js';
+import type { NodeBase } from './node.js';
+import type { Expect, InputDims } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 export function checkVector(expect: Expect, name: string, tensor: Tensor | undefined, size: number): void {
   expect(tensor === undefined || tensor.size === size, name, `of ${size} values`, tensor?.size);
-}
-
-export function checkNorm(expect: Expect, { gamma, beta, mean, variance }: Norm, size: number): void {
-  for (const tensor of [gamma, beta, mean, variance]) checkVector(expect, 'a norm', tensor, size);
 }
 
 export function checkWholes(expect: Expect, name: string, numbers: readonly number[], least: number): void {
@@ -30,10 +27,16 @@ export function expectChannels(node: NodeBase, input: KnownDims, channels: numbe
   );
 }
 
-/** A residual is added value by value. */
-export function expectResidual(node: NodeBase, residual: KnownDims | undefined, output: KnownDims): void {
-  if (residual === undefined) return;
-  if (residual.length !== output.length || residual.some((dim, axis) => differ(dim, output[axis]))) {
-    throw new RangeError(`${title(node)}: residual must have dims ${format(output)}, got ${format(residual)}`);
+/** An addend is added value by value. */
+export function expectAddend(node: NodeBase, addend: InputDims, output: KnownDims): void {
+  if (addend === undefined) return;
+  if (addend.length !== output.length || addend.some((dim, axis) => differ(dim, output[axis]))) {
+    throw new RangeError(`${title(node)}: addend must have dims ${format(output)}, got ${format(addend)}`);
   }
+}
+
+/** A parameter with one value for each channel. */
+export function expectVector(node: NodeBase, name: string, dims: InputDims, size: Dim): void {
+  if (dims === undefined || typeof size !== 'number' || !isNumeric(dims)) return;
+  if (sizeOf(dims) !== size) fail(node, name, dims, `${size} values`);
 }

@@ -4,12 +4,12 @@ import { format } from '../tensor.js';
 import { frontAxis, isOverChannels } from './axes.js';
 import { makeCopy, strides } from './copies.js';
 import { type Dim, differ, type KnownDims, plus } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Along one axis; negative ones count from the end. */
-export interface ConcatNode extends NodeBase {
+export interface ConcatNode extends FullNode {
   readonly op: 'concat';
   readonly axis: number;
 }
@@ -42,8 +42,8 @@ function concatDims(node: ConcatNode, inputs: readonly KnownDims[]): KnownDims {
 
 /** What was made at its place is there already. */
 function step(node: ConcatNode, context: StepContext): Step {
-  const joined = frontAxis(node, node.axis, context.dims(node.output));
-  const to = strides(node.output, context);
+  const joined = frontAxis(node, node.axis, context.dims(node.outputs[0]));
+  const to = strides(node.outputs[0], context);
   let position = 0;
   const parts = node.inputs.flatMap((name) => {
     const dims = context.dims(name);
@@ -55,8 +55,8 @@ function step(node: ConcatNode, context: StepContext): Step {
     const copy = makeCopy(context, [...axes, { size: 1, from: 0, to: 0, toStart }]);
     return [{ find: finder(name, context), copy }];
   });
-  const findOutput = finder(node.output, context);
-  const clearLanes = laneCleaner(node.output, context);
+  const findOutput = finder(node.outputs[0], context);
+  const clearLanes = laneCleaner(node.outputs[0], context);
   return (at) => {
     const outPtr = findOutput(at);
     for (const { find, copy } of parts) copy(find(at), outPtr);

@@ -35,8 +35,8 @@ export function copyStep(
   context: StepContext,
   axes: (from: readonly number[], to: readonly number[]) => readonly CopyAxis[],
 ): Step {
-  const copy = makeCopy(context, axes(strides(node.inputs[0]!, context), strides(node.output, context)));
-  const clearLanes = laneCleaner(node.output, context);
+  const copy = makeCopy(context, axes(strides(node.inputs[0]!, context), strides(node.outputs[0], context)));
+  const clearLanes = laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);

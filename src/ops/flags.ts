@@ -1,8 +1,8 @@
 /** How what is fused into a node prints. */
-import type { NodeBase } from './node.js';
+import type { Optional } from './node.js';
 
-export function residualFlag({ inputs }: NodeBase): string[] {
-  return inputs.length > 1 ? ['residual'] : [];
+export function addendFlag(addend: Optional): string[] {
+  return addend === undefined ? [] : ['addend'];
 }
 
 export function reluFlag({ relu }: { readonly relu?: boolean }): string[] {

@@ -1,11 +1,11 @@
 /** Axes joined into two. */
 import { frontAxis } from './axes.js';
 import { type KnownDims, quotient } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Axes before `axis` become rows, those from it on columns; negative ones count from the end. */
-export interface FlattenNode extends NodeBase {
+export interface FlattenNode extends FullNode {
   readonly op: 'flatten';
   readonly axis: number;
 }

@@ -1,11 +1,11 @@
 /** Pooling over the whole of an image: the mean, or the largest value. */
 import { input, ports, type Step, type StepContext } from '../plan/step.js';
 import { expectImage } from './checks.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Of the whole image: [N, C, H, W] to [N, C, 1, 1]. */
-export interface GlobalPoolNode extends NodeBase {
+export interface GlobalPoolNode extends FullNode {
   readonly op: 'globalAvgPool2d' | 'globalMaxPool2d';
 }
 

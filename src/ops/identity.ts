@@ -1,8 +1,8 @@
 /** A value under another name. */
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
-export interface IdentityNode extends NodeBase {
+export interface IdentityNode extends FullNode {
   readonly op: 'identity';
 }
 

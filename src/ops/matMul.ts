@@ -3,12 +3,12 @@ import type { Step, StepContext } from '../plan/step.js';
 import { rowMajorStrides, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { broadcast, differ, type KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode, NodeBase } from './node.js';
 import type { OperationRule } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 /** numpy's matmul of two values. */
-export interface MatMulNode extends NodeBase {
+export interface MatMulNode extends FullNode {
   readonly op: 'matMul';
 }
 
@@ -45,7 +45,7 @@ function step(node: MatMulNode, context: StepContext): Step {
   const [aSteps, bSteps] = [matrixSteps(a, batch.length), matrixSteps(b, batch.length)];
   const [aBytes, bBytes, outBytes] = [rows * depth * 4, depth * columns * 4, rows * columns * 4];
   const [aSlot, bSlot] = node.inputs.map((name) => context.slot(name)) as [number, number];
-  const outSlot = context.slot(node.output);
+  const outSlot = context.slot(node.outputs[0]);
   return (at) => {
     for (let product = 0; product < products; product++) {
       let [aMatrix, bMatrix] = [0, 0];

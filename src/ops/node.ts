@@ -1,5 +1,4 @@
 /** What nodes of all operations have in common, and words that several of them use. Layouts are N, C, H, W. */
-import type { Tensor } from '../tensor.js';
 
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
 /** [height, width] */
@@ -13,17 +12,21 @@ export interface NodeBase {
   readonly path: string;
   /** Class of the layer that the node comes from, for messages. */
   readonly layer: string;
-  readonly inputs: readonly string[];
-  readonly output: string;
+  /** Names of values; undefined where one is left out. */
+  readonly inputs: readonly Optional[];
+  readonly outputs: readonly [string, ...string[]];
+  /**
+   * Stored values that the node changes in place. All nodes of a run read what was there before it; once all are through,
+   * the changes happen in the order of the nodes, so that a run that fails changes nothing.
+   */
+  readonly updates?: readonly string[];
 }
 
-/** A BatchNorm's parameters, each f32[channels]. */
-export interface Norm {
-  readonly gamma: Tensor | undefined;
-  readonly beta: Tensor | undefined;
-  readonly mean: Tensor;
-  readonly variance: Tensor;
-  readonly eps: number;
+export type Optional = string | undefined;
+
+/** A node that needs all of its inputs. */
+export interface FullNode extends NodeBase {
+  readonly inputs: readonly string[];
 }
 
 /** How a window moves over an image. */

@@ -9,12 +9,14 @@
  */
 import type { Step, StepContext } from '../plan/step.js';
 import { show, showName } from '../shown.js';
-import type { Layout } from '../tensor.js';
+import type { Layout, Tensor } from '../tensor.js';
 import type { Dim, Dims, KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { NodeBase, Optional } from './node.js';
 
 /** The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there. */
 export type DimOfValue = (value: string, axis: number) => Dim;
+/** Of an input; undefined where it is left out. */
+export type InputDims = KnownDims | undefined;
 
 /**
  * How an operation stands to layouts.
@@ -28,18 +30,36 @@ export type LayoutRule = Layout | 'input' | 'view' | 'any';
 /** Expects something of a node that is true whatever its shapes are. */
 export type Expect = (isRight: boolean, name: string, expected: string, got: unknown) => void;
 
+/** How an operation takes an input. */
+export interface InputRule {
+  /** For messages. */
+  readonly name?: string;
+  /** Whether it may be left out. */
+  readonly isOptional?: boolean;
+  /**
+   * Of an input that does not follow the operation's layout. packed: the step makes something of it beforehand, once for
+   * all runs where it is stored; planar: the step reads it in row-major order.
+   */
+  readonly as?: 'packed' | 'planar';
+}
+
 export interface OperationRule<N extends NodeBase = NodeBase> {
-  /** What must be true of a node before any shape is known. */
-  check?(node: N, expect: Expect): void;
+  /** What its inputs are, in order; by default all are needed and in the operation's layout. */
+  inputs?(node: N): readonly InputRule[];
+  /**
+   * What must be true of a node before any shape is known.
+   * @param stored the tensor of an input that is a stored value
+   */
+  check?(node: N, expect: Expect, stored: (name: Optional) => Tensor | undefined): void;
   /**
    * Dims of the output, as far as they follow from those of the inputs; every check that depends on a shape.
    * @param dimOf of any other value, for sizes that are taken from it
    * @returns undefined where not even the rank follows
    * @throws RangeError naming the layer, what it expects, and what came
    */
-  dims(node: N, inputs: readonly KnownDims[], dimOf: DimOfValue): KnownDims | undefined;
-  /** What is known of the output's dims where the rank of an input is not. */
-  dimsOfUnknown?(node: N): KnownDims;
+  dims(node: N, inputs: readonly InputDims[], dimOf: DimOfValue): KnownDims | undefined;
+  /** What is known of the output's dims where the rank of an input is not: that of it is undefined, too. */
+  dimsOfUnknown?(node: N, inputs: readonly InputDims[]): KnownDims;
   /** Whether it only moves values, and so has nothing to do where there are none; what computes refuses. */
   readonly movesOnly?: boolean;
   layout(node: N, output: Dims): LayoutRule;
@@ -47,9 +67,9 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
   prefers?(input: Dims, output: Dims): 'planar' | 'sameAsOutput' | undefined;
   /**
    * Inputs that may be overwritten with the output. all: each value of the output needs only what stands at its place,
-   * or what is read before anything is written; residual: all but the first.
+   * or what is read before anything is written; addend: all but the first. Those that are packed or planar never.
    */
-  readonly overwrites?: 'all' | 'residual';
+  readonly overwrites?: 'all' | 'addend';
   /** Whether it can leave other channels between the pixels that it writes. */
   writesAmong?(node: N, output: Dims): boolean;
   /** Whether it can skip other channels between the pixels of this input. */
@@ -57,7 +77,7 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
   /** The call of its kernel; a view has none. */
   step?(node: N, context: StepContext): Step;
   /** Of convolutions and matrix products, which is what networks spend their time on; of others it does not count. */
-  multiplyAdds?(node: N, output: Dims, inputs: readonly Dims[]): number;
+  multiplyAdds?(node: N, output: Dims, inputs: readonly (Dims | undefined)[]): number;
   /** What else makes a node what it is, for people. */
   flags?(node: N): string[];
 }

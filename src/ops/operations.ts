@@ -1,5 +1,5 @@
 /** The table of all operations: what Graphs from files may hold, and those that are written by hand. */
-import type { Node } from '../graph/graph.js';
+import type { GraphNode } from '../graph/graph.js';
 import { batchNorm } from './batchNorm.js';
 import { binary } from './binary.js';
 import { concat } from './concat.js';
@@ -20,8 +20,8 @@ import { squeeze } from './squeeze.js';
 import { transpose } from './transpose.js';
 import { unary } from './unary.js';
 
-type Op = Node['op'];
-type NodeOf<O extends Op, N = Node> = N extends Node ? (O extends N['op'] ? N : never) : never;
+type Op = GraphNode['op'];
+type NodeOf<O extends Op, N = GraphNode> = N extends GraphNode ? (O extends N['op'] ? N : never) : never;
 
 const OPERATIONS: { readonly [O in Op]: OperationRule<NodeOf<O>> } = {
   conv2d,

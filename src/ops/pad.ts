@@ -4,12 +4,12 @@ import { countOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { makeCopy, strides } from './copies.js';
 import { type Dim, type Dims, type KnownDims, plus } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** Values before and after, for each axis; negative ones crop. */
-export interface PadNode extends NodeBase {
+export interface PadNode extends FullNode {
   readonly op: 'pad';
   /** All of the beginnings, then all of the ends. */
   readonly pads: readonly number[];
@@ -81,7 +81,7 @@ function step(node: PadNode, context: StepContext): Step {
   const { kernels } = context.runtime;
   const padded = paddedAxes(node, context.dims(node.inputs[0]!));
   const from = strides(node.inputs[0]!, context);
-  const to = strides(node.output, context);
+  const to = strides(node.outputs[0], context);
   const isEmpty = padded.some(({ count }) => count === 0);
   const middle = padded.map(({ inStart, outStart, count }, axis) => ({
     size: count,
@@ -92,9 +92,9 @@ function step(node: PadNode, context: StepContext): Step {
   }));
   const copyInput = isEmpty ? () => {} : makeCopy(context, middle);
   const borders = node.mode === 'constant' ? [] : borderCopies(node.mode, padded, to, context);
-  const count = floatCount(node.output, context);
+  const count = floatCount(node.outputs[0], context);
   const isFilled = node.mode === 'constant' && (isEmpty || padded.some((axis) => axis.count < axis.outSize));
-  const clearLanes = laneCleaner(node.output, context);
+  const clearLanes = laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);

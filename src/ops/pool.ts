@@ -2,12 +2,12 @@
 import { UnsupportedError } from '../errors.js';
 import { input, laneCleaner, ports, type Step, type StepContext, writeTable } from '../plan/step.js';
 import { seenTaps, seesNothing, windowDivisors, windowTable } from '../plan/windows.js';
-import type { NodeBase, Window } from './node.js';
+import type { FullNode, Window } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 import { checkWindow, expectWindowable, windowCounts } from './window.js';
 
-export interface PoolNode extends NodeBase {
+export interface PoolNode extends FullNode {
   readonly op: 'maxPool2d' | 'avgPool2d';
   readonly window: Window;
   readonly ceilMode: boolean;
@@ -34,7 +34,7 @@ function step(node: PoolNode, context: StepContext): Step {
   const { window } = node;
   const { batch, pixels, lanes } = input(node, context);
   const [, , inHeight, inWidth] = context.dims(node.inputs[0]!) as [number, number, number, number];
-  const [, , outHeight, outWidth] = context.dims(node.output) as [number, number, number, number];
+  const [, , outHeight, outWidth] = context.dims(node.outputs[0]) as [number, number, number, number];
   const [down, across] = [seenTaps(window, 0, inHeight), seenTaps(window, 1, inWidth)];
   checkPoolWork(node, outHeight * outWidth, down * across);
   const tables = [
@@ -44,7 +44,7 @@ function step(node: PoolNode, context: StepContext): Step {
   const [rows, columns] = tables.map((table) => writeTable(context, table)) as [number, number];
   // The largest of nothing is -infinity, its mean NaN, also behind the channels.
   const clearLanes =
-    seesNothing(tables[0], down) || seesNothing(tables[1], across) ? laneCleaner(node.output, context) : undefined;
+    seesNothing(tables[0], down) || seesNothing(tables[1], across) ? laneCleaner(node.outputs[0], context) : undefined;
   const shape = [batch, outHeight, outWidth, down, across, pixels * lanes * 4, lanes] as const;
   const find = ports(node, context);
   if (node.op === 'maxPool2d') {

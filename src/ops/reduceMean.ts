@@ -5,10 +5,10 @@ import { sizeOf } from '../sizes.js';
 import { frontAxes } from './axes.js';
 import { strides } from './copies.js';
 import type { KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
-export interface ReduceNode extends NodeBase {
+export interface ReduceNode extends FullNode {
   readonly op: 'reduceMean';
   /** undefined: all. */
   readonly axes: readonly number[] | undefined;
@@ -42,7 +42,7 @@ function step(node: ReduceNode, context: StepContext): Step {
   const { kernels } = context.runtime;
   const dims = context.dims(node.inputs[0]!);
   const from = strides(node.inputs[0]!, context);
-  const to = strides(node.output, context);
+  const to = strides(node.outputs[0], context);
   const reduced = reducedAxes(node, dims);
   const gone: WalkAxis[] = reduced.map((axis) => ({ size: dims[axis]!, strides: [from[axis]!, 0, 0] }));
   const kept: WalkAxis[] = [];
@@ -53,7 +53,7 @@ function step(node: ReduceNode, context: StepContext): Step {
   });
   const [keptTable, goneTable] = [writeWalk(context, kept), writeWalk(context, gone)];
   const count = sizeOf(reduced.map((axis) => dims[axis]!));
-  const clearLanes = laneCleaner(node.output, context);
+  const clearLanes = laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);

@@ -3,12 +3,12 @@ import { showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { type Dim, type DimOf, isNumeric, type KnownDims, quotient } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { DimOfValue, OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** The same values in the same row-major order. */
-export interface ReshapeNode extends NodeBase {
+export interface ReshapeNode extends FullNode {
   readonly op: 'reshape';
   /** -1: whatever is left; 0: the input's size of the same axis, unless `allowZero`. */
   readonly target: readonly (number | DimOf)[];

@@ -2,12 +2,12 @@
 import { frontAxes } from './axes.js';
 import { copyStep } from './copies.js';
 import type { Dims, KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
 /** As ONNX's Slice: negative positions count from the end, those outside are clamped, steps may be negative. */
-export interface SliceNode extends NodeBase {
+export interface SliceNode extends FullNode {
   readonly op: 'slice';
   readonly axes: readonly number[];
   readonly starts: readonly number[];

@@ -2,11 +2,11 @@
 import { input, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
 import { sizeOf } from '../sizes.js';
 import { frontAxis, isOverChannels } from './axes.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Over one axis; negative ones count from the end. */
-export interface SoftmaxNode extends NodeBase {
+export interface SoftmaxNode extends FullNode {
   readonly op: 'softmax' | 'logSoftmax';
   readonly axis: number;
 }
@@ -23,18 +23,18 @@ export const softmax: OperationRule<SoftmaxNode> = {
 };
 
 function step(node: SoftmaxNode, context: StepContext): Step {
-  const dims = context.dims(node.output);
+  const dims = context.dims(node.outputs[0]);
   const axis = frontAxis(node, node.axis, dims);
   const { batch, channels, pixels, lanes } = input(node, context);
   const inner = sizeOf(dims.slice(axis + 1));
   const outer = sizeOf(dims.slice(0, axis));
   const size = dims[axis]!;
   const shape: readonly [outer: number, outerStride: number, inner: number, axis: number, axisStride: number] =
-    context.layout(node.output) === 'planar'
+    context.layout(node.outputs[0]) === 'planar'
       ? [outer, size * inner, inner, size, inner]
       : [batch * pixels, lanes, 1, channels, 1];
   const isLog = node.op === 'logSoftmax';
-  const clearLanes = laneCleaner(node.output, context);
+  const clearLanes = laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);

@@ -2,12 +2,12 @@
 import { format } from '../tensor.js';
 import { frontAxes } from './axes.js';
 import { differ, isNumeric, type KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { fail, title } from './shapeErrors.js';
 
 /** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
-export interface SqueezeNode extends NodeBase {
+export interface SqueezeNode extends FullNode {
   readonly op: 'squeeze' | 'unsqueeze';
   readonly axes: readonly number[] | undefined;
 }

@@ -2,11 +2,11 @@
 import { format } from '../tensor.js';
 import { copyStep } from './copies.js';
 import type { KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 import { title } from './shapeErrors.js';
 
-export interface TransposeNode extends NodeBase {
+export interface TransposeNode extends FullNode {
   readonly op: 'transpose';
   /** Axis of the input that each axis of the output is; undefined: reversed. */
   readonly permutation: readonly number[] | undefined;

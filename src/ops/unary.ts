@@ -1,14 +1,14 @@
 /** Operations of one value at a time: ReLU and its kin, clip, sigmoid. */
 import { UNARY_OPS } from '../plan/records.js';
 import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
-import type { NodeBase } from './node.js';
+import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /**
  * leakyRelu: x < 0 ? alpha x : x. clip: min(max(x, alpha), beta). hardSigmoid: min(max(alpha x + beta, 0), 1).
  * hardSwish: x min(max(x / 6 + 1/2, 0), 1).
  */
-export interface UnaryNode extends NodeBase {
+export interface UnaryNode extends FullNode {
   readonly op: 'relu' | 'leakyRelu' | 'clip' | 'sigmoid' | 'hardSigmoid' | 'hardSwish';
   readonly alpha?: number;
   readonly beta?: number;
@@ -35,12 +35,12 @@ const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: 
 function step(node: UnaryNode, context: StepContext): Step {
   const { kernels } = context.runtime;
   const op = UNARY_OPS.indexOf(node.op);
-  const count = floatCount(node.output, context);
+  const count = floatCount(node.outputs[0], context);
   const [defaultAlpha, defaultBeta] = DEFAULTS[node.op];
   const [alpha, beta] =
     node.op === 'hardSwish' ? [defaultAlpha, defaultBeta] : [node.alpha ?? defaultAlpha, node.beta ?? defaultBeta];
   const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
-  const clearLanes = keepsZero ? undefined : laneCleaner(node.output, context);
+  const clearLanes = keepsZero ? undefined : laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);

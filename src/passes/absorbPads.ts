@@ -29,7 +29,7 @@ export const absorbPads: Pass = (graph) => {
     if (node.op !== 'conv2d' || node.parallel !== undefined) return node;
     let conv: Conv2dNode = node;
     for (; left > 0; left--) {
-      const before = byOutput.get(conv.inputs[0]!);
+      const before = byOutput.get(conv.inputs[0]);
       const absorbed =
         before?.op === 'slice'
           ? absorbSlice(conv, before, dimsOf(before.inputs[0]!))
@@ -126,11 +126,12 @@ function withPads(
   added: readonly number[],
   paddingMode: PaddingMode,
 ): Conv2dNode | undefined {
+  const [, weight, bias, addend] = conv.inputs;
   const pads = conv.window.pads.map((pad, side) => pad + added[side]!) as unknown as Pads;
   if (pads.some((pad) => Math.abs(pad) > MAX_COUNT)) return undefined;
   return {
     ...conv,
-    inputs: [before.inputs[0]!, ...conv.inputs.slice(1)],
+    inputs: [before.inputs[0]!, weight, bias, addend],
     window: { ...conv.window, pads },
     paddingMode,
   };

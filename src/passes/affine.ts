@@ -1,23 +1,30 @@
 /** What BatchNorms with running statistics and additions or multiplications of constants do to each channel. */
-import type { Graph, Node, Norm } from '../graph/graph.js';
-import { type Affine, normAffine, normValues } from '../merge/affine.js';
+import type { BatchNormNode, GraphNode } from '../graph/graph.js';
+import { type Affine, mapNorm, type NormOf, normAffine } from '../merge/affine.js';
 import type { Tensor } from '../tensor.js';
 import type { ExactValues } from './exactValues.js';
 import { isPerChannel, type Layout } from './knownDims.js';
+import type { PassValues } from './pass.js';
 
-/** What a BatchNorm with running statistics does. */
-export function affineOf(norm: Norm, values: ExactValues): Affine {
-  return normAffine(normValues(norm, (parameter) => values.of(parameter)));
+/** Names of a BatchNorm's parameters. */
+export function normOf({ inputs: [, gamma, beta, mean, variance], eps }: BatchNormNode): NormOf<string> {
+  return { gamma, beta, mean, variance, eps };
 }
 
-/** As a BatchNorm; undefined where the coefficients are not finite. */
-export function toNorm(affine: Affine, values: ExactValues): Norm | undefined {
-  const dims = [affine.scale.length];
-  const gamma = values.round(affine.scale, dims);
-  const beta = values.round(affine.shift, dims);
-  const mean = values.round(affine.mean, dims);
-  const variance = values.round(new Float64Array(affine.scale.length).fill(1), dims);
-  return gamma && beta && mean && variance && { gamma, beta, mean, variance, eps: 0 };
+/** Of a BatchNorm with running statistics; undefined where its values may change, or there is nothing left for them. */
+function affineOf(node: BatchNormNode, stored: PassValues, values: ExactValues): Affine | undefined {
+  const norm = normOf(node);
+  const [gamma, beta, mean, variance] = node.inputs.slice(1, 5).map((name) => stored.frozen(name));
+  const isFrozen = !norm.gamma === !gamma && !norm.beta === !beta && mean !== undefined && variance !== undefined;
+  if (!isFrozen || !values.afford(mean.size)) return undefined;
+  return normAffine(mapNorm({ gamma, beta, mean, variance, eps: norm.eps }, (tensor) => values.of(tensor)));
+}
+
+/** As gamma, beta, mean and variance of a BatchNorm; undefined where the coefficients are not finite. */
+export function toNorm({ mean, scale, shift }: Affine, values: ExactValues): Tensor[] | undefined {
+  const variance = new Float64Array(scale.length).fill(1);
+  const rounded = [scale, shift, mean, variance].map((coefficients) => values.round(coefficients, [scale.length]));
+  return rounded.every((tensor) => tensor !== undefined) ? rounded : undefined;
 }
 
 /** What a node does to each channel of one of its inputs, `source`. */
@@ -25,32 +32,31 @@ export interface AffineStep {
   readonly source: string;
   readonly affine: Affine;
   readonly relu: boolean;
-  /** A residual that is added behind it. */
-  readonly residual: readonly string[];
+  /** What is added behind it. */
+  readonly addend: string | undefined;
 }
 
 /** undefined: the node is none, or the shape of its input is not known well enough to say so. */
 export function affineStep(
-  node: Node,
-  graph: Graph,
+  node: GraphNode,
+  stored: PassValues,
   layouts: ReadonlyMap<string, Layout>,
   values: ExactValues,
 ): AffineStep | undefined {
   if (node.op === 'batchNorm') {
-    if (node.momentum !== undefined || !values.afford(node.norm.mean.size)) return undefined;
-    const [source, ...residual] = node.inputs as [string, ...string[]];
-    return { source, affine: affineOf(node.norm, values), relu: node.relu === true, residual };
+    const affine = node.momentum === undefined ? affineOf(node, stored, values) : undefined;
+    return affine && { source: node.inputs[0], affine, relu: node.relu === true, addend: node.inputs[5] };
   }
   if (node.op !== 'add' && node.op !== 'sub' && node.op !== 'mul' && node.op !== 'div') return undefined;
   const [left, right] = node.inputs as [string, string];
-  const constantRight = graph.constants?.get(right);
-  const constant = constantRight ?? graph.constants?.get(left);
+  const constantRight = stored.frozen(right);
+  const constant = constantRight ?? stored.frozen(left);
   const source = constantRight === undefined ? right : left;
   const layout = layouts.get(source);
   if (constant === undefined || layout === undefined) return undefined;
   const coefficients = perChannel(constant, layout, values);
   const affine = coefficients && binaryAffine(node.op, coefficients, constantRight !== undefined);
-  return affine && { source, affine, relu: node.relu === true, residual: [] };
+  return affine && { source, affine, relu: node.relu === true, addend: undefined };
 }
 
 /** A constant's value for each channel, where it differs along no other axis and does not make the value larger. */

@@ -2,7 +2,9 @@
 import type { Conv2dNode, Pads, Pair, Window } from '../graph/graph.js';
 import { type BranchShape, type LinearBranch, sumBiases, sumWeights } from '../merge/branches.js';
 import { product } from '../sizes.js';
+import type { Tensor } from '../tensor.js';
 import type { ExactValues } from './exactValues.js';
+import type { PassValues } from './pass.js';
 
 export interface Branch extends LinearBranch {
   /** Value that it gives. */
@@ -13,7 +15,7 @@ export interface Branch extends LinearBranch {
   readonly conv: Conv2dNode | undefined;
 }
 
-export function convShape({ weight, groups, window, paddingMode }: Conv2dNode): BranchShape {
+export function convShape({ groups, window, paddingMode }: Conv2dNode, weight: Tensor): BranchShape {
   const [outChannels, inPerGroup] = weight.dims as [number, number];
   return {
     outChannels,
@@ -30,6 +32,7 @@ export function addUp(
   branches: readonly Branch[],
   shape: BranchShape,
   output: string,
+  stored: PassValues,
   values: ExactValues,
 ): Conv2dNode | undefined {
   const { outChannels, inChannels, groups, window } = shape;
@@ -37,15 +40,13 @@ export function addUp(
   const weight = values.weights(sumWeights(branches, shape), [outChannels, inChannels / groups, ...window.kernel]);
   const bias = sums === undefined ? null : values.round(sums, [outChannels]);
   if (weight === undefined || bias === undefined) return undefined;
-  const main = mainConvolution(branches);
+  const { path, layer, ...main } = mainConvolution(branches);
   return {
     op: 'conv2d',
-    path: main.path,
-    layer: main.layer,
-    inputs: [branches[0]!.input],
-    output,
-    weight,
-    bias: bias ?? undefined,
+    path,
+    layer,
+    inputs: [branches[0]!.input, ...stored.addParameters(path || output, weight, bias ?? undefined)],
+    outputs: [output],
     window,
     paddingMode: shape.paddingMode ?? 'zeros',
     groups,
@@ -57,8 +58,8 @@ export function addUp(
 
 /** The one that costs most: the others lie within its window, as a rule. */
 function mainConvolution(branches: readonly Branch[]): Conv2dNode {
-  const convolutions = branches.flatMap(({ conv }) => (conv === undefined ? [] : [conv]));
-  return convolutions.reduce((main, conv) => (conv.weight.size > main.weight.size ? conv : main));
+  const convolutions = branches.filter(({ conv }) => conv !== undefined);
+  return convolutions.reduce((main, other) => (other.shape.cost > main.shape.cost ? other : main)).conv!;
 }
 
 function isSamePair(a: Pair, b: Pair): boolean {

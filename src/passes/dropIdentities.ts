@@ -3,7 +3,7 @@
  * graph keep their names: a copy that is an output gives its name to the value that it copies, and stays where that one
  * cannot be renamed (an input, a constant, another output).
  */
-import type { Graph, Node } from '../graph/graph.js';
+import { type Graph, type GraphNode, renamed } from '../graph/graph.js';
 import type { Pass } from './pass.js';
 
 /** Positions from here on are "to the end" in exporters' files. */
@@ -13,12 +13,11 @@ export const dropIdentities: Pass = (graph) => {
   const names = chooseNames(graph);
   if (names.size === 0) return graph;
   const resolve = (name: string): string => names.get(name) ?? name;
-  const nodes: Node[] = [];
+  const nodes: GraphNode[] = [];
   for (const node of graph.nodes) {
-    const output = resolve(node.output);
     // A copy whose output has the name of its input is the input.
-    if (isCopy(node) && output === resolve(node.inputs[0]!)) continue;
-    nodes.push(renamed(node, resolve, output));
+    if (isCopy(node) && resolve(node.outputs[0]) === resolve(node.inputs[0]!)) continue;
+    nodes.push(renamed(node, resolve));
   }
   return { ...graph, nodes };
 };
@@ -26,36 +25,29 @@ export const dropIdentities: Pass = (graph) => {
 /** New names, for the values that get another one. */
 function chooseNames(graph: Graph): Map<string, string> {
   const outputs = new Set(graph.outputs);
-  const fixed = new Set([...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])]);
+  const fixed = new Set([...graph.inputs, ...graph.outputs, ...(graph.values?.keys() ?? [])]);
   const names = new Map<string, string>();
   // By the name that a content has now, its other ones: all of them follow when it gets yet another.
   const copies = new Map<string, string[]>();
   for (const node of graph.nodes) {
     if (!isCopy(node)) continue;
-    const source = node.inputs[0]!;
+    const [source, output] = [node.inputs[0]!, node.outputs[0]];
     const name = names.get(source) ?? source;
     const others = copies.get(name) ?? [];
     copies.set(name, others);
-    if (!outputs.has(node.output)) {
-      names.set(node.output, name);
-      others.push(node.output);
+    if (!outputs.has(output)) {
+      names.set(output, name);
+      others.push(output);
     } else if (!fixed.has(name)) {
       others.push(name);
-      for (const other of others) names.set(other, node.output);
-      copies.set(node.output, others);
+      for (const other of others) names.set(other, output);
+      copies.set(output, others);
     }
   }
   return names;
 }
 
-function renamed(node: Node, resolve: (name: string) => string, output: string): Node {
-  const inputs = node.inputs.map(resolve);
-  if (node.op !== 'reshape') return { ...node, inputs, output };
-  const target = node.target.map((size) => (typeof size === 'object' ? { ...size, value: resolve(size.value) } : size));
-  return { ...node, inputs, output, target };
-}
-
-function isCopy(node: Node): boolean {
+function isCopy(node: GraphNode): boolean {
   switch (node.op) {
     case 'identity':
       return true;

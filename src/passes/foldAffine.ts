@@ -8,126 +8,102 @@
  * Before one, W' = W scale by input channel, b' = b + the sum of W (shift - mean scale). Zeros of the padding would get no
  * shift, so there must be no such padding, or no shift; the other padding modes repeat values that have it.
  */
-import { type BatchNormNode, type Conv2dNode, countUses, type LinearNode, type Node } from '../graph/graph.js';
-import { type Affine, compose, foldBias } from '../merge/affine.js';
+import { type BatchNormNode, countUses, type GraphNode, type WeightedNode } from '../graph/graph.js';
+import { compose, foldBias } from '../merge/affine.js';
 import { IN_ORDER, type Rows, scaleInputs, scaleRows } from '../merge/rows.js';
-import { type AffineStep, affineOf, affineStep, toNorm } from './affine.js';
+import { type AffineStep, affineStep, toNorm } from './affine.js';
 import type { ExactValues } from './exactValues.js';
+import { isOpen } from './fuse.js';
 import { knownLayouts } from './knownDims.js';
-import type { Pass } from './pass.js';
-
-type Weighted = Conv2dNode | LinearNode;
+import { type Pass, PassValues } from './pass.js';
 
 export const foldAffine: Pass = (graph, { values, merges }) => {
   const uses = countUses(graph);
   const layouts = knownLayouts(graph);
-  const position = new Map(graph.nodes.map((node, i) => [node.output, i]));
-  const nodes: (Node | undefined)[] = [...graph.nodes];
-  const stepOf = (node: Node): AffineStep | undefined => affineStep(node, graph, layouts, values);
-  const producerOf = (name: string): Node | undefined =>
-    uses.get(name) === 1 ? nodes[position.get(name) ?? -1] : undefined;
+  const stored = new PassValues(graph);
+  const position = new Map(graph.nodes.flatMap((node, i) => node.outputs.map((output) => [output, i])));
+  const nodes: (GraphNode | undefined)[] = [...graph.nodes];
+  const stepOf = (node: GraphNode): AffineStep | undefined => affineStep(node, stored, layouts, values);
+  const producerOf = (name: string | undefined): GraphNode | undefined =>
+    name !== undefined && uses.get(name) === 1 ? nodes[position.get(name) ?? -1] : undefined;
   let changed = false;
-  graph.nodes.forEach((original, i) => {
-    const node = foldOwnNorm(original, values);
+  graph.nodes.forEach((node, i) => {
     const step = stepOf(node);
-    const source = step?.source ?? node.inputs[0];
-    const producer = source === undefined ? undefined : producerOf(source);
+    const producer = producerOf(step?.source ?? node.inputs[0]);
     const fused = producer && (step === undefined ? foldBefore(producer, node) : foldInto(producer, node, step));
-    if (producer !== undefined && fused !== undefined) {
-      nodes[position.get(producer.output)!] = undefined;
-      merges.move(producer.output, node.output);
-    }
-    nodes[i] = fused ?? node;
-    changed ||= nodes[i] !== original;
+    if (producer === undefined || fused === undefined) return;
+    nodes[position.get(producer.outputs[0])!] = undefined;
+    merges.move(producer.outputs[0], node.outputs[0]);
+    nodes[i] = fused;
+    changed = true;
   });
-  return changed ? { ...graph, nodes: nodes.filter((node) => node !== undefined) } : graph;
+  return changed ? stored.graphOf(nodes.filter((node) => node !== undefined)) : graph;
 
-  function foldInto(producer: Node, node: Node, step: AffineStep): Node | undefined {
-    const tail = { relu: step.relu, residual: step.residual, output: node.output };
+  function foldInto(producer: GraphNode, node: GraphNode, step: AffineStep): GraphNode | undefined {
     if (isWeighted(producer)) {
-      return isPlain(producer) ? foldAfter(producer, step.affine, tail, values) : undefined;
+      return isOpen(producer) ? foldAfter(producer, step, node.outputs, stored, values) : undefined;
     }
     const first = stepOf(producer);
-    if (first === undefined || first.relu || first.residual.length > 0) return undefined;
-    return joinSteps(producer, first, step, node, values);
+    if (first === undefined || first.relu || first.addend !== undefined) return undefined;
+    return joinSteps(producer, first, step, node.outputs, stored, values);
   }
 
-  function foldBefore(producer: Node, node: Node): Node | undefined {
+  function foldBefore(producer: GraphNode, node: GraphNode): GraphNode | undefined {
     if (!isWeighted(node) || (node.op === 'conv2d' && node.parallel !== undefined)) return undefined;
     const step = stepOf(producer);
-    if (step === undefined || step.relu || step.residual.length > 0) return undefined;
-    return foldIntoInput(node, step, values);
+    if (step === undefined || step.relu || step.addend !== undefined) return undefined;
+    return foldIntoInput(node, step, stored, values);
   }
 };
 
-function isWeighted(node: Node): node is Weighted {
+function isWeighted(node: GraphNode): node is WeightedNode {
   return node.op === 'conv2d' || node.op === 'linear';
 }
 
-/** Whether the product is all that the node computes. */
-function isPlain(node: Weighted): boolean {
-  return node.inputs.length === 1 && node.relu !== true && !(node.op === 'conv2d' && node.parallel !== undefined);
-}
-
-/** A BatchNorm that a convolution carries with it becomes part of its weights. */
-function foldOwnNorm(node: Node, values: ExactValues): Node {
-  if (node.op !== 'conv2d' || node.norm === undefined || node.parallel !== undefined) return node;
-  const { norm, ...rest } = node;
-  const affine = affineOf(norm, values);
-  return (
-    foldAfter(
-      rest,
-      affine,
-      { relu: node.relu === true, residual: node.inputs.slice(1), output: node.output },
-      values,
-    ) ?? node
-  );
-}
-
-/** What comes behind the step that is folded. */
-interface Tail {
-  readonly relu: boolean;
-  readonly residual: readonly string[];
-  readonly output: string;
-}
-
-function foldAfter(node: Weighted, affine: Affine, tail: Tail, values: ExactValues): Weighted | undefined {
-  const { scale } = affine;
-  const [outChannels] = node.weight.dims as [number];
-  if ((node.op === 'conv2d' && node.norm !== undefined) || scale.length !== outChannels) return undefined;
-  const weight = values.weights(scaleRows(values.rows(node.weight), scale), node.weight.dims);
-  const bias = node.bias && values.of(node.bias);
-  const folded = values.round(foldBias(affine, bias), [outChannels]);
+function foldAfter(
+  node: WeightedNode,
+  { affine, addend, relu }: AffineStep,
+  outputs: WeightedNode['outputs'],
+  stored: PassValues,
+  values: ExactValues,
+): WeightedNode | undefined {
+  const own = stored.parameters(node);
+  const outChannels = own?.weight.dims[0];
+  if (own === undefined || affine.scale.length !== outChannels) return undefined;
+  const weight = values.weights(scaleRows(values.rows(own.weight), affine.scale), own.weight.dims);
+  const folded = values.round(foldBias(affine, own.bias && values.of(own.bias)), [outChannels]);
   if (weight === undefined || folded === undefined) return undefined;
-  return {
-    ...node,
-    weight,
-    bias: folded,
-    inputs: [node.inputs[0]!, ...tail.residual],
-    output: tail.output,
-    ...(tail.relu && { relu: true }),
-  };
+  const parameters = stored.addParameters(node.path || node.outputs[0], weight, folded);
+  return { ...node, inputs: [node.inputs[0], ...parameters, addend], outputs, ...(relu && { relu }) };
 }
 
-function foldIntoInput(node: Weighted, { source, affine }: AffineStep, values: ExactValues): Weighted | undefined {
-  const [outChannels, inPerGroup] = node.weight.dims as [number, number];
+function foldIntoInput(
+  node: WeightedNode,
+  { source, affine }: AffineStep,
+  stored: PassValues,
+  values: ExactValues,
+): WeightedNode | undefined {
+  const own = stored.parameters(node);
+  if (own === undefined) return undefined;
+  const [outChannels, inPerGroup] = own.weight.dims as [number, number];
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const { scale } = affine;
-  if (scale.length !== inPerGroup * groups || (node.op === 'conv2d' && node.norm !== undefined)) return undefined;
+  if (scale.length !== inPerGroup * groups) return undefined;
   const constant = foldBias(affine, undefined);
   const seesZeros = node.op === 'conv2d' && node.paddingMode === 'zeros' && node.window.pads.some((pad) => pad > 0);
   if (seesZeros && constant.some((value) => value !== 0)) return undefined;
-  const taps = node.weight.size / outChannels / inPerGroup;
+  const taps = own.weight.size / outChannels / inPerGroup;
   const firstInput = (o: number): number => Math.floor(o / (outChannels / groups)) * inPerGroup;
-  const rows = values.rows(node.weight);
+  const rows = values.rows(own.weight);
   const bias = new Float64Array(outChannels);
-  if (node.bias !== undefined) bias.set(values.of(node.bias));
+  if (own.bias !== undefined) bias.set(values.of(own.bias));
   if (constant.some((value) => value !== 0)) addConstant(bias, rows, constant, taps, firstInput);
-  const weight = values.weights(scaleInputs(rows, scale, taps, firstInput), node.weight.dims);
+  const weight = values.weights(scaleInputs(rows, scale, taps, firstInput), own.weight.dims);
   const folded = values.round(bias, [outChannels]);
   if (weight === undefined || folded === undefined) return undefined;
-  const hasBias = node.bias !== undefined || constant.some((value) => value !== 0);
-  return { ...node, weight, bias: hasBias ? folded : undefined, inputs: [source, ...node.inputs.slice(1)] };
+  const hasBias = own.bias !== undefined || constant.some((value) => value !== 0);
+  const parameters = stored.addParameters(node.path || node.outputs[0], weight, hasBias ? folded : undefined);
+  return { ...node, inputs: [source, ...parameters, node.inputs[3]] };
 }
 
 /** What a constant for each input channel adds up to in each output channel. */
@@ -150,22 +126,30 @@ function addConstant(
 
 /** Two steps as one BatchNorm. */
 function joinSteps(
-  producer: Node,
+  { path, layer, outputs: [owner] }: GraphNode,
   first: AffineStep,
   second: AffineStep,
-  node: Node,
+  outputs: BatchNormNode['outputs'],
+  stored: PassValues,
   values: ExactValues,
 ): BatchNormNode | undefined {
   if (first.affine.scale.length !== second.affine.scale.length) return undefined;
   const norm = toNorm(compose(first.affine, second.affine), values);
   if (norm === undefined) return undefined;
+  const name = (role: string, i: number): string => stored.add(`${path || owner}.${role}`, norm[i]!);
+  const [gamma, beta, mean, variance] = ['gamma', 'beta', 'mean', 'variance'].map(name) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   return {
     op: 'batchNorm',
-    path: producer.path,
-    layer: producer.layer,
-    inputs: [first.source, ...second.residual],
-    output: node.output,
-    norm,
+    path,
+    layer,
+    inputs: [first.source, gamma, beta, mean, variance, second.addend],
+    outputs,
+    eps: 0,
     momentum: undefined,
     ...(second.relu && { relu: true }),
   };

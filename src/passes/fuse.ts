@@ -4,48 +4,90 @@
  * left alone.
  */
 import {
+  addendOf,
   type BatchNormNode,
   type Conv2dNode,
   countUses,
   type Graph,
-  type LinearNode,
-  type Node,
+  type GraphNode,
+  type ParallelKernel,
+  type WeightedNode,
+  type Window,
 } from '../graph/graph.js';
+import type { NormOf } from '../merge/affine.js';
+import { normOf } from './affine.js';
+import { PassValues } from './pass.js';
+
+/** A graph with weights and biases that are made of others while they are packed. */
+export interface FusedGraph extends Graph {
+  readonly folded: ReadonlyMap<string, Folded>;
+}
+
+/** A weight or a bias, or no bias at all, with a BatchNorm behind the convolution that reads it. */
+export interface Folded {
+  readonly from: string | undefined;
+  readonly norm: NormOf<string>;
+}
 
 interface Rule {
   /** Whether a node is of the kind that its producer may absorb. */
-  readonly of: (consumer: Node) => boolean;
+  readonly of: (consumer: GraphNode) => boolean;
   /** The producer as it then is; undefined where it may not. */
-  readonly absorb: (producer: Node, consumer: Node) => Node | undefined;
+  readonly absorb: (producer: GraphNode, consumer: GraphNode, values: FusedValues) => GraphNode | undefined;
 }
 
 /** @param addsSameDims whether both inputs of an addition have the same dims; one that broadcasts is left alone */
-export function fuse(graph: Graph, addsSameDims: (add: Node) => boolean): Graph {
+export function fuse(graph: Graph, addsSameDims: (add: GraphNode) => boolean): FusedGraph {
+  const values = new FusedValues(graph);
   const rules: Rule[] = [
     { of: ({ op }) => op === 'batchNorm', absorb: absorbBatchNorm },
     { of: (node) => node.op === 'add' && addsSameDims(node), absorb: absorbAdd },
     { of: ({ op }) => op === 'conv2d', absorb: absorbParallel },
     { of: isRelu, absorb: absorbRelu },
   ];
-  return rules.reduce(applyRule, graph);
+  const fused = rules.reduce((current, rule) => applyRule(current, rule, values), graph);
+  return { ...fused, folded: values.folded };
 }
 
-function applyRule(graph: Graph, rule: Rule): Graph {
+/** Stored values, and those that are folded of them. */
+class FusedValues {
+  readonly folded = new Map<string, Folded>();
+  readonly #stored: Graph['values'];
+  readonly #names: PassValues;
+
+  constructor(graph: Graph) {
+    this.#stored = graph.values;
+    this.#names = new PassValues(graph);
+  }
+
+  /** Whether all of these are there before a run; those that are left out count as such. */
+  areStored(names: readonly (string | undefined)[]): boolean {
+    return names.every((name) => name === undefined || this.#stored?.has(name) || this.folded.has(name));
+  }
+
+  fold(base: string, folded: Folded): string {
+    const name = this.#names.newName(base);
+    this.folded.set(name, folded);
+    return name;
+  }
+}
+
+function applyRule(graph: Graph, rule: Rule, values: FusedValues): Graph {
   if (!graph.nodes.some(rule.of)) return graph;
   const uses = countUses(graph);
-  const position = new Map(graph.nodes.map((node, i) => [node.output, i]));
-  const nodes: (Node | undefined)[] = [...graph.nodes];
+  const position = new Map(graph.nodes.map((node, i) => [node.outputs[0], i]));
+  const nodes: (GraphNode | undefined)[] = [...graph.nodes];
   graph.nodes.forEach((consumer, at) => {
     if (!rule.of(consumer)) return;
     // The latest producer first: it runs when all other inputs are there.
     const candidates = consumer.inputs
-      .map((name) => position.get(name) ?? -1)
+      .map((name) => position.get(name!) ?? -1)
       .filter((i) => i >= 0)
       .sort((a, b) => b - a);
     for (const i of candidates) {
       const producer = nodes[i];
-      if (producer === undefined || uses.get(producer.output) !== 1) continue;
-      const fused = rule.absorb(producer, consumer);
+      if (producer === undefined || uses.get(producer.outputs[0]) !== 1) continue;
+      const fused = rule.absorb(producer, consumer, values);
       if (fused === undefined) continue;
       nodes[i] = undefined;
       nodes[at] = fused;
@@ -55,31 +97,38 @@ function applyRule(graph: Graph, rule: Rule): Graph {
   return { ...graph, nodes: nodes.filter((node) => node !== undefined) };
 }
 
-const absorbBatchNorm: Rule['absorb'] = (producer, consumer) => {
-  if (producer.op !== 'conv2d' || consumer.op !== 'batchNorm' || consumer.momentum !== undefined) return undefined;
-  if (producer.norm !== undefined || !isOpen(producer)) return undefined;
-  const inputs = [producer.inputs[0]!, ...consumer.inputs.slice(1)];
-  return {
-    ...producer,
-    norm: consumer.norm,
-    inputs,
-    output: consumer.output,
-    ...reluOf(consumer),
-  } satisfies Conv2dNode;
+const absorbBatchNorm: Rule['absorb'] = (producer, norm, values) => {
+  if (producer.op !== 'conv2d' || norm.op !== 'batchNorm' || norm.momentum !== undefined) return undefined;
+  const [image, weight, bias] = producer.inputs;
+  const [source, ...parameters] = norm.inputs;
+  if (source !== producer.outputs[0] || !isOpen(producer)) return undefined;
+  if (!values.areStored([weight, bias, ...parameters.slice(0, 4)]) || values.folded.has(weight)) return undefined;
+  const [owner] = norm.outputs;
+  const folded = [
+    values.fold(`${owner}.weight`, { from: weight, norm: normOf(norm) }),
+    values.fold(`${owner}.bias`, { from: bias, norm: normOf(norm) }),
+  ] as const;
+  return { ...producer, inputs: [image, ...folded, addendOf(norm)], outputs: norm.outputs, ...reluOf(norm) };
 };
 
-const absorbAdd: Rule['absorb'] = (producer, consumer) => {
-  if (consumer.op !== 'add') return undefined;
+const absorbAdd: Rule['absorb'] = (producer, add) => {
+  if (add.op !== 'add') return undefined;
   if (producer.op !== 'conv2d' && producer.op !== 'batchNorm' && producer.op !== 'linear') return undefined;
-  const residual = consumer.inputs.filter((name) => name !== producer.output);
-  if (residual.length !== 1 || !isOpen(producer)) return undefined;
-  return { ...producer, inputs: [producer.inputs[0]!, residual[0]!], output: consumer.output, ...reluOf(consumer) };
+  const others = add.inputs.filter((name) => name !== producer.outputs[0]);
+  if (others.length !== 1 || !isOpen(producer)) return undefined;
+  const { outputs } = add;
+  if (producer.op === 'batchNorm') {
+    const [image, gamma, beta, mean, variance] = producer.inputs;
+    return { ...producer, inputs: [image, gamma, beta, mean, variance, others[0]], outputs, ...reluOf(add) };
+  }
+  const [image, weight, bias] = producer.inputs;
+  return { ...producer, inputs: [image, weight, bias, others[0]], outputs, ...reluOf(add) };
 };
 
 /** Whether nothing is done yet to what the node itself computes. */
-export function isOpen(node: Conv2dNode | BatchNormNode | LinearNode): boolean {
+export function isOpen(node: WeightedNode | BatchNormNode): boolean {
   const hasMore = node.op === 'conv2d' && node.parallel !== undefined;
-  return node.inputs.length === 1 && node.relu !== true && !hasMore;
+  return addendOf(node) === undefined && node.relu !== true && !hasMore;
 }
 
 function reluOf({ relu }: { readonly relu?: boolean }): { relu?: true } {
@@ -87,24 +136,31 @@ function reluOf({ relu }: { readonly relu?: boolean }): { relu?: true } {
 }
 
 /** Two convolutions of the same image, the second of which adds the first: the larger one takes the other in. */
-const absorbParallel: Rule['absorb'] = (producer, consumer) => {
-  if (producer.op !== 'conv2d' || consumer.op !== 'conv2d' || consumer.parallel !== undefined) return undefined;
-  if (consumer.inputs[0] !== producer.inputs[0] || consumer.inputs[1] !== producer.output) return undefined;
-  if (producer.relu === true) return undefined;
-  const { parallel = [], ...first } = producer;
-  const { relu, ...last } = consumer;
-  const common = { inputs: producer.inputs, output: consumer.output, ...reluOf(consumer) };
-  if (liesWithin(last, first)) return { ...first, ...common, parallel: [...parallel, last] };
-  const all = [first, ...parallel];
-  if (all.every((part) => liesWithin(part, last))) return { ...last, ...common, parallel: all };
-  return undefined;
+const absorbParallel: Rule['absorb'] = (first, last, values) => {
+  if (first.op !== 'conv2d' || last.op !== 'conv2d' || last.parallel !== undefined) return undefined;
+  const [image, weight, bias, addend, ...more] = first.inputs;
+  const [lastImage, lastWeight, lastBias, lastAddend] = last.inputs;
+  if (lastImage !== image || lastAddend !== first.outputs[0] || first.relu === true) return undefined;
+  if (first.groups !== last.groups || first.paddingMode !== last.paddingMode) return undefined;
+  if (!values.areStored([weight, bias, lastWeight, lastBias])) return undefined;
+  const { parallel = [], outputs: _, ...alone } = first;
+  const common = { outputs: last.outputs, ...reluOf(last) };
+  if (liesWithin(last.window, first.window)) {
+    const inputs = [image, weight, bias, addend, ...more, lastWeight, lastBias] as const;
+    return { ...alone, ...common, inputs, parallel: [...parallel, kernelOf(last)] };
+  }
+  const all = [kernelOf(first), ...parallel];
+  if (!all.every(({ window }) => liesWithin(window, last.window))) return undefined;
+  return { ...last, inputs: [image, lastWeight, lastBias, addend, weight, bias, ...more], parallel: all };
 };
 
-/** Whether all taps of a convolution see what taps of another one see. */
-function liesWithin(inner: Conv2dNode, outer: Conv2dNode): boolean {
-  if (inner.groups !== outer.groups || inner.paddingMode !== outer.paddingMode) return false;
+function kernelOf({ window, algorithm }: Conv2dNode): ParallelKernel {
+  return { window, algorithm };
+}
+
+/** Whether all taps of a window see what taps of another one see. */
+function liesWithin(a: Window, b: Window): boolean {
   return [0, 1].every((axis) => {
-    const [a, b] = [inner.window, outer.window];
     const first = b.pads[axis]! - a.pads[axis]!;
     const last = first + (a.kernel[axis]! - 1) * a.dilation[axis]!;
     const isSameGrid = a.stride[axis] === b.stride[axis] && a.dilation[axis] === b.dilation[axis];
@@ -114,7 +170,7 @@ function liesWithin(inner: Conv2dNode, outer: Conv2dNode): boolean {
   });
 }
 
-const absorbRelu: Rule['absorb'] = (producer, consumer) => {
+const absorbRelu: Rule['absorb'] = (producer, { outputs }) => {
   switch (producer.op) {
     case 'conv2d':
     case 'batchNorm':
@@ -123,13 +179,13 @@ const absorbRelu: Rule['absorb'] = (producer, consumer) => {
     case 'sub':
     case 'mul':
     case 'div':
-      return { ...producer, relu: true, output: consumer.output };
+      return { ...producer, relu: true, outputs };
     default:
       return undefined;
   }
 };
 
-function isRelu(node: Node): boolean {
+function isRelu(node: GraphNode): boolean {
   switch (node.op) {
     case 'relu':
       return true;

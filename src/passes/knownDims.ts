@@ -27,8 +27,11 @@ export function knownLayouts(graph: Graph): Map<string, Layout> {
 }
 
 /** As many as may be declared, or as any weight holds. */
-function mostChannels({ nodes }: Graph): number {
-  return nodes.reduce((most, node) => ('weight' in node ? Math.max(most, node.weight.dims[0]!) : most), MAX_DECLARED);
+function mostChannels({ nodes, values }: Graph): number {
+  return nodes.reduce((most, node) => {
+    const isWeighted = node.op === 'conv2d' || node.op === 'linear';
+    return Math.max(most, (isWeighted && values?.get(node.inputs[1])?.tensor.dims[0]) || 0);
+  }, MAX_DECLARED);
 }
 
 /** Whether a constant of these dims has one value per channel, or one for all, and broadcasts to a value of the layout. */

@@ -9,15 +9,16 @@
  * does), but only with convolutions. Branches join as long as the multiply-adds do not grow: 3 x 3 takes in 3 x 1 and 1 x 3, but 3 x 1 and
  * 1 x 3 alone (6 taps) do not become 3 x 3 (9 taps), and a depthwise kernel does not become a dense one.
  */
-import { type BinaryNode, countUses, type Graph, type Node, type PoolNode } from '../graph/graph.js';
+import { type BinaryNode, countUses, type Graph, type GraphNode, type PoolNode } from '../graph/graph.js';
 import { foldBias } from '../merge/affine.js';
 import { type BranchShape, diagonalShape, joinShapes } from '../merge/branches.js';
 import { type Rows, rowsOf } from '../merge/rows.js';
 import { affineStep } from './affine.js';
 import { addUp, type Branch, convShape, ONE_TAP } from './branches.js';
 import type { ExactValues } from './exactValues.js';
+import { isOpen } from './fuse.js';
 import { knownDims, type Layout } from './knownDims.js';
-import { type MergeLog, type Pass, type PassContext, producers } from './pass.js';
+import { type MergeLog, type Pass, type PassContext, PassValues, producers } from './pass.js';
 
 type Dims = readonly number[];
 
@@ -50,11 +51,9 @@ interface Item {
 
 /** What the pass knows of the graph. */
 interface Knowledge {
-  readonly graph: Graph;
-  readonly producer: ReadonlyMap<string, Node>;
+  readonly stored: PassValues;
+  readonly producer: ReadonlyMap<string, GraphNode>;
   readonly uses: ReadonlyMap<string, number>;
-  /** A name that no value has. */
-  readonly newName: (base: string) => string;
   readonly haveSameDims: (a: string, b: string) => boolean;
 }
 
@@ -62,26 +61,20 @@ export const mergeBranches: Pass = (graph, context) => {
   if (!graph.nodes.some(({ op }) => op === 'add')) return graph;
   const knowledge = know(graph);
   const dropped = new Set<string>();
-  const replaced = new Map<string, Node[]>();
+  const replaced = new Map<string, GraphNode[]>();
   for (const sum of findSums(graph, knowledge)) {
     const nodes = mergeSum(sum, knowledge, context, dropped);
-    if (nodes !== undefined) replaced.set(sum.root.output, nodes);
+    if (nodes !== undefined) replaced.set(sum.root.outputs[0], nodes);
   }
   if (replaced.size === 0) return graph;
-  const nodes = graph.nodes.flatMap((node) => replaced.get(node.output) ?? (dropped.has(node.output) ? [] : [node]));
-  return { ...graph, nodes };
+  const nodes = graph.nodes.flatMap((node) => {
+    const [output] = node.outputs;
+    return replaced.get(output) ?? (dropped.has(output) ? [] : [node]);
+  });
+  return knowledge.stored.graphOf(nodes);
 };
 
 function know(graph: Graph): Knowledge {
-  const producer = producers(graph.nodes);
-  const taken = new Set([...graph.inputs, ...(graph.constants?.keys() ?? []), ...producer.keys()]);
-  let count = 0;
-  const newName = (base: string): string => {
-    let name = base;
-    while (taken.has(name)) name = `${base}.part${++count}`;
-    taken.add(name);
-    return name;
-  };
   let dims: ReadonlyMap<string, Dims> | undefined;
   const haveSameDims = (a: string, b: string): boolean => {
     dims ??= knownDims(graph);
@@ -89,7 +82,7 @@ function know(graph: Graph): Knowledge {
     // The batch, which may be unknown, is that of their common input.
     return one?.length === 4 && one.every((size, axis) => axis === 0 || (size > 0 && size === other?.[axis]));
   };
-  return { graph, producer, uses: countUses(graph), newName, haveSameDims };
+  return { stored: new PassValues(graph), producer: producers(graph.nodes), uses: countUses(graph), haveSameDims };
 }
 
 function findSums(graph: Graph, { producer, uses }: Knowledge): Sum[] {
@@ -100,7 +93,7 @@ function findSums(graph: Graph, { producer, uses }: Knowledge): Sum[] {
   };
   const additions = graph.nodes.filter((node): node is BinaryNode => node.op === 'add');
   const partial = new Set(additions.flatMap(({ inputs }) => inputs).filter((name) => partialSum(name) !== undefined));
-  return additions.filter(({ output }) => !partial.has(output)).map((root) => flatten(root, partialSum));
+  return additions.filter(({ outputs: [sum] }) => !partial.has(sum)).map((root) => flatten(root, partialSum));
 }
 
 /** Without recursion, as a chain may be as long as the file. */
@@ -109,7 +102,7 @@ function flatten(root: BinaryNode, partialSum: (name: string) => BinaryNode | un
   const names = new Map<string, string>();
   const pending: ({ visit: string } | { close: string; from: number })[] = [];
   const open = (node: BinaryNode): void => {
-    pending.push({ close: node.output, from: terms.length });
+    pending.push({ close: node.outputs[0], from: terms.length });
     for (const name of [...node.inputs].reverse()) pending.push({ visit: name });
   };
   open(root);
@@ -131,7 +124,7 @@ function mergeSum(
   knowledge: Knowledge,
   { values, merges }: PassContext,
   dropped: Set<string>,
-): Node[] | undefined {
+): GraphNode[] | undefined {
   const branches = findBranches(sum, knowledge, values);
   const places = new Map<string, number[]>();
   sum.terms.forEach((name, i) => {
@@ -140,11 +133,11 @@ function mergeSum(
     else known.push(i);
   });
   const items: Item[] = [];
-  const merged: Node[] = [];
+  const merged: GraphNode[] = [];
   for (const { branches: cluster, shape } of formClusters(branches, knowledge)) {
     const parts = cluster.flatMap(({ output }) => places.get(output)!.map((i) => term(output, i)));
     const item = named(parts.reduce(together), sum, knowledge);
-    const conv = addUp(cluster, shape, item.name, values);
+    const conv = addUp(cluster, shape, item.name, knowledge.stored, values);
     if (conv === undefined) continue;
     merges.set(item.name, { branches: countBranches(cluster, merges), kernel: shape.window.kernel });
     for (const { output } of cluster) places.delete(output);
@@ -158,7 +151,7 @@ function mergeSum(
   items.sort((a, b) => a.first - b.first);
   const nodes = [...merged, ...addItems(items, sum, knowledge)];
   const last = nodes.pop()!;
-  return [...nodes, sum.root.relu === true ? ({ ...last, relu: true } as Node) : last];
+  return [...nodes, sum.root.relu === true ? ({ ...last, relu: true } as GraphNode) : last];
 }
 
 function term(name: string, place: number): Item {
@@ -176,20 +169,20 @@ function together(a: Item, b: Item): Item {
 }
 
 /** Under the name that the sum of its terms has, or a new one. */
-function named(item: Item, { root, names }: Sum, { newName }: Knowledge): Item {
+function named(item: Item, { root, names }: Sum, { stored }: Knowledge): Item {
   const isGapless = item.last - item.first + 1 === item.count;
   const name = isGapless ? names.get(`${item.first},${item.last + 1}`) : undefined;
-  return { ...item, name: name ?? newName(root.output) };
+  return { ...item, name: name ?? stored.newName(`${root.outputs[0]}.part`) };
 }
 
 /** Additions from left to right. */
-function addItems([first, ...others]: readonly Item[], sum: Sum, knowledge: Knowledge): Node[] {
+function addItems([first, ...others]: readonly Item[], sum: Sum, knowledge: Knowledge): GraphNode[] {
   const { path, layer } = sum.root;
   let total = first!;
   return others.map((item) => {
     const inputs = [total.name, item.name];
     total = named(together(total, item), sum, knowledge);
-    return { op: 'add', path, layer, inputs, output: total.name };
+    return { op: 'add', path, layer, inputs, outputs: [total.name] };
   });
 }
 
@@ -217,7 +210,7 @@ function findBranches({ terms }: Sum, knowledge: Knowledge, values: ExactValues)
     const node = producer.get(name);
     return node !== undefined && uses.get(name) === count ? [{ name, count, node }] : [];
   });
-  const convolutions = own.flatMap(({ node, count }) => convBranch(node, count, values) ?? []);
+  const convolutions = own.flatMap(({ node, count }) => convBranch(node, count, knowledge.stored, values) ?? []);
   // What a convolution reads is an image of so many channels.
   const images = new Map(convolutions.map(({ input, shape }) => [input, { rank: 4, channels: shape.inChannels }]));
   const diagonals = own.flatMap(
@@ -232,35 +225,35 @@ function findBranches({ terms }: Sum, knowledge: Knowledge, values: ExactValues)
   return [...convolutions, ...diagonals, ...identities].sort((a, b) => order.get(a.output)! - order.get(b.output)!);
 }
 
-function convBranch(node: Node, count: number, values: ExactValues): Branch | undefined {
-  if (node.op !== 'conv2d' || node.inputs.length !== 1 || node.relu === true) return undefined;
-  if (node.norm !== undefined || node.parallel !== undefined) return undefined;
+function convBranch(node: GraphNode, count: number, stored: PassValues, values: ExactValues): Branch | undefined {
+  const own = node.op === 'conv2d' && isOpen(node) ? stored.parameters(node) : undefined;
+  if (node.op !== 'conv2d' || own === undefined) return undefined;
   return {
-    output: node.output,
-    input: node.inputs[0]!,
+    output: node.outputs[0],
+    input: node.inputs[0],
     count,
-    shape: convShape(node),
+    shape: convShape(node, own.weight),
     conv: node,
-    weights: () => values.rows(node.weight),
-    bias: node.bias && values.of(node.bias),
+    weights: () => values.rows(own.weight),
+    bias: own.bias && values.of(own.bias),
   };
 }
 
 /** A BatchNorm of what a convolution reads too, or a factor or term for each of its channels. */
 function affineBranch(
-  node: Node,
+  node: GraphNode,
   count: number,
   layouts: ReadonlyMap<string, Layout>,
-  { graph }: Knowledge,
+  { stored }: Knowledge,
   values: ExactValues,
 ): Branch | undefined {
-  const step = affineStep(node, graph, layouts, values);
-  if (step === undefined || step.relu || step.residual.length > 0) return undefined;
+  const step = affineStep(node, stored, layouts, values);
+  if (step === undefined || step.relu || step.addend !== undefined) return undefined;
   const { scale } = step.affine;
   const channels = layouts.get(step.source)?.channels;
   if (channels === undefined || scale.length !== channels) return undefined;
   return {
-    output: node.output,
+    output: node.outputs[0],
     input: step.source,
     count,
     shape: diagonalShape(channels, ONE_TAP, channels),
@@ -271,13 +264,13 @@ function affineBranch(
 }
 
 /** An average pooling of what a convolution reads too. */
-function poolBranch(node: Node, count: number, layouts: ReadonlyMap<string, Layout>): Branch | undefined {
+function poolBranch(node: GraphNode, count: number, layouts: ReadonlyMap<string, Layout>): Branch | undefined {
   const [input] = node.inputs as [string];
   const channels = layouts.get(input)?.channels;
   if (channels === undefined || node.op !== 'avgPool2d' || !isLinearPool(node)) return undefined;
   const taps = node.window.kernel[0] * node.window.kernel[1];
   return {
-    output: node.output,
+    output: node.outputs[0],
     input,
     count,
     shape: diagonalShape(channels, node.window, 0),

@@ -2,7 +2,9 @@
  * What passes share. A pass takes a Graph and returns another one of the same function, or the same object where it
  * finds nothing to do; it never changes the one that it is given.
  */
-import type { Graph, Node, Pair } from '../graph/graph.js';
+import type { Graph, GraphNode, Pair, StoredValue, WeightedNode } from '../graph/graph.js';
+import { Names } from '../graph/names.js';
+import type { Tensor } from '../tensor.js';
 import type { ExactValues } from './exactValues.js';
 
 export type Pass = (graph: Graph, context: PassContext) => Graph;
@@ -44,7 +46,61 @@ export class MergeLog {
   }
 }
 
-/** Node by the name of its output. */
-export function producers(nodes: readonly Node[]): Map<string, Node> {
-  return new Map(nodes.map((node) => [node.output, node]));
+/** The stored values of a graph, and those that a pass adds to them. */
+export class PassValues {
+  readonly #graph: Graph;
+  readonly #values: Map<string, StoredValue>;
+  #names: Names | undefined;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#values = new Map(graph.values);
+  }
+
+  /** undefined for a value that is none, or may change: it must not become part of another one. */
+  frozen(name: string | undefined): Tensor | undefined {
+    const value = this.#values.get(name!);
+    return value?.role === 'frozen' ? value.tensor : undefined;
+  }
+
+  /** Weight and bias of a node; undefined where they may change. */
+  parameters({ inputs }: WeightedNode): { weight: Tensor; bias: Tensor | undefined } | undefined {
+    const [weight, bias] = [this.frozen(inputs[1]), this.frozen(inputs[2])];
+    return weight === undefined || (bias === undefined) !== (inputs[2] === undefined) ? undefined : { weight, bias };
+  }
+
+  /** @returns the name to read it by: `base`, or one like it */
+  add(base: string, tensor: Tensor): string {
+    const name = this.newName(base);
+    this.#values.set(name, { tensor, role: 'frozen' });
+    return name;
+  }
+
+  /** @returns the names to read them by */
+  addParameters(owner: string, weight: Tensor, bias: Tensor | undefined): [weight: string, bias: string | undefined] {
+    return [this.add(`${owner}.weight`, weight), bias && this.add(`${owner}.bias`, bias)];
+  }
+
+  /** A name that no value of the graph has, nor any that the pass has made. */
+  newName(base: string): string {
+    this.#names ??= namesOf(this.#graph);
+    return this.#names.derive(base);
+  }
+
+  /** The graph with other nodes, and with what was added. */
+  graphOf(nodes: readonly GraphNode[]): Graph {
+    return { ...this.#graph, nodes, values: this.#values };
+  }
+}
+
+function namesOf({ inputs, values, nodes }: Graph): Names {
+  const names = new Names();
+  for (const name of [...inputs, ...(values?.keys() ?? []), ...nodes.flatMap(({ outputs }) => outputs)])
+    names.add(name);
+  return names;
+}
+
+/** Node by the name of each of its outputs. */
+export function producers(nodes: readonly GraphNode[]): Map<string, GraphNode> {
+  return new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node])));
 }

@@ -4,10 +4,9 @@
  * factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody reads
  * go away.
  */
-import type { Graph, Node, Norm, Pair } from '../graph/graph.js';
+import type { Graph, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { show } from '../shown.js';
-import type { Tensor } from '../tensor.js';
 import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
 import { ExactValues } from './exactValues.js';
@@ -48,31 +47,17 @@ export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBran
   checkGraph(graph);
   // Nearly all weights are finite, so that one computation at the end will do.
   const { graph: current, merges } = runPasses(graph, false) ?? runPasses(graph, true)!;
-  const merged = current.nodes.flatMap(({ output }) => {
+  const merged = current.nodes.flatMap(({ outputs: [output] }) => {
     const merge = merges.get(output);
     return merge === undefined ? [] : [{ output, branches: merge.branches, kernel: merge.kernel }];
   });
   return { graph: current, merged };
 }
 
-function tensorsOf(node: Node): (Tensor | undefined)[] {
-  if (node.op === 'batchNorm') return normTensors(node.norm);
-  if (node.op === 'linear') return [node.weight, node.bias];
-  if (node.op !== 'conv2d') return [];
-  return [node.weight, node.bias, ...normTensors(node.norm), ...(node.parallel ?? []).flatMap(tensorsOf)];
-}
-
-function normTensors(norm: Norm | undefined): (Tensor | undefined)[] {
-  return norm === undefined ? [] : [norm.gamma, norm.beta, norm.mean, norm.variance];
-}
-
-/** Values of parameters and constants, those of shared ones counted once. */
-function heldValues(graph: Graph): number {
-  const tensors = new Set<Tensor | undefined>(graph.constants?.values());
-  for (const node of graph.nodes) for (const tensor of tensorsOf(node)) tensors.add(tensor);
-  let held = 0;
-  for (const tensor of tensors) held += tensor?.size ?? 0;
-  return held;
+/** Numbers that the graph holds, those of a tensor under several names counted once. */
+function heldValues({ values }: Graph): number {
+  const tensors = new Set([...(values?.values() ?? [])].map(({ tensor }) => tensor));
+  return [...tensors].reduce((held, { size }) => held + size, 0);
 }
 
 /** @returns undefined where weights are not finite, unless the passes look for that */
@@ -85,8 +70,7 @@ function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: Merg
     current = PASSES.reduce((result, pass) => pass(result, context), current);
     if (current === before) break;
   }
-  for (const node of current.nodes) {
-    if ((node.op === 'conv2d' || node.op === 'linear') && !values.settle(node.weight)) return undefined;
-  }
+  current = removeDead(current);
+  for (const { tensor } of current.values?.values() ?? []) if (!values.settle(tensor)) return undefined;
   return { graph: current, merges: context.merges };
 }

@@ -1,6 +1,7 @@
 /** Which kernels compute a convolution, and the cost model that chooses. */
-import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
+import type { Conv2dNode, WeightedNode } from '../ops/conv/node.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { sizeOf } from '../sizes.js';
 
 /**
  * `gemm`: im2col and GEMM. `depthwise`: channel by channel. `winogradF4x4K3`: F(4x4, 3x3), tiles of 4 x 4 outputs of a 3 x 3
@@ -77,15 +78,19 @@ const LEAST_TILES = 4;
  */
 const MIN_WINOGRAD_CHANNELS = 3;
 
+/** Of a value that a node reads or gives. */
+type DimsOf = (value: string) => readonly number[];
+
 /** The algorithms that can compute a node. The first transforms no weights. */
-export function applicableAlgorithms(node: Conv2dNode | LinearNode, runtime: Runtime): Algorithm[] {
+export function applicableAlgorithms(node: WeightedNode, runtime: Runtime, dimsOf: DimsOf): Algorithm[] {
   const { kernels } = runtime;
-  const [outChannels, inPerGroup] = node.weight.dims as [number, number];
+  const weight = dimsOf(node.inputs[1]);
+  const [outChannels, inPerGroup] = weight as [number, number];
   if (node.op === 'linear') return ['gemm'];
   const { groups, window } = node;
   if (groups > 1) {
     // One address of 4 bytes per tap.
-    const fits = (node.weight.size / outChannels) * 4 <= kernels.scratchBytes();
+    const fits = (sizeOf(weight) / outChannels) * 4 <= kernels.scratchBytes();
     return outChannels === groups && inPerGroup === 1 && fits ? ['depthwise', 'gemm'] : ['gemm'];
   }
   const isDense = window.dilation.every((step) => step === 1);
@@ -101,12 +106,8 @@ export function applicableAlgorithms(node: Conv2dNode | LinearNode, runtime: Run
 }
 
 /** The forced algorithm, or the one that the model holds to be fastest. */
-export function chooseAlgorithm(
-  node: Conv2dNode | LinearNode,
-  runtime: Runtime,
-  outDims: readonly number[],
-): Algorithm {
-  const applicable = applicableAlgorithms(node, runtime);
+export function chooseAlgorithm(node: WeightedNode, runtime: Runtime, dimsOf: DimsOf): Algorithm {
+  const applicable = applicableAlgorithms(node, runtime, dimsOf);
   if (node.op === 'conv2d' && node.algorithm !== undefined) {
     if (!applicable.includes(node.algorithm)) {
       throw new RangeError(
@@ -116,8 +117,8 @@ export function chooseAlgorithm(
     return node.algorithm;
   }
   if (!runtime.transformsWeights || applicable[0] === 'depthwise') return applicable[0]!;
-  if (node.weight.dims[1]! < MIN_WINOGRAD_CHANNELS) return 'gemm';
-  const costs = applicable.map((algorithm) => predictCost(runtime, algorithm, node, outDims));
+  if (dimsOf(node.inputs[1])[1]! < MIN_WINOGRAD_CHANNELS) return 'gemm';
+  const costs = applicable.map((algorithm) => predictCost(runtime, algorithm, node, dimsOf));
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }
 
@@ -129,16 +130,16 @@ export function chooseShared(
   node: Conv2dNode,
   separate: readonly Conv2dNode[],
   runtime: Runtime,
-  outDims: readonly number[],
+  dimsOf: DimsOf,
 ): WinogradAlgorithm | undefined {
-  const own = chooseAlgorithm(node, runtime, outDims);
+  const own = chooseAlgorithm(node, runtime, dimsOf);
   if (winogradScheme(own) === undefined) return undefined;
   const shared = own as WinogradAlgorithm;
   if (node.algorithm !== undefined) return shared;
   const apart = separate.reduce((sum, part) => {
-    return sum + predictCost(runtime, chooseAlgorithm(part, runtime, outDims), part, outDims);
+    return sum + predictCost(runtime, chooseAlgorithm(part, runtime, dimsOf), part, dimsOf);
   }, 0);
-  return predictCost(runtime, shared, node, outDims) < apart ? shared : undefined;
+  return predictCost(runtime, shared, node, dimsOf) < apart ? shared : undefined;
 }
 
 /*
@@ -161,18 +162,14 @@ const COST_OF_COPY = 25;
 const L2_BYTES = 512 * 1024;
 
 /** Time of an algorithm in operations; only their order matters. */
-export function predictCost(
-  runtime: Runtime,
-  algorithm: Algorithm,
-  node: Conv2dNode | LinearNode,
-  outDims: readonly number[],
-): number {
+export function predictCost(runtime: Runtime, algorithm: Algorithm, node: WeightedNode, dimsOf: DimsOf): number {
   const { DEPTH_CHUNK, TILE_ROWS } = runtime.kernels;
-  const [outChannels, inChannels] = node.weight.dims as [number, number];
-  const [batch, , height = 1, width = 1] = outDims as [number, number, number?, number?];
+  const weight = dimsOf(node.inputs[1]);
+  const [outChannels, inChannels] = weight as [number, number];
+  const [batch, , height = 1, width = 1] = dimsOf(node.outputs[0]) as [number, number, number?, number?];
   const [inQuads, outPanels] = [Math.ceil(inChannels / 4), Math.ceil(outChannels / 8)];
   const scheme = winogradScheme(algorithm);
-  const taps = node.weight.size / outChannels / inChannels;
+  const taps = sizeOf(weight) / outChannels / inChannels;
   const points = scheme?.points ?? 1;
   const rows = winogradTiles(scheme, batch, height, width);
   const count = node.op === 'conv2d' && scheme !== undefined ? 1 + (node.parallel?.length ?? 0) : 1;

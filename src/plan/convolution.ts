@@ -1,10 +1,12 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
 import { UnsupportedError } from '../errors.js';
-import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
-import type { Window } from '../ops/node.js';
+import { mapNorm } from '../merge/affine.js';
+import { type Conv2dNode, type Kernel, kernelsOf, type WeightedNode } from '../ops/conv/node.js';
+import type { Optional, Window } from '../ops/node.js';
 import { title } from '../ops/shapeErrors.js';
 import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { sizeOf } from '../sizes.js';
 import {
   type Algorithm,
   applicableAlgorithms,
@@ -16,9 +18,11 @@ import {
   winogradScheme,
   winogradTiles,
 } from './algorithm.js';
+import type { Parameter } from './parameter.js';
 import { CONV_DESCRIPTOR } from './records.js';
 import {
   finder,
+  type InRun,
   input,
   lowerBound,
   pixelStride,
@@ -28,6 +32,7 @@ import {
   writeRecord,
   writeTable,
 } from './step.js';
+import { type FilterKernel, LARGEST_TRANSFORMED, type PackedWeights, packFilters, parametersOf } from './weights.js';
 import { countSeen, windowTable } from './windows.js';
 
 const MOST_TILES = 60;
@@ -35,8 +40,6 @@ const MOST_TILES = 60;
 const LEAST_CHUNK_FLOPS = 1e6;
 /** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
 const LEAST_CHUNK_UNITS = 20;
-/** Far below the largest float32, far above any activation. */
-const LARGEST_TRANSFORMED = 1e30;
 /**
  * Pixels or tiles up to which weights are read in several streams: two panels of A. With 16 it is no faster (256->256 @16),
  * and panels of 3 rows instead of 4 or 5 cost more than streams bring (192->384 @13: 1.29 times the time).
@@ -48,10 +51,10 @@ const MAX_PADDING = 64;
 const ONE_PIXEL: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
 
 /** A linear layer is a convolution of one-pixel images. */
-export function convolution(node: Conv2dNode | LinearNode, context: StepContext): Step {
+export function convolution(node: WeightedNode, context: StepContext): Step {
   if (node.op === 'conv2d' && node.parallel !== undefined) return parallelConvolutions(node, context);
   const window = node.op === 'conv2d' ? node.window : ONE_PIXEL;
-  const algorithm = chooseAlgorithm(node, context.runtime, context.dims(node.output));
+  const algorithm = chooseAlgorithm(node, context.runtime, context.dims);
   if (!(algorithm in WINOGRAD)) return directConvolution(node, context, window, algorithm as DirectAlgorithm);
   return winograd(node, context, window, algorithm as WinogradAlgorithm, () =>
     directConvolution(node, context, window, 'gemm'),
@@ -61,12 +64,12 @@ export function convolution(node: Conv2dNode | LinearNode, context: StepContext)
 /** Convolutions of one image that are added: with shared transforms where that is faster, else one after the other. */
 function parallelConvolutions(node: Conv2dNode, context: StepContext): Step {
   const parts = separate(node);
-  const shared = chooseShared(node, parts, context.runtime, context.dims(node.output));
+  const shared = chooseShared(node, parts, context.runtime, context.dims);
   if (shared === undefined) return inOrder(parts.map((part) => convolution(part, context)));
   return winograd(node, context, node.window, shared, () =>
     inOrder(
       parts.map((part) => {
-        const [direct] = applicableAlgorithms(part, context.runtime);
+        const [direct] = applicableAlgorithms(part, context.runtime, context.dims);
         return directConvolution(part, context, part.window, direct as DirectAlgorithm);
       }),
     ),
@@ -79,19 +82,45 @@ function inOrder(steps: readonly Step[]): Step {
   };
 }
 
-/** By node, since packed weights are kept by node too. */
-const separated = new WeakMap<Conv2dNode, readonly Conv2dNode[]>();
-
 /** The same as nodes of one kernel each: the first writes the output, the others add to it, the last one clamps. */
 function separate(node: Conv2dNode): readonly Conv2dNode[] {
-  let parts = separated.get(node);
-  if (parts === undefined) {
-    const { parallel = [], relu, ...first } = node;
-    const adding = parallel.map((part) => ({ ...part, inputs: [node.inputs[0]!, node.output], output: node.output }));
-    parts = [first, ...adding].map((part, i) => (i === parallel.length && relu === true ? { ...part, relu } : part));
-    separated.set(node, parts);
+  const { parallel = [], relu, ...rest } = node;
+  const [image, , , addend] = node.inputs;
+  return kernelsOf(node).map(({ weight, bias, window, algorithm }, i) => ({
+    ...rest,
+    inputs: [image, weight, bias, i === 0 ? addend : node.outputs[0]],
+    window,
+    algorithm,
+    ...(i === parallel.length && relu === true && { relu }),
+  }));
+}
+
+/** The node's weights as an algorithm reads them. */
+function pack(node: WeightedNode, context: StepContext, algorithm: Algorithm): InRun<PackedWeights> {
+  const { runtime } = context;
+  const [, weight, bias] = node.inputs;
+  const kernels = node.op === 'conv2d' ? kernelsOf(node) : [{ weight, bias, window: ONE_PIXEL }];
+  const groups = node.op === 'conv2d' ? node.groups : 1;
+  const filters = { groups, kernels: kernels.map((kernel) => filterKernel(kernel, context)) };
+  const names = kernels.map((kernel) => [kernel.weight, kernel.bias, kernels.length > 1 && kernel.window]);
+  const key = JSON.stringify([algorithm, groups, names]);
+  return context.prepare(key, parametersOf(filters), () => packFilters(runtime, filters, algorithm));
+}
+
+function filterKernel({ weight, bias, window }: Kernel, context: StepContext): FilterKernel {
+  const parameter = (name: Optional): Parameter | undefined =>
+    name === undefined ? undefined : context.parameter(name);
+  const folded = context.folded(weight);
+  if (folded === undefined) {
+    return { weight: context.parameter(weight), bias: parameter(bias), norm: undefined, window };
   }
-  return parts;
+  return {
+    weight: context.parameter(folded.from!),
+    // Whatever has its weight folded has its bias folded too.
+    bias: parameter(context.folded(bias!)!.from),
+    norm: mapNorm(folded.norm, (name) => context.parameter(name)),
+    window,
+  };
 }
 
 const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
@@ -99,30 +128,27 @@ const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
   depthwise: 'depthwiseConv2d',
 };
 
-function directConvolution(
-  node: Conv2dNode | LinearNode,
-  context: StepContext,
-  window: Window,
-  algorithm: DirectAlgorithm,
-): Step {
+function directConvolution(node: WeightedNode, context: StepContext, window: Window, algorithm: DirectAlgorithm): Step {
   const { runtime } = context;
-  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.outputs[0]) as [
     number,
     number,
     number?,
     number?,
   ];
+  const packed = pack(node, context, algorithm);
   const canSplitChannels = algorithm !== 'depthwise' && (node.op === 'linear' || node.groups === 1);
   const job: Cut = {
     kernel: DIRECT_KERNELS[algorithm],
-    descriptorPtr: writeDescriptor(node, context, window, algorithm),
+    descriptorPtr: writeDescriptor(node, context, window, algorithm, packed.prepared),
     units: batch * outHeight * outWidth,
     channels,
     canSplitChannels,
-    flops: 2 * batch * outHeight * outWidth * node.weight.size,
+    flops: 2 * batch * outHeight * outWidth * sizeOf(context.dims(node.inputs[1])),
     blockTiles: 0,
   };
-  return runCut(runtime, job, ports(node, context));
+  const multiply = runCut(runtime, job, ports(node, context, node.inputs[3]));
+  return packed.fill === undefined ? multiply : inOrder([packed.fill, multiply]);
 }
 
 /**
@@ -130,32 +156,29 @@ function directConvolution(
  * direct sum does not: such an input, or any with such weights, takes the step of `makeDirect`.
  */
 function winograd(
-  node: Conv2dNode | LinearNode,
+  node: WeightedNode,
   context: StepContext,
   window: Window,
   algorithm: WinogradAlgorithm,
   makeDirect: () => Step,
 ): Step {
   const { runtime } = context;
-  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.output) as [
+  const [batch, channels, outHeight = 1, outWidth = 1] = context.dims(node.outputs[0]) as [
     number,
     number,
     number?,
     number?,
   ];
   const scheme = WINOGRAD[algorithm];
-  const { weightsPtr, weightsBytes } = context.packed(node, algorithm);
-  if (runtime.kernels.allBelow(weightsPtr, weightsBytes / 4, LARGEST_TRANSFORMED) === 0) {
-    return makeDirect();
-  }
+  const { prepared: packed, fill } = pack(node, context, algorithm);
   const { bytes } = input(node, context);
-  const depth = runtime.kernels.winogradDepth(node.weight.dims[1]!, scheme.rows);
+  const depth = runtime.kernels.winogradDepth(context.dims(node.inputs[1])[1]!, scheme.rows);
   const tiles = winogradTiles(scheme, batch, outHeight, outWidth);
   const transformed = runCut(
     runtime,
     {
       kernel: 'winogradConv2d',
-      descriptorPtr: writeDescriptor(node, context, window, algorithm),
+      descriptorPtr: writeDescriptor(node, context, window, algorithm, packed),
       units: tiles,
       channels,
       canSplitChannels: true,
@@ -166,15 +189,16 @@ function winograd(
         tiles,
         depth,
         channels,
-        isStreamed(node, context, algorithm),
+        isStreamed(node, context, algorithm, packed),
       ),
     },
-    ports(node, context),
+    ports(node, context, node.inputs[3]),
   );
   const findInput = finder(node.inputs[0], context);
   const direct = context.lazily(makeDirect);
   return (at) => {
-    if (runtime.kernels.allBelow(findInput(at), bytes / 4, LARGEST_TRANSFORMED) !== 0) {
+    fill?.(at);
+    if (packed.areTame && runtime.kernels.allBelow(findInput(at), bytes / 4, LARGEST_TRANSFORMED) !== 0) {
       transformed(at);
     } else {
       direct()(at);
@@ -182,7 +206,7 @@ function winograd(
   };
 }
 
-function kernelCount(node: Conv2dNode | LinearNode): number {
+function kernelCount(node: WeightedNode): number {
   return node.op === 'conv2d' ? 1 + (node.parallel?.length ?? 0) : 1;
 }
 
@@ -223,9 +247,13 @@ function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Ste
 }
 
 /** Whether weights are read in several streams: where so few rows share them that it is memory that takes the time. */
-function isStreamed(node: Conv2dNode | LinearNode, context: StepContext, algorithm: Algorithm): boolean {
-  const { segment, depth } = context.packed(node, algorithm);
-  const [batch, , height = 1, width = 1] = context.dims(node.output) as [number, number, number?, number?];
+function isStreamed(
+  node: WeightedNode,
+  context: StepContext,
+  algorithm: Algorithm,
+  { segment, depth }: PackedWeights,
+): boolean {
+  const [batch, , height = 1, width = 1] = context.dims(node.outputs[0]) as [number, number, number?, number?];
   const rows = winogradTiles(winogradScheme(algorithm), batch, height, width);
   return segment < depth && rows <= MOST_STREAMED_ROWS;
 }
@@ -257,7 +285,7 @@ function winogradBlockTiles(
  * A small file may ask for large kernels over nothing but padding.
  * @param products of each tap of each window
  */
-function checkPadding(node: Conv2dNode | LinearNode, products: number, rows: Int32Array, columns: Int32Array): void {
+function checkPadding(node: WeightedNode, products: number, rows: Int32Array, columns: Int32Array): void {
   const taps = rows.length * columns.length;
   if (products * taps <= MAX_PADDED_PRODUCTS) return;
   const seen = countSeen(rows) * countSeen(columns);
@@ -269,22 +297,22 @@ function checkPadding(node: Conv2dNode | LinearNode, products: number, rows: Int
 
 /** What kernels are told of a convolution. */
 function writeDescriptor(
-  node: Conv2dNode | LinearNode,
+  node: WeightedNode,
   context: StepContext,
   window: Window,
   algorithm: Algorithm,
+  packed: PackedWeights,
 ): number {
   const { runtime } = context;
-  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.output) as [number, number, number?, number?];
+  const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.outputs[0]) as [number, number, number?, number?];
   const groups = node.op === 'conv2d' ? node.groups : 1;
   const mode = node.op === 'conv2d' ? node.paddingMode : 'zeros';
   const { pixels, lanes } = input(node, context);
   const [, , inHeight = 1, inWidth = 1] = context.dims(node.inputs[0]!);
-  const packed = context.packed(node, algorithm);
-  const outChannels = node.weight.dims[0]!;
+  const [outChannels, inChannels] = context.dims(node.inputs[1]) as [number, number];
   const rows = windowTable(window, 0, mode, inHeight, outHeight, inWidth * lanes * 4);
   const columns = windowTable(window, 1, mode, inWidth, outWidth, lanes * 4);
-  checkPadding(node, batch * node.weight.dims[0]! * node.weight.dims[1]!, rows, columns);
+  checkPadding(node, batch * outChannels * inChannels, rows, columns);
   const rowsPtr = writeTable(context, rows);
   const columnsPtr = writeTable(context, columns);
   const zerosBytes = lanes * 4;
@@ -302,10 +330,10 @@ function writeDescriptor(
     kernelHeight: window.kernel[0],
     kernelWidth: window.kernel[1],
     groups,
-    inChannels: node.weight.dims[1]!,
+    inChannels,
     outChannels: outChannels / groups,
     inImageStride: pixels * lanes * 4,
-    outPixelStride: pixelStride(node.output, context),
+    outPixelStride: pixelStride(node.outputs[0], context),
     batch,
     inRowStride: inWidth * lanes * 4,
     columnShift: window.dilation[1] === 1 ? Math.min(window.stride[1], window.kernel[1]) : 0,
@@ -313,7 +341,7 @@ function writeDescriptor(
     weightsDepth: packed.depth,
     weightsLanes: packed.lanes,
     weightsSegment: packed.segment,
-    streamed: isStreamed(node, context, algorithm) ? 1 : 0,
+    streamed: isStreamed(node, context, algorithm, packed) ? 1 : 0,
     tileHeight,
     tileWidth,
     low: lowerBound(node),

@@ -1,20 +1,19 @@
 /**
- * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, packs its parameters and places its constants
- * once, and keeps a Plan for each of the input shapes it met last.
+ * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, prepares its stored values once, and keeps a
+ * Plan for each of the input shapes it met last. New values of the same graph are prepared again, where they are.
  */
 import { ThreadError } from '../errors.js';
-import type { Conv2dNode, Graph, LinearNode, Node } from '../graph/graph.js';
+import type { Graph, GraphNode } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';
-import { fuse } from '../passes/fuse.js';
+import { type FusedGraph, fuse } from '../passes/fuse.js';
 import { poolFirst } from '../passes/poolFirst.js';
-import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, sameDims } from '../sizes.js';
-import { convert, type Layout, type Tensor } from '../tensor.js';
-import type { Algorithm } from './algorithm.js';
+import { convert, type Layout, residentPtr, type Tensor } from '../tensor.js';
 import { Plan } from './plan.js';
+import { type Prepared, PreparedValues } from './prepared.js';
+import { withStaging } from './staging.js';
 import type { OnStep } from './stepInfo.js';
-import { type PackedWeights, packFilters, withStaging } from './weights.js';
 
 /** Plans kept; the one not used for longest goes first. */
 const MOST_PLANS = 8;
@@ -25,12 +24,10 @@ export class Executable {
   readonly #given: Graph;
   readonly #graph: Graph;
   /** By which of the additions have inputs of the same dims; there is hardly ever more than one. */
-  readonly #fused = new Map<string, Graph>();
+  readonly #fused = new Map<string, FusedGraph>();
   /** The one used last first. */
   #plans: Plan[] = [];
-  readonly #packed = new Map<Conv2dNode | LinearNode, Map<Algorithm, PackedWeights>>();
-  /** By layout and name. */
-  readonly #constants = new Map<string, Allocation>();
+  readonly #prepared = new PreparedValues();
 
   constructor(runtime: Runtime, graph: Graph) {
     this.#runtime = runtime;
@@ -50,6 +47,7 @@ export class Executable {
    */
   run(inputs: readonly Tensor[], onStep?: OnStep): Tensor[] {
     return this.#undoOnError(() => {
+      this.#prepared.refresh();
       const plan = this.#plans.find((known) => known.fits(inputs)) ?? this.#makePlan(inputs.map(({ dims }) => dims));
       try {
         const outputs = plan.run(inputs, onStep);
@@ -72,13 +70,8 @@ export class Executable {
 
   dispose(): void {
     for (const plan of this.#plans) plan.dispose();
-    for (const ofNode of this.#packed.values()) {
-      for (const { allocation } of ofNode.values()) allocation.free();
-    }
-    for (const allocation of this.#constants.values()) allocation.free();
+    this.#prepared.dispose();
     this.#plans = [];
-    this.#packed.clear();
-    this.#constants.clear();
   }
 
   #undoOnError<T>(work: () => T): T {
@@ -93,14 +86,16 @@ export class Executable {
   #makePlan(inputDims: readonly (readonly number[])[]): Plan {
     if (this.#given !== this.#graph) inferShapes(this.#given, inputDims);
     const shapes = inferShapes(this.#graph, inputDims);
-    return new Plan(this.#runtime, this.#fuse(shapes), shapes, {
-      packed: (node, algorithm) => this.#pack(node, algorithm),
-      constant: (name, layout) => this.#placeConstant(name, layout),
+    const graph = this.#fuse(shapes);
+    for (const [name, { from, norm }] of graph.folded) shapes.set(name, shapes.get(from ?? norm.mean)!);
+    return new Plan(this.#runtime, graph, shapes, {
+      prepared: this.#prepared,
+      stored: (name, layout) => this.#placeStored(name, layout),
     });
   }
 
-  #fuse(shapes: ReadonlyMap<string, readonly number[]>): Graph {
-    const addsSameDims = ({ inputs: [a, b] }: Node): boolean => sameDims(shapes.get(a!)!, shapes.get(b!)!);
+  #fuse(shapes: ReadonlyMap<string, readonly number[]>): FusedGraph {
+    const addsSameDims = ({ inputs: [a, b] }: GraphNode): boolean => sameDims(shapes.get(a!)!, shapes.get(b!)!);
     const additions = this.#graph.nodes.filter(({ op }) => op === 'add');
     const key = additions.map((node) => (addsSameDims(node) ? '=' : '~')).join('');
     const fused = this.#fused.get(key) ?? fuse(this.#graph, addsSameDims);
@@ -123,45 +118,27 @@ export class Executable {
 
   #forgetFreed(): void {
     for (const plan of this.#plans) plan.forgetFreed();
-    for (const ofNode of this.#packed.values()) {
-      for (const [algorithm, { allocation }] of ofNode) if (allocation.isFree) ofNode.delete(algorithm);
-    }
-    for (const [key, allocation] of this.#constants) if (allocation.isFree) this.#constants.delete(key);
+    this.#prepared.forgetFreed();
   }
 
-  /** Address of a constant in that layout. */
-  #placeConstant(name: string, layout: Layout): number {
-    const key = `${layout} ${name}`;
-    let allocation = this.#constants.get(key);
-    if (allocation === undefined) {
-      const tensor = this.#graph.constants!.get(name)!;
-      allocation = placeTensor(this.#runtime, tensor, layout);
-      this.#constants.set(key, allocation);
-    }
-    return allocation.ptr;
-  }
-
-  #pack(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights {
-    const ofNode = this.#packed.get(node) ?? new Map<Algorithm, PackedWeights>();
-    this.#packed.set(node, ofNode);
-    let packed = ofNode.get(algorithm);
-    if (packed === undefined) {
-      packed = packFilters(this.#runtime, node, algorithm);
-      ofNode.set(algorithm, packed);
-    }
-    return packed;
+  /** Address of a stored value in that layout: where it is, if it may change there, else of a copy. */
+  #placeStored(name: string, layout: Layout): number {
+    const { tensor, role } = this.#graph.values!.get(name)!;
+    const inPlace = role === 'frozen' ? undefined : residentPtr(tensor, this.#runtime, layout);
+    const key = JSON.stringify([layout, name]);
+    return inPlace ?? this.#prepared.get(key, [tensor], () => copyOf(this.#runtime, tensor, layout)).allocation.ptr;
   }
 }
 
 /** A copy of a tensor's values, whoever owns the tensor. @throws OutOfMemoryError */
-function placeTensor(runtime: Runtime, tensor: Tensor, layout: Layout): Allocation {
+function copyOf(runtime: Runtime, tensor: Tensor, layout: Layout): Prepared {
   const { heap } = runtime;
-  const { data, dims } = tensor;
+  const { dims } = tensor;
   const allocation = heap.allocate(bytesOf(dims, layout));
-  if (layout === 'planar') {
-    heap.floats(allocation.ptr, data.length).set(data);
-    return allocation;
-  }
-  withStaging(runtime, (stage) => convert(runtime, stage.floats(data), allocation.ptr, dims, layout));
-  return allocation;
+  const fill = (): void => {
+    const { data } = tensor;
+    if (layout === 'planar') heap.floats(allocation.ptr, data.length).set(data);
+    else withStaging(runtime, (stage) => convert(runtime, stage.floats(data), allocation.ptr, dims, layout));
+  };
+  return { allocation, fill };
 }

@@ -24,10 +24,12 @@ export function wantedLayouts(graph: Graph, shapes: Shapes): Map<string, Layout>
   };
   for (const node of [...graph.nodes].reverse()) {
     const rule = ruleOf(node);
-    const output = shapes.get(node.output)!;
+    const output = shapes.get(node.outputs[0])!;
     const layout = rule.layout(node, output);
-    const ofOutput = wanted.get(node.output);
-    for (const name of node.inputs) {
+    const ofOutput = wanted.get(node.outputs[0]);
+    const inputs = rule.inputs?.(node);
+    for (const [i, name] of node.inputs.entries()) {
+      if (name === undefined || inputs?.[i]?.as !== undefined) continue;
       const input = shapes.get(name)!;
       if (layout === 'planar' || layout === 'channelsLast') want(name, layout);
       else if (layout === 'input') want(name, ofOutput);

@@ -3,9 +3,11 @@
  * where who writes a value and who reads it differ, and values that are others under a new name get no buffer of their
  * own.
  */
-import type { Graph, Node } from '../graph/graph.js';
+import type { GraphNode } from '../graph/graph.js';
 import type { Dims } from '../ops/dims.js';
-import { ruleOf } from '../ops/operation.js';
+import type { Optional } from '../ops/node.js';
+import { type InputRule, ruleOf } from '../ops/operation.js';
+import type { FusedGraph } from '../passes/fuse.js';
 import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../sizes.js';
 import type { Layout } from '../tensor.js';
 import { findHomes, type Home } from './joined.js';
@@ -15,10 +17,10 @@ import type { Among } from './step.js';
 type Shapes = ReadonlyMap<string, Dims>;
 
 /** Memory that a value is in, or several values that share their bytes. */
-export interface Buffer {
+export interface Room {
   readonly bytes: number;
-  /** input: given to each run; constant: there already; computed: the plan's. */
-  readonly kind: 'input' | 'constant' | 'computed';
+  /** input: given to each run; stored: there already; computed: the plan's. */
+  readonly kind: 'input' | 'stored' | 'computed';
 }
 
 export interface Place {
@@ -32,48 +34,48 @@ export interface Place {
 export interface Move {
   readonly op: 'convert' | 'copy';
   readonly inputs: readonly [string];
-  readonly output: string;
+  readonly outputs: readonly [string];
 }
 
-export function isMove(node: Node | Move): node is Move {
+export function isMove(node: GraphNode | Move): node is Move {
   return node.op === 'convert' || node.op === 'copy';
 }
 
 export interface Operation {
-  readonly node: Node | Move;
-  /** Where each of the node's inputs is read. */
-  readonly inputs: readonly Place[];
+  readonly node: GraphNode | Move;
+  /** Where each of the node's inputs is read; undefined: it is left out, or made something of beforehand. */
+  readonly inputs: readonly (Place | undefined)[];
   readonly output: Place;
   /** Buffers of inputs that may be overwritten with the output, if nobody needs them any more. */
   readonly overwritable: readonly number[];
 }
 
 export interface Lowered {
-  readonly buffers: readonly Buffer[];
+  readonly buffers: readonly Room[];
   readonly operations: readonly Operation[];
   readonly inputs: readonly Place[];
   readonly outputs: readonly (Place & { readonly dims: Dims })[];
-  readonly constants: readonly (Place & { readonly name: string })[];
+  readonly stored: readonly (Place & { readonly name: string })[];
 }
 
-export function lower(graph: Graph, shapes: Shapes): Lowered {
+export function lower(graph: FusedGraph, shapes: Shapes): Lowered {
   return new Lowering(graph, shapes).run();
 }
 
 class Lowering {
-  readonly #graph: Graph;
+  readonly #graph: FusedGraph;
   readonly #shapes: Shapes;
   readonly #wanted: ReadonlyMap<string, Layout>;
   readonly #homes: ReadonlyMap<string, Home>;
   /** Buffers of concatenations of which parts are made first. */
   readonly #joined = new Map<string, number>();
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers: Room[] = [];
   readonly #operations: Operation[] = [];
-  readonly #constants: (Place & { name: string })[] = [];
+  readonly #stored: (Place & { name: string })[] = [];
   /** Where each value is; the layout that it was made in comes first. */
   readonly #places = new Map<string, Place[]>();
 
-  constructor(graph: Graph, shapes: Shapes) {
+  constructor(graph: FusedGraph, shapes: Shapes) {
     this.#graph = graph;
     this.#shapes = shapes;
     this.#wanted = wantedLayouts(graph, shapes);
@@ -92,76 +94,85 @@ class Lowering {
       operations: this.#operations,
       inputs,
       outputs,
-      constants: this.#constants,
+      stored: this.#stored,
     };
   }
 
-  #lowerNode(node: Node): void {
-    const rule = ruleOf(node).layout(node, this.#dims(node.output));
+  #lowerNode(node: GraphNode): void {
+    const rule = ruleOf(node).layout(node, this.#dims(node.outputs[0]));
     if (rule === 'view') {
       this.#lowerView(node);
       return;
     }
     if (rule === 'any') {
       const layout = this.#outputLayout(node);
-      this.#operate(
-        node,
-        node.inputs.map((name) => this.#findNearest(name, layout)),
-        layout,
-      );
+      this.#operate(node, (name) => this.#findNearest(name, layout), layout);
       return;
     }
     const layout = rule === 'input' ? this.#find(node.inputs[0]!).layout : rule;
-    this.#operate(
-      node,
-      node.inputs.map((name) => this.#findIn(name, layout)),
-      layout,
-    );
+    this.#operate(node, (name) => this.#findIn(name, layout), layout);
+  }
+
+  /** Where an input is read that the rule of its operation has a word for. */
+  #findParameter(name: string, as: InputRule['as']): Place | undefined {
+    const isStored = this.#graph.values?.has(name) || this.#graph.folded.has(name);
+    return as === 'packed' && isStored ? undefined : this.#findIn(name, 'planar');
   }
 
   /** Another name for the same bytes: in each layout where shapes of one extent agree, else in row-major order. */
-  #lowerView(node: Node): void {
+  #lowerView(node: GraphNode): void {
     const [name] = node.inputs as [string];
-    const isSame = hasSameExtent(this.#dims(name), this.#dims(node.output));
+    const isSame = hasSameExtent(this.#dims(name), this.#dims(node.outputs[0]));
     if (isSame) this.#find(name);
     const places = isSame ? this.#places.get(name)! : [this.#findIn(name, 'planar')];
-    for (const { buffer, layout } of places) this.#register(node.output, buffer, layout);
+    for (const { buffer, layout } of places) this.#register(node.outputs[0], buffer, layout);
   }
 
-  #operate(node: Node, inputs: readonly Place[], layout: Layout): void {
-    const output = this.#makeOutput(node.output, layout);
-    this.#operations.push({ node, inputs, output, overwritable: this.#overwritable(node, inputs, layout) });
+  #operate(node: GraphNode, find: (name: string) => Place, layout: Layout): void {
+    const rules = ruleOf(node).inputs?.(node);
+    const inputs = node.inputs.map((name: Optional, i) => {
+      const as = rules?.[i]?.as;
+      if (name === undefined) return undefined;
+      return as === undefined ? find(name) : this.#findParameter(name, as);
+    });
+    const output = this.#makeOutput(node.outputs[0], layout);
+    this.#operations.push({ node, inputs, output, overwritable: this.#overwritable(node, inputs, rules, layout) });
   }
 
   /** What an operation of any layouts writes: what is wanted, else the layout of an input that it keeps the axes of. */
-  #outputLayout(node: Node): Layout {
-    const wanted = this.#wanted.get(node.output);
+  #outputLayout(node: GraphNode): Layout {
+    const wanted = this.#wanted.get(node.outputs[0]);
     if (wanted !== undefined) return wanted;
-    const dims = this.#dims(node.output);
+    const dims = this.#dims(node.outputs[0]);
     const { prefers } = ruleOf(node);
     const kept = node.inputs.find(
-      (name) => !this.#graph.constants?.has(name) && prefers?.(this.#dims(name), dims) === 'sameAsOutput',
+      (name) =>
+        name !== undefined && !this.#graph.values?.has(name) && prefers?.(this.#dims(name), dims) === 'sameAsOutput',
     );
     return kept === undefined ? 'planar' : this.#find(kept).layout;
   }
 
   /** The buffers that a node may overwrite with its output. */
-  #overwritable(node: Node, inputs: readonly Place[], layout: Layout): readonly number[] {
+  #overwritable(
+    node: GraphNode,
+    inputs: readonly (Place | undefined)[],
+    rules: readonly InputRule[] | undefined,
+    layout: Layout,
+  ): readonly number[] {
     const { overwrites } = ruleOf(node);
-    if (overwrites === 'residual') {
-      return inputs.slice(1).flatMap(({ buffer }) => (buffer === inputs[0]!.buffer ? [] : [buffer]));
-    }
     if (overwrites === undefined) return [];
     // Another input in the same buffer must find its values at the same places.
     const fits = inputs.map((place, i) => {
-      return place.layout === layout && sameDims(this.#dims(node.inputs[i]!), this.#dims(node.output));
+      if (overwrites === 'addend') return i > 0 && rules?.[i]?.as === undefined;
+      return place?.layout === layout && sameDims(this.#dims(node.inputs[i]!), this.#dims(node.outputs[0]));
     });
-    return inputs.flatMap(({ buffer }) =>
-      inputs.every((other, i) => other.buffer !== buffer || fits[i]!) ? [buffer] : [],
-    );
+    return inputs.flatMap((place, at) => {
+      if (place === undefined || rules?.[at]?.as !== undefined) return [];
+      return inputs.every((other, i) => other?.buffer !== place.buffer || fits[i]!) ? [place.buffer] : [];
+    });
   }
 
-  /** Outputs in bytes of their own: not an input's, not a constant's, no two in the same. */
+  /** Outputs in bytes of their own: not an input's, not a stored value's, no two in the same. */
   #lowerOutputs(): (Place & { dims: Dims })[] {
     const taken = new Set<number>();
     return this.#graph.outputs.map((name) => {
@@ -184,7 +195,7 @@ class Lowering {
 
   /** Where a value is, in the layout that it was made in. */
   #find(name: string): Place {
-    return this.#places.get(name)?.[0] ?? this.#placeConstant(name, 'planar');
+    return this.#places.get(name)?.[0] ?? this.#placeStored(name, 'planar');
   }
 
   /** Where a value is, in that layout if it is there in it. */
@@ -196,7 +207,7 @@ class Lowering {
   #findIn(name: string, layout: Layout): Place {
     const known = this.#places.get(name)?.find((place) => place.layout === layout);
     if (known !== undefined) return known;
-    if (this.#graph.constants?.has(name)) return this.#placeConstant(name, layout);
+    if (this.#graph.values?.has(name)) return this.#placeStored(name, layout);
     const from = this.#find(name);
     const output = this.#make(name, layout, 'computed');
     this.#move('convert', name, from, output);
@@ -204,16 +215,17 @@ class Lowering {
   }
 
   #move(op: Move['op'], name: string, from: Place, to: Place): void {
-    this.#operations.push({ node: { op, inputs: [name], output: name }, inputs: [from], output: to, overwritable: [] });
+    const node: Move = { op, inputs: [name], outputs: [name] };
+    this.#operations.push({ node, inputs: [from], output: to, overwritable: [] });
   }
 
-  #placeConstant(name: string, layout: Layout): Place {
-    const place = this.#make(name, layout, 'constant');
-    this.#constants.push({ ...place, name });
+  #placeStored(name: string, layout: Layout): Place {
+    const place = this.#make(name, layout, 'stored');
+    this.#stored.push({ ...place, name });
     return place;
   }
 
-  #make(name: string, layout: Layout, kind: Buffer['kind']): Place {
+  #make(name: string, layout: Layout, kind: Room['kind']): Place {
     const buffer = this.#addBuffer(this.#dims(name), layout, kind);
     this.#register(name, buffer, layout);
     return { buffer, layout };
@@ -242,7 +254,7 @@ class Lowering {
     return place;
   }
 
-  #addBuffer(dims: Dims, layout: Layout, kind: Buffer['kind']): number {
+  #addBuffer(dims: Dims, layout: Layout, kind: Room['kind']): number {
     return this.#buffers.push({ bytes: bytesOf(dims, layout), kind }) - 1;
   }
 

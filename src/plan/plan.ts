@@ -2,16 +2,18 @@
  * The Plan: a graph for one set of input shapes, with every address and table decided. Running it allocates nothing but
  * its outputs, and copies of inputs that are not there as it needs them.
  */
-import type { Graph } from '../graph/graph.js';
 import { ruleOf } from '../ops/operation.js';
+import type { FusedGraph } from '../passes/fuse.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, type Tensor } from '../tensor.js';
+import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, Tensor } from '../tensor.js';
 import { isMove, lower, type Operation, type Place } from './lower.js';
 import { move } from './moves.js';
+import { computedParameter, type Parameter, storedParameter } from './parameter.js';
+import type { Prepared, PreparedValues } from './prepared.js';
 import { type Placed, place } from './slots.js';
-import type { Step, StepContext } from './step.js';
+import type { InRun, Step, StepContext } from './step.js';
 import { guardOf, guardSteps, StepGuard, withZones } from './stepGuard.js';
 import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
 
@@ -19,9 +21,9 @@ type Dims = readonly number[];
 
 /** What outlives a plan. */
 export interface Resources {
-  readonly packed: StepContext['packed'];
-  /** Address of a constant of the graph in that layout. */
-  constant(name: string, layout: Layout): number;
+  readonly prepared: PreparedValues;
+  /** Address of a stored value of the graph in that layout. */
+  stored(name: string, layout: Layout): number;
 }
 
 interface Port {
@@ -34,8 +36,12 @@ interface Port {
 export class Plan {
   readonly #runtime: Runtime;
   #allocations: Allocation[] = [];
-  /** What is done to the graph's own values once all steps are through, so that a run which fails changes nothing. */
-  readonly #afterwards: (() => void)[] = [];
+  readonly #graph: FusedGraph;
+  readonly #resources: Resources;
+  /** What is done to stored values once all steps are through, so that a run which fails changes nothing. */
+  readonly #afterwards: Step[] = [];
+  /** The values that it is done to. */
+  readonly #updated: readonly Tensor[];
   readonly #lazySteps: { step: Step | undefined }[] = [];
   readonly #steps: readonly Step[];
   readonly #infos: readonly StepInfo[];
@@ -51,8 +57,12 @@ export class Plan {
    * @throws RangeError when a forced algorithm does not fit, OutOfMemoryError; what is allocated then is the caller's to
    * undo
    */
-  constructor(runtime: Runtime, graph: Graph, shapes: ReadonlyMap<string, Dims>, resources: Resources) {
+  constructor(runtime: Runtime, graph: FusedGraph, shapes: ReadonlyMap<string, Dims>, resources: Resources) {
     this.#runtime = runtime;
+    this.#graph = graph;
+    this.#resources = resources;
+    const updates = new Set(graph.nodes.flatMap((node) => node.updates ?? []));
+    this.#updated = [...updates].map((name) => graph.values!.get(name)!.tensor);
     const lowered = lower(graph, shapes);
     const asShipped = place(lowered);
     const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
@@ -64,15 +74,15 @@ export class Plan {
     this.#inputs = lowered.inputs.map((place, i) => port(place, shapes.get(graph.inputs[i]!)!));
     this.#outputs = lowered.outputs.map((place) => port(place, Object.freeze([...place.dims])));
     this.#expectRoom(asShipped.arena.bytes);
-    const contexts = lowered.operations.map((operation) => this.#contextOf(operation, shapes, slots, resources.packed));
+    const contexts = lowered.operations.map((operation) => this.#contextOf(operation, shapes, slots));
     this.#steps = lowered.operations.map(({ node }, i) => {
       return isMove(node) ? move(node, contexts[i]!) : ruleOf(node).step!(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
     // The arena comes last: while weights are packed, copies of them are about.
     this.#addresses = this.#allocateArena(placed, asShipped.arena.bytes);
-    for (const { name, buffer, layout } of lowered.constants) {
-      this.#addresses[slots[buffer]!] = resources.constant(name, layout);
+    for (const { name, buffer, layout } of lowered.stored) {
+      this.#addresses[slots[buffer]!] = resources.stored(name, layout);
     }
     if (CHECKED) guardSteps(this, new StepGuard(runtime, lowered, placed, this.#infos));
   }
@@ -111,7 +121,8 @@ export class Plan {
     if (CHECKED) guardOf(this).run(this.#steps, this.#infos, at, onStep);
     else if (onStep === undefined) for (const step of this.#steps) step(at);
     else this.#runTimed(onStep);
-    for (const step of this.#afterwards) step();
+    for (const step of this.#afterwards) step(at);
+    for (const tensor of this.#updated) Tensor.touch(tensor);
     for (let i = 0; i < inputs.length; i++) if (resident[i] !== inputs[i]) resident[i]!.dispose();
     return outputs;
   }
@@ -146,11 +157,14 @@ export class Plan {
     { node, inputs, output }: Operation,
     shapes: ReadonlyMap<string, Dims>,
     slots: readonly number[],
-    packed: StepContext['packed'],
   ): StepContext {
+    const places = new Map<string, Place>();
+    node.inputs.forEach((name, i) => {
+      const place = inputs[i];
+      if (name !== undefined && place !== undefined) places.set(name, place);
+    });
     // A move has the same name on both sides; its steps tell the sides apart themselves.
-    const places = new Map<string, Place>(node.inputs.map((name, i) => [name, inputs[i]!]));
-    if (!isMove(node)) places.set(node.output, output);
+    if (!isMove(node)) places.set(node.outputs[0], output);
     return {
       runtime: this.#runtime,
       slot: (value) => slots[places.get(value)!.buffer]!,
@@ -161,8 +175,27 @@ export class Plan {
       allocate: (bytes) => this.#allocate(bytes),
       lazily: (make) => this.#lazily(make),
       afterwards: (step) => this.#afterwards.push(step),
-      packed,
+      parameter: (value) => this.#parameter(value, shapes.get(value)!, places.get(value)?.buffer, slots),
+      folded: (value) => this.#graph.folded.get(value),
+      prepare: (key, parameters, make) => this.#prepare(key, parameters, make),
     };
+  }
+
+  #parameter(value: string, dims: Dims, buffer: number | undefined, slots: readonly number[]): Parameter {
+    const stored = this.#graph.values?.get(value);
+    if (stored !== undefined) return storedParameter(this.#runtime, stored.tensor);
+    return computedParameter(this.#runtime, dims, () => this.#addresses[slots[buffer!]!]!);
+  }
+
+  /** Of what nodes give, the plan keeps what it is made into, and makes it in every run. */
+  #prepare<T extends Prepared>(key: string, parameters: readonly Parameter[], make: () => T): InRun<T> {
+    const sources = parameters.flatMap(({ tensor }) => tensor ?? []);
+    if (sources.length === parameters.length) {
+      return { prepared: this.#resources.prepared.get(key, sources, make), fill: undefined };
+    }
+    const prepared = make();
+    this.#allocations.push(prepared.allocation);
+    return { prepared, fill: () => prepared.fill() };
   }
 
   #lazily(make: () => Step): () => Step {

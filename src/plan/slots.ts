@@ -5,7 +5,7 @@ import type { Lowered } from './lower.js';
 export interface Placed {
   /** Of each buffer. */
   readonly slots: readonly number[];
-  /** Of the slots that are neither inputs nor outputs nor constants, in the order of the arena's offsets. */
+  /** Of the slots that are neither inputs nor outputs nor stored, in the order of the arena's offsets. */
   readonly lifetimes: ReadonlyMap<number, Lifetime>;
   readonly arena: Placement;
 }
@@ -26,7 +26,9 @@ export function lifetimesOf(
   });
   const lifetimes = new Map<number, Lifetime>();
   operations.forEach(({ inputs, output }, step) => {
-    for (const { buffer } of [output, ...inputs]) {
+    for (const place of [output, ...inputs]) {
+      if (place === undefined) continue;
+      const { buffer } = place;
       const slot = slots[buffer]!;
       if (external.has(slot)) continue;
       const life = lifetimes.get(slot) ?? { bytes: buffers[buffer]!.bytes, first: step, last: step };
@@ -40,7 +42,7 @@ export function lifetimesOf(
 function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
   const lastUse = new Array<number>(buffers.length).fill(-1);
   operations.forEach(({ inputs }, step) => {
-    for (const { buffer } of inputs) lastUse[buffer] = step;
+    for (const place of inputs) if (place !== undefined) lastUse[place.buffer] = step;
   });
   const kept = new Set(outputs.map(({ buffer }) => buffer));
   const slots = buffers.map((_, i) => i);

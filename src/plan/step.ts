@@ -2,14 +2,14 @@
  * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run; it
  * gets the addresses of all values of the plan, by slot.
  */
-import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
-import type { NodeBase } from '../ops/node.js';
+import type { NodeBase, Optional } from '../ops/node.js';
+import type { Folded } from '../passes/fuse.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, type Extent, extentOf, wordsOf } from '../sizes.js';
 import type { Layout } from '../tensor.js';
-import type { Algorithm } from './algorithm.js';
+import type { Parameter } from './parameter.js';
+import type { Prepared } from './prepared.js';
 import { FLOAT } from './records.js';
-import type { PackedWeights } from './weights.js';
 
 export type Addresses = readonly number[];
 export type Step = (at: Addresses) => void;
@@ -39,27 +39,46 @@ export interface StepContext {
   /** A step that is made when it is first needed. */
   lazily(make: () => Step): () => Step;
   /** To be done once all steps of a run are through. */
-  afterwards(step: () => void): void;
-  packed(node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights;
+  afterwards(step: Step): void;
+  /** What a packed input is, unless it is `folded`. */
+  parameter(value: string): Parameter;
+  folded(value: string): Folded | undefined;
+  /**
+   * Makes something of parameters: where all are stored, ahead of runs and once for all plans; else in every run.
+   * @param key what it is; the same for equal things of equal parameters
+   */
+  prepare<T extends Prepared>(key: string, parameters: readonly Parameter[], make: () => T): InRun<T>;
+}
+
+/** What is prepared, and what a run must do before it uses it; undefined: nothing. */
+export interface InRun<T> {
+  readonly prepared: T;
+  readonly fill: Step | undefined;
 }
 
 /** Finds the address of a value in a run; 0 for undefined. */
-export function finder(value: string | undefined, context: StepContext): (at: Addresses) => number {
+export function finder(value: Optional, context: StepContext): (at: Addresses) => number {
   if (value === undefined) return () => 0;
   const slot = context.slot(value);
   const offset = context.among(value)?.offset ?? 0;
   return (at) => at[slot]! + offset;
 }
 
-/** Addresses of a node's input, residual (0: none) and output. */
-export function ports(node: NodeBase, context: StepContext): (at: Addresses) => [number, number, number] {
-  const [input, residual, output] = [node.inputs[0], node.inputs[1], node.output].map((value) =>
-    finder(value, context),
-  ) as [Find, Find, Find];
-  return (at) => [input(at), residual(at), output(at)];
+/** Addresses of a node's first input, its addend (0: none) and its output. */
+export function ports(
+  node: NodeBase,
+  context: StepContext,
+  addend?: Optional,
+): (at: Addresses) => [number, number, number] {
+  const [input, added, output] = [node.inputs[0], addend, node.outputs[0]].map((value) => finder(value, context)) as [
+    Find,
+    Find,
+    Find,
+  ];
+  return (at) => [input(at), added(at), output(at)];
 }
 
-type Find = (at: Addresses) => number;
+export type Find = (at: Addresses) => number;
 
 /** Bytes from one pixel of a channels-last value to the next. */
 export function pixelStride(value: string, context: StepContext): number {

@@ -56,7 +56,7 @@ export class StepGuard {
 
   constructor(
     runtime: Runtime,
-    { buffers, operations, inputs, constants }: Lowered,
+    { buffers, operations, inputs, stored }: Lowered,
     { slots, lifetimes }: Placed,
     infos: readonly StepInfo[],
   ) {
@@ -72,7 +72,7 @@ export class StepGuard {
       slot: slots[output.buffer]!,
       dims: infos[i]!.dims,
     }));
-    const written = new Set([...inputs, ...constants].map(({ buffer }) => slots[buffer]!));
+    const written = new Set([...inputs, ...stored].map(({ buffer }) => slots[buffer]!));
     this.#first = operations.map(({ output }) => {
       const slot = slots[output.buffer]!;
       if (written.has(slot)) return undefined;

@@ -1,5 +1,5 @@
 /** What is to be told of a step: in profiles, for instance. */
-import type { Node } from '../graph/graph.js';
+import type { GraphNode } from '../graph/graph.js';
 import { ruleOf } from '../ops/operation.js';
 import { type Algorithm, chooseAlgorithm } from './algorithm.js';
 import { isMove, type Move } from './lower.js';
@@ -7,7 +7,7 @@ import type { StepContext } from './step.js';
 
 export interface StepInfo {
   /** Operation of the node; `convert` and `copy` are the plan's own. */
-  readonly op: Node['op'] | Move['op'];
+  readonly op: GraphNode['op'] | Move['op'];
   /** Path of the layer; '' for a layer on its own, and for the plan's own steps. */
   readonly path: string;
   /** Name of the value that the step makes. */
@@ -22,17 +22,20 @@ export interface StepInfo {
 /** Told of every step of a run, and how long it took. */
 export type OnStep = (step: StepInfo, milliseconds: number) => void;
 
-export function describeStep(node: Node | Move, context: StepContext): StepInfo {
-  const { op, output } = node;
+export function describeStep(node: GraphNode | Move, context: StepContext): StepInfo {
+  const {
+    op,
+    outputs: [output],
+  } = node;
   const path = 'path' in node ? node.path : '';
   const dims = context.dims(output);
   const multiplyAdds = isMove(node) ? 0 : multiplyAddsOf(node, context);
   const info = { op, path, output, dims, multiplyAdds };
   if (node.op !== 'conv2d' && node.op !== 'linear') return info;
-  return { ...info, algorithm: chooseAlgorithm(node, context.runtime, dims) };
+  return { ...info, algorithm: chooseAlgorithm(node, context.runtime, context.dims) };
 }
 
-function multiplyAddsOf(node: Node, context: StepContext): number {
-  const inputs = node.inputs.map((name) => context.dims(name));
-  return ruleOf(node).multiplyAdds?.(node, context.dims(node.output), inputs) ?? 0;
+function multiplyAddsOf(node: GraphNode, context: StepContext): number {
+  const inputs = node.inputs.map((name) => (name === undefined ? undefined : context.dims(name)));
+  return ruleOf(node).multiplyAdds?.(node, context.dims(node.outputs[0]), inputs) ?? 0;
 }

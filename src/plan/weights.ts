@@ -1,125 +1,213 @@
 /**
- * Parameters as kernels want them: packed once per executable, whatever the input's shape. BatchNorms are folded on the
- * way, in float64.
+ * Weights as kernels want them, packed of a convolution's or linear layer's parameters. BatchNorms are folded on the way,
+ * in float64.
  */
-import { type Affine, foldBias, normAffine, normValues } from '../merge/affine.js';
+import { foldBias, mapNorm, type NormOf, normAffine } from '../merge/affine.js';
 import { sumWeights } from '../merge/branches.js';
-import { forEachRow, rowsOf, scaleRows } from '../merge/rows.js';
-import type { Conv2dNode, LinearNode } from '../ops/conv/node.js';
-import type { Norm } from '../ops/node.js';
-import { convShape } from '../passes/branches.js';
+import { IN_ORDER, type Rows, rowsOf, scaleRows } from '../merge/rows.js';
+import type { Window } from '../ops/node.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { lanesOf, sizeOf } from '../sizes.js';
-import { residentPtr, Tensor } from '../tensor.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
+import type { Parameter } from './parameter.js';
+import type { Prepared } from './prepared.js';
+import { withStaging } from './staging.js';
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
 const LEAST_STREAMED_BYTES = 2 ** 21;
+/** Far below the largest float32, far above any activation or weight. */
+export const LARGEST_TRANSFORMED = 1e30;
 
-/**
- * A convolution's or linear layer's weights; `biasPtr` is always there, zeros where there is no bias. `depth`, `lanes` and
- * `segment` say how they lie, see Panels in assembly/gemm/panels.ts.
- */
-export interface PackedWeights extends PanelShape {
-  readonly allocation: Allocation;
-  readonly weightsPtr: number;
-  readonly weightsBytes: number;
-  readonly biasPtr: number;
+/** What is packed together. */
+export interface Filters {
+  readonly groups: number;
+  /** Several share the transforms of Winograd; the windows of all lie within the first one's. */
+  readonly kernels: readonly FilterKernel[];
 }
 
+export interface FilterKernel {
+  /** [outChannels, inChannels / groups, height, width], or [outFeatures, inFeatures] */
+  readonly weight: Parameter;
+  readonly bias: Parameter | undefined;
+  /** A BatchNorm that is folded into both. */
+  readonly norm: NormOf<Parameter> | undefined;
+  readonly window: Window;
+}
+
+/** All that the packed weights are made of. */
+export function parametersOf({ kernels }: Filters): Parameter[] {
+  return kernels.flatMap(({ weight, bias, norm }) => {
+    const { gamma, beta, mean, variance } = norm ?? {};
+    return [weight, bias, gamma, beta, mean, variance].filter((one) => one !== undefined);
+  });
+}
+
+/** `depth`, `lanes` and `segment` say how weights lie, see Panels in assembly/gemm/panels.ts. */
 interface PanelShape {
   readonly depth: number;
   readonly lanes: number;
   readonly segment: number;
 }
 
-/** @throws OutOfMemoryError, with nothing left allocated */
-export function packFilters(runtime: Runtime, node: Conv2dNode | LinearNode, algorithm: Algorithm): PackedWeights {
-  if (node.op === 'conv2d' && node.parallel !== undefined) return packParallel(runtime, node, algorithm);
-  const { weight } = node;
-  const groups = node.op === 'conv2d' ? node.groups : 1;
-  const norm = node.op === 'conv2d' ? node.norm : undefined;
-  const [channels, inPerGroup] = weight.dims as [number, number];
-  // A depthwise convolution's channels are packed as one group.
-  const packedGroups = algorithm === 'depthwise' ? 1 : groups;
-  const taps = weight.size / channels / inPerGroup;
-  const shape = { outChannels: channels, kernels: 1, inPerGroup, taps, groups: packedGroups };
-  const panels = panelShape(runtime, shape, algorithm);
-  const biasCount = packedGroups * lanesOf(channels / packedGroups);
-  const biasBytes = biasCount * 4;
-  const weightsBytes = packedGroups * panelBytes(panels);
-  const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : (weight.size / channels) * biasBytes;
-  return withStaging(runtime, (stage) => {
-    const affine = norm && affineOf(norm);
-    const bias = affine ? foldBias(affine, node.bias?.data) : node.bias?.data;
-    const packed = allocatePacked(runtime, panels, weightsBytes, biasBytes, plainBytes);
-    writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, packedGroups);
-    packInto(runtime, algorithm, weight, shape, affine ? stage.doubles(affine.scale) : 0, packed);
-    return packed;
-  });
+/** `biasPtr` is always there, zeros if there is no bias. */
+export interface PackedWeights extends Prepared, PanelShape {
+  readonly weightsPtr: number;
+  readonly biasPtr: number;
+  /** Whether Winograd may use them: a weight that is not finite or is very large spreads in its transforms. */
+  readonly areTame: boolean;
 }
 
-/** @param plainBytes what the weights take where they are not transformed */
-function allocatePacked(
-  { heap }: Runtime,
-  panels: PanelShape,
-  weightsBytes: number,
-  biasBytes: number,
-  plainBytes: number,
-): PackedWeights {
-  const allocation = heap.allocate(weightsBytes + biasBytes, weightsBytes - plainBytes);
-  let weightsPtr = allocation.ptr;
-  let biasPtr = weightsPtr + weightsBytes;
-  if (CHECKED) {
-    weightsPtr = redZonesOf(heap).enlarge(weightsPtr, weightsBytes + ZONE_BYTES + biasBytes);
-    biasPtr = weightsPtr + weightsBytes + ZONE_BYTES;
-    redZonesOf(heap).paintZones(weightsPtr, weightsBytes);
+/** Memory for packed weights, which `fill` writes. @throws OutOfMemoryError */
+export function packFilters(runtime: Runtime, filters: Filters, algorithm: Algorithm): PackedWeights {
+  return new Packing(runtime, filters, algorithm);
+}
+
+class Packing implements PackedWeights {
+  readonly allocation: Allocation;
+  readonly depth: number;
+  readonly lanes: number;
+  readonly segment: number;
+  readonly weightsPtr: number;
+  readonly biasPtr: number;
+  areTame = true;
+  readonly #runtime: Runtime;
+  readonly #filters: Filters;
+  readonly #algorithm: Algorithm;
+  readonly #shape: FilterShape;
+  readonly #weightsBytes: number;
+  readonly #biasCount: number;
+  /** Of the scales of a BatchNorm, f64[outChannels]; 0: they are applied before. */
+  readonly #scalePtr: number;
+
+  constructor(runtime: Runtime, filters: Filters, algorithm: Algorithm) {
+    const { heap } = runtime;
+    const { kernels, groups } = filters;
+    const [first] = kernels as [FilterKernel];
+    const [outChannels, inPerGroup] = first.weight.dims as [number, number];
+    const taps = sizeOf(first.weight.dims.slice(2));
+    // A depthwise convolution's channels are packed as one group.
+    const packedGroups = algorithm === 'depthwise' ? 1 : groups;
+    const shape = { outChannels, kernels: kernels.length, inPerGroup, taps, groups: packedGroups };
+    const panels = panelShape(runtime, shape, algorithm);
+    const isScaled = kernels.length === 1 && first.norm !== undefined;
+    const biasCount = packedGroups * lanesOf(outChannels / packedGroups);
+    const [weightsBytes, biasBytes] = [packedGroups * panelBytes(panels), biasCount * 4];
+    const ofKernels = kernels.reduce((sum, { weight }) => sum + sizeOf(weight.dims) / outChannels, 0);
+    const plainBytes = winogradScheme(algorithm) === undefined ? weightsBytes : ofKernels * biasBytes;
+    const scaleBytes = isScaled ? outChannels * 8 : 0;
+    this.allocation = heap.allocate(weightsBytes + biasBytes + scaleBytes, weightsBytes - plainBytes);
+    let weightsPtr = this.allocation.ptr;
+    let zoneBytes = 0;
+    if (CHECKED) {
+      zoneBytes = ZONE_BYTES;
+      weightsPtr = redZonesOf(heap).enlarge(weightsPtr, weightsBytes + zoneBytes + biasBytes + scaleBytes);
+      redZonesOf(heap).paintZones(weightsPtr, weightsBytes);
+    }
+    this.weightsPtr = weightsPtr;
+    this.biasPtr = weightsPtr + weightsBytes + zoneBytes;
+    this.#scalePtr = isScaled ? this.biasPtr + biasBytes : 0;
+    ({ depth: this.depth, lanes: this.lanes, segment: this.segment } = panels);
+    [this.#runtime, this.#filters, this.#algorithm, this.#shape] = [runtime, filters, algorithm, shape];
+    [this.#weightsBytes, this.#biasCount] = [weightsBytes, biasCount];
   }
-  return { ...panels, allocation, weightsPtr, weightsBytes, biasPtr };
+
+  fill(): void {
+    const { heap, kernels } = this.#runtime;
+    const { outChannels, groups } = this.#shape;
+    const affines = this.#filters.kernels.map(({ norm }) => {
+      return norm && normAffine(mapNorm(norm, (parameter) => parameter.values()));
+    });
+    const biases = this.#filters.kernels.map(({ bias }, i) => {
+      const affine = affines[i];
+      return affine === undefined ? bias?.values() : foldBias(affine, bias?.values());
+    });
+    writeBias(heap.floats(this.biasPtr, this.#biasCount), sumOf(biases, outChannels), groups);
+    if (this.#scalePtr !== 0) heap.doubles(this.#scalePtr, outChannels).set(affines[0]!.scale);
+    this.#pack(affines.map((affine) => affine?.scale));
+    if (winogradScheme(this.#algorithm) !== undefined) {
+      this.areTame = kernels.allBelow(this.weightsPtr, this.#weightsBytes / 4, LARGEST_TRANSFORMED) !== 0;
+    }
+  }
+
+  /** Weights that are not there as the packing kernels read them go through staging, a piece at a time. */
+  #pack(scales: readonly (Float64Array | undefined)[]): void {
+    const runtime = this.#runtime;
+    const { outChannels, groups, kernels, inPerGroup, taps } = this.#shape;
+    const [{ weight }] = this.#filters.kernels as [FilterKernel];
+    const resident = kernels === 1 ? weight.address() : undefined;
+    const rowSize = kernels * inPerGroup * taps;
+    const channels = outChannels / groups;
+    const groupBytes = panelBytes(this);
+    const step =
+      resident !== undefined || this.#algorithm === 'depthwise'
+        ? channels
+        : Math.min(channels, runtime.kernels.GROUP_CHANNELS.value);
+    const pack = packer(runtime, this.#algorithm, this.#shape, channels, this.segment);
+    withStaging(runtime, (stage) => {
+      const piecePtr = resident === undefined ? stage.allocate(step * rowSize * 4) : 0;
+      const copyRows = resident === undefined ? this.#rowCopier(scales) : () => {};
+      for (let start = 0; start < outChannels; start += channels) {
+        for (let first = 0; first < channels; first += step) {
+          const count = Math.min(step, channels - first);
+          copyRows(start + first, runtime.heap.floats(piecePtr, count * rowSize));
+          const fromPtr = resident === undefined ? piecePtr : resident + (start + first) * rowSize * 4;
+          const scalePtr = this.#scalePtr === 0 ? 0 : this.#scalePtr + (start + first) * 8;
+          pack(fromPtr, scalePtr, this.weightsPtr + (start / channels) * groupBytes, first, count);
+        }
+      }
+      if (CHECKED) {
+        const zones = redZonesOf(runtime.heap);
+        zones.check('packing of weights');
+        zones.expectZones(this.weightsPtr, this.#weightsBytes, 'packing of weights');
+        zones.expectWords(this.weightsPtr, this.#weightsBytes, 'packing of weights');
+      }
+    });
+  }
+
+  /** Copies the rows of output channels from `first` on, as many as there is room for; of several kernels, side by side. */
+  #rowCopier(scales: readonly (Float64Array | undefined)[]): (first: number, target: Float32Array) => void {
+    const { kernels } = this.#filters;
+    const [{ weight, window }] = kernels as [FilterKernel];
+    if (kernels.length === 1) {
+      const rowSize = sizeOf(weight.dims) / weight.dims[0]!;
+      const values = weight.values();
+      return (first, target) => target.set(values.subarray(first * rowSize, first * rowSize + target.length));
+    }
+    const all = kernels.map((kernel, i) => rowsWithin(kernel, window, scales[i]));
+    const row = new Float64Array(all[0]!.size);
+    return (first, target) => {
+      for (let o = first, to = 0; to < target.length; o++) {
+        for (const rows of all) {
+          row.fill(0);
+          rows.add(o, 1, row, IN_ORDER);
+          target.set(row, to);
+          to += row.length;
+        }
+      }
+    };
+  }
 }
 
-/**
- * A convolution and others within its window, for Winograd: packed as one whose input channels are those of all of them.
- * Scales are applied and biases added in float64.
- */
-function packParallel(runtime: Runtime, node: Conv2dNode, algorithm: Algorithm): PackedWeights {
-  const parts = [node, ...(node.parallel ?? [])];
-  const [outChannels, inChannels, height, width] = node.weight.dims as [number, number, number, number];
-  const depth = parts.length * inChannels;
-  const kernels = new Float32Array(outChannels * depth * height * width);
-  const bias = new Float64Array(outChannels);
-  parts.forEach((part, at) => {
-    const affine = part.norm && affineOf(part.norm);
-    const shift = affine ? foldBias(affine, part.bias?.data) : part.bias?.data;
-    for (let o = 0; o < outChannels; o++) bias[o]! += shift?.[o] ?? 0;
-    setKernels(kernels, node, part, affine?.scale, at * inChannels, depth);
-  });
-  const shape = { outChannels, kernels: parts.length, inPerGroup: inChannels, taps: height * width, groups: 1 };
-  const biasCount = lanesOf(outChannels);
-  const plainBytes = parts.reduce((sum, part) => sum + (part.weight.size / outChannels) * biasCount * 4, 0);
-  const panels = panelShape(runtime, shape, algorithm);
-  const packed = allocatePacked(runtime, panels, panelBytes(panels), biasCount * 4, plainBytes);
-  writeBias(runtime.heap.floats(packed.biasPtr, biasCount), bias, 1);
-  packInto(runtime, algorithm, new Tensor('float32', kernels, [kernels.length]), shape, 0, packed);
-  return packed;
+/** The rows of a kernel, times its scales, at their places in a window that it lies within. */
+function rowsWithin({ weight, window: own }: FilterKernel, window: Window, scales: Float64Array | undefined): Rows {
+  const [outChannels, inChannels] = weight.dims as [number, number];
+  const rows = rowsOf(weight.values(), outChannels);
+  const scaled = scales === undefined ? rows : scaleRows(rows, scales);
+  const shape = { outChannels, inChannels, groups: 1 };
+  const branch = { count: 1, shape: { ...shape, window: own }, weights: () => scaled, bias: undefined };
+  return sumWeights([branch], { ...shape, window });
 }
 
-/** Sets the kernels of `part` into windows of `node`'s size, from input channel `first` of `depth` on. */
-function setKernels(
-  target: Float32Array,
-  node: Conv2dNode,
-  part: Conv2dNode,
-  scale: Float64Array | undefined,
-  first: number,
-  depth: number,
-): void {
-  const rows = rowsOf(part.weight.data, part.weight.dims[0]!);
-  const scaled = scale === undefined ? rows : scaleRows(rows, scale);
-  const branch = { count: 1, shape: convShape(part), weights: () => scaled, bias: undefined };
-  const taps = sizeOf(node.window.kernel);
-  forEachRow(sumWeights([branch], convShape(node)), (row, o) => target.set(row, (o * depth + first) * taps));
+function sumOf(
+  biases: readonly (Float32Array | Float64Array | undefined)[],
+  count: number,
+): Float32Array | Float64Array | undefined {
+  if (biases.length === 1) return biases[0];
+  const sum = new Float64Array(count);
+  for (const bias of biases) for (let o = 0; o < count; o++) sum[o]! += bias?.[o] ?? 0;
+  return sum;
 }
 
 /** Of weights [outChannels][kernels][inPerGroup][taps]. */
@@ -150,48 +238,6 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
 
 function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>): number {
   return depth * lanes * 4;
-}
-
-/** Packs weights; such as are in JavaScript's memory are copied in a piece at a time, not beside what they become. */
-function packInto(
-  runtime: Runtime,
-  algorithm: Algorithm,
-  weight: Tensor,
-  shape: FilterShape,
-  scalePtr: number,
-  packed: PackedWeights,
-): void {
-  const resident = residentPtr(weight, runtime, 'planar');
-  const rowSize = shape.kernels * shape.inPerGroup * shape.taps;
-  const channels = shape.outChannels / shape.groups;
-  const groupBytes = panelBytes(packed);
-  const step =
-    resident !== undefined || algorithm === 'depthwise'
-      ? channels
-      : Math.min(channels, runtime.kernels.GROUP_CHANNELS.value);
-  const pack = packer(runtime, algorithm, shape, channels, packed.segment);
-  withStaging(runtime, (stage) => {
-    const piecePtr = resident === undefined ? stage.allocate(step * rowSize * 4) : 0;
-    for (let start = 0; start < shape.outChannels; start += channels) {
-      for (let first = 0; first < channels; first += step) {
-        const count = Math.min(step, channels - first);
-        const at = (start + first) * rowSize;
-        if (resident === undefined) {
-          const piece = weight.data.subarray(at, at + count * rowSize);
-          runtime.heap.floats(piecePtr, piece.length).set(piece);
-        }
-        const fromPtr = resident === undefined ? piecePtr : resident + at * 4;
-        const scales = scalePtr === 0 ? 0 : scalePtr + (start + first) * 8;
-        pack(fromPtr, scales, packed.weightsPtr + (start / channels) * groupBytes, first, count);
-      }
-    }
-    if (CHECKED) {
-      const zones = redZonesOf(runtime.heap);
-      zones.check('packing of weights');
-      zones.expectZones(packed.weightsPtr, packed.weightsBytes, 'packing of weights');
-      zones.expectWords(packed.weightsPtr, packed.weightsBytes, 'packing of weights');
-    }
-  });
 }
 
 /** Packs `count` of a group's output channels, from `first` on; `toPtr` is the group's, the other addresses the piece's. */
@@ -229,55 +275,4 @@ function writeBias(target: Float32Array, bias: Float32Array | Float64Array | und
     const ofGroup = bias.subarray(g * perGroup, (g + 1) * perGroup).map((value) => value + 0);
     target.set(ofGroup, (g * target.length) / groups);
   }
-}
-
-/** Temporary memory for a while: parameters copied in, float64 work. All of it is freed at the end. */
-export interface Staging {
-  /** Address of a tensor's values in row-major order. */
-  parameter(tensor: Tensor): number;
-  optional(tensor: Tensor | undefined): number;
-  /** Address of a copy. */
-  floats(values: Float32Array): number;
-  /** Address of uninitialised memory. */
-  allocate(bytes: number): number;
-  /** Address of a copy. */
-  doubles(values: Float64Array): number;
-}
-
-export function withStaging<T>(runtime: Runtime, work: (stage: Staging) => T): T {
-  const allocations: Allocation[] = [];
-  const allocate = (bytes: number): number => {
-    const allocation = runtime.heap.allocate(bytes);
-    allocations.push(allocation);
-    return allocation.ptr;
-  };
-  const floats = (values: Float32Array): number => {
-    const ptr = allocate(values.byteLength);
-    runtime.heap.floats(ptr, values.length).set(values);
-    return ptr;
-  };
-  const parameter = (tensor: Tensor): number => {
-    const resident = residentPtr(tensor, runtime, 'planar');
-    if (resident !== undefined) return resident;
-    return floats(tensor.data);
-  };
-  try {
-    return work({
-      parameter,
-      optional: (tensor) => (tensor === undefined ? 0 : parameter(tensor)),
-      floats,
-      allocate,
-      doubles: (values) => {
-        const ptr = allocate(values.byteLength);
-        runtime.heap.doubles(ptr, values.length).set(values);
-        return ptr;
-      },
-    });
-  } finally {
-    for (const allocation of allocations) allocation.free();
-  }
-}
-
-function affineOf(norm: Norm): Affine {
-  return normAffine(normValues(norm, ({ data }) => data));
 }

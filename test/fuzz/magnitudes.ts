@@ -2,7 +2,7 @@
  * How large the values of a graph can become: a bound for each, which rounding errors are proportional to. A
  * convolution's is that of its input times the largest sum of magnitudes of an output channel's weights.
  */
-import type { Graph, Node, Norm, PoolNode, Tensor, UnaryNode } from 'acnet-wasm';
+import type { BatchNormNode, Graph, GraphNode, PoolNode, Tensor, UnaryNode } from 'acnet-wasm';
 
 /** Beyond this, sums on the way may overflow. */
 const MOST = 1e30;
@@ -11,15 +11,15 @@ const MOST = 1e30;
 export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string, number> | undefined {
   const bounds = new Map<string, number>();
   for (const name of graph.inputs) bounds.set(name, ofInput);
-  for (const [name, tensor] of graph.constants ?? []) bounds.set(name, largest(tensor));
+  for (const [name, { tensor }] of graph.values ?? []) bounds.set(name, largest(tensor));
   for (const node of graph.nodes) {
     const bound = boundOf(
       node,
-      node.inputs.map((name) => bounds.get(name)!),
+      node.inputs.map((name) => bounds.get(name!)!),
       graph,
     );
     if (!(bound < MOST)) return undefined;
-    bounds.set(node.output, bound);
+    bounds.set(node.outputs[0], bound);
   }
   return bounds;
 }
@@ -28,26 +28,26 @@ function clip({ alpha = Number.NEGATIVE_INFINITY, beta = Number.POSITIVE_INFINIT
   return Math.min(Math.max(value, alpha), beta);
 }
 
-function boundOf(node: Node, inputs: readonly number[], graph: Graph): number {
+function boundOf(node: GraphNode, inputs: readonly number[], graph: Graph): number {
   const [first = 0, second = 0] = inputs;
+  const stored = (name: string | undefined) => graph.values?.get(name!)?.tensor;
   switch (node.op) {
     case 'conv2d':
-      return ofNorm(node.norm, first * largestRow(node.weight) + largest(node.bias)) + second;
     case 'linear':
-      return first * largestRow(node.weight) + largest(node.bias) + second;
+      return first * largestRow(stored(node.inputs[1])!) + largest(stored(node.inputs[2])) + (inputs[3] ?? 0);
     case 'batchNorm':
-      return ofNorm(node.norm, first) + second;
+      return ofNorm(node, stored, first) + (inputs[5] ?? 0);
     case 'add':
     case 'sub':
       return first + second;
     case 'mul':
       return Math.max(first, 1) * Math.max(second, 1);
     case 'div': {
-      const divisor = graph.constants?.get(node.inputs[1]!);
+      const divisor = stored(node.inputs[1]);
       return divisor === undefined ? Number.POSITIVE_INFINITY : first / smallest(divisor);
     }
     case 'matMul': {
-      const constant = node.inputs.map((name) => graph.constants?.get(name)).find((one) => one !== undefined);
+      const constant = node.inputs.map(stored).find((one) => one !== undefined);
       const depth = constant === undefined ? 5000 : constant.size;
       return Math.max(first, 1) * Math.max(second, 1) * depth;
     }
@@ -80,12 +80,16 @@ function mayBeEmpty({ window: { kernel, dilation, pads }, ceilMode }: PoolNode):
   return ceilMode || dilation.some((step) => step > 1) || pads.some((pad, side) => pad >= kernel[side % 2]!);
 }
 
-function ofNorm(norm: Norm | undefined, input: number): number {
-  if (norm === undefined) return input;
+function ofNorm(
+  { inputs, eps }: BatchNormNode,
+  stored: (name: string | undefined) => Tensor | undefined,
+  input: number,
+): number {
+  const [gamma, beta, mean, variance] = inputs.slice(1, 5).map((name) => stored(name)?.data);
   let bound = 0;
-  for (let c = 0; c < norm.mean.size; c++) {
-    const scale = Math.abs(norm.gamma?.data[c] ?? 1) / Math.sqrt(norm.variance.data[c]! + norm.eps);
-    const ofChannel = (input + Math.abs(norm.mean.data[c]!)) * scale + Math.abs(norm.beta?.data[c] ?? 0);
+  for (let c = 0; c < mean!.length; c++) {
+    const scale = Math.abs(gamma?.[c] ?? 1) / Math.sqrt(variance![c]! + eps);
+    const ofChannel = (input + Math.abs(mean![c]!)) * scale + Math.abs(beta?.[c] ?? 0);
     if (!(ofChannel <= bound)) bound = infiniteIfNaN(ofChannel);
   }
   return bound;

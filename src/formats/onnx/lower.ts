@@ -9,13 +9,13 @@
  * taken is collected, so that one error names all of it.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
-import type { DimOf, Graph, Node } from '../../graph/graph.js';
+import type { DimOf, Graph, GraphNode, StoredValue } from '../../graph/graph.js';
+import { Names } from '../../graph/names.js';
 import { inferKnownDims } from '../../graph/shapes.js';
 import type { NamedDims } from '../../ops/dims.js';
 import { useAllOperations } from '../../ops/operations.js';
 import { show, showList, showName } from '../../shown.js';
 import { Tensor } from '../../tensor.js';
-import { Names } from './names.js';
 import { operatorOf } from './operators.js';
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
@@ -48,9 +48,9 @@ type Value =
   /** Not there: a second output that nothing here computes, or the output of a node that is unsupported itself. */
   | { readonly missing: string };
 
-type OmitOwn<T> = T extends Node ? Omit<T, 'output' | 'path' | 'layer'> : never;
+type OmitOwn<T> = T extends GraphNode ? Omit<T, 'outputs' | 'path' | 'layer'> : never;
 /** A node of the Graph before it has a name. */
-export type Draft = OmitOwn<Node>;
+export type Draft = OmitOwn<GraphNode>;
 
 /** Thrown by handlers; caught here and collected. */
 class Unsupported extends Error {}
@@ -206,8 +206,8 @@ export class Lowering {
   readonly #metadata: ReadonlyMap<string, string>;
   readonly #bound: ReadonlyMap<string, Tensor>;
   readonly #values = new Map<string, Value>();
-  readonly #nodes: Node[] = [];
-  readonly #constants = new Map<string, Tensor>();
+  readonly #nodes: GraphNode[] = [];
+  readonly #stored = new Map<string, StoredValue>();
   readonly #unsupported: string[] = [];
   /** Names that are taken, also by values still to come. */
   readonly #names = new Names();
@@ -245,7 +245,7 @@ export class Lowering {
       inputs: inputs.map(({ name }) => name),
       outputs,
       nodes: this.#nodes,
-      constants: this.#constants,
+      values: this.#stored,
       inputDims,
       metadata: this.#metadata,
     };
@@ -277,17 +277,17 @@ export class Lowering {
       known = this.#constantNames.get(name) ?? this.derive(`${name}.constant`);
       this.#constantNames.set(name, known);
     }
-    this.#constants.set(known, tensor);
+    this.#stored.set(known, { tensor, role: 'frozen' });
     return known;
   }
 
   /** Adds a node; returns what is known of its output's dims. */
-  emit(node: Node): NamedDims | undefined {
+  emit(node: GraphNode): NamedDims | undefined {
     const dims = inferKnownDims(node, (name) => this.#dimsOf(name));
     if (this.#nodes.push(node) > MAX_NODES) {
       throw new UnsupportedError(`readOnnx: the file becomes a graph of more than ${MAX_NODES} nodes`);
     }
-    this.#values.set(node.output, { dims });
+    this.#values.set(node.outputs[0], { dims });
     return dims;
   }
 
@@ -302,7 +302,7 @@ export class Lowering {
   #dimsOf(name: string): NamedDims | undefined {
     const value = this.#values.get(name);
     if (value !== undefined && 'dims' in value) return value.dims;
-    return this.#constants.get(name)?.dims;
+    return this.#stored.get(name)?.tensor.dims;
   }
 
   #readInitializers(): void {
@@ -399,7 +399,7 @@ export class Lowering {
       seen.add(name);
       if (value instanceof Constant && !value.integer) {
         const source = this.addConstant(name, value.tensor);
-        this.#nodes.push({ op: 'identity', path: name, layer: 'Constant', inputs: [source], output: name });
+        this.#nodes.push({ op: 'identity', path: name, layer: 'Constant', inputs: [source], outputs: [name] });
       } else if (!('dims' in value) || value instanceof Constant) {
         this.#unsupported.push(`the graph's output ${show(name)} (its elements are integers)`);
       }
@@ -488,6 +488,11 @@ export class NodeContext {
     return this.constant(index) ?? this.unsupported(`its ${role} ${show(this.#name(index))} is not constant`);
   }
 
+  /** The name by which a node of the Graph reads a parameter. */
+  parameterName(index: number, role: string): string {
+    return this.#lowering.addConstant(this.#name(index), this.parameter(index, role).tensor);
+  }
+
   /** An input that is a scalar or vector of integers. */
   integers(index: number): Integers | undefined {
     const value = this.#lowering.value(this.#name(index));
@@ -571,7 +576,7 @@ export class NodeContext {
   /** Adds a node of the Graph; returns the name of its output, by default that of this node. */
   emit(draft: Draft, output: string = this.output): string {
     const path = this.#node.name || this.output;
-    const dims = this.#lowering.emit({ ...draft, path, layer: this.opType, output } as Node);
+    const dims = this.#lowering.emit({ ...draft, path, layer: this.opType, outputs: [output] } as GraphNode);
     this.#checkRank(dims?.length ?? 0);
     return output;
   }

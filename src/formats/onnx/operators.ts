@@ -117,9 +117,7 @@ function lowerConv(node: NodeContext): string {
   if (bias !== undefined) expectVector(node, bias, outChannels, 'bias');
   return node.emit({
     op: 'conv2d',
-    inputs: [node.operand(0)],
-    weight: weight.tensor,
-    bias: bias?.tensor,
+    inputs: [node.operand(0), node.parameterName(1, 'weight'), bias && node.parameterName(2, 'bias')],
     window: readWindow(node, kernel),
     paddingMode: 'zeros',
     groups,
@@ -203,16 +201,11 @@ function lowerBatchNormalization(node: NodeContext): string {
   [gamma, beta, mean, variance].forEach((one, i) => {
     expectVector(node, one, gamma.size, ['scale', ...names][i]!);
   });
+  const parameters = ['scale', ...names].map((role, i) => node.parameterName(1 + i, role));
   return node.emit({
     op: 'batchNorm',
-    inputs: [node.operand(0)],
-    norm: {
-      gamma: gamma.tensor,
-      beta: beta.tensor,
-      mean: mean.tensor,
-      variance: variance.tensor,
-      eps: node.float('epsilon', 1e-5),
-    },
+    inputs: [node.operand(0), ...(parameters as [string, string, string, string])],
+    eps: node.float('epsilon', 1e-5),
     momentum: undefined,
   });
 }
@@ -321,9 +314,9 @@ function lowerGemm(node: NodeContext): string {
   let product: string;
   if (right !== undefined && right.size > 0) {
     const output = rest ? node.derive('product') : node.output;
-    const weight = scaledWeight(node, right, alpha, transB);
-    const bias = added && scaledBias(added, beta, outFeatures!);
-    product = node.emit({ op: 'linear', inputs: [left], weight, bias }, output);
+    const weight = weightName(node, right, alpha, transB);
+    const bias = added && biasName(node, added, beta, outFeatures!);
+    product = node.emit({ op: 'linear', inputs: [left, weight, bias] }, output);
   } else {
     product = emitProduct(node, left, alpha, transB, rest);
   }
@@ -349,29 +342,28 @@ function isBias({ dims, size }: Constant, outFeatures: number): boolean {
   return dims.length <= 2 && (size === 1 || size === outFeatures) && rows.every((dim) => dim === 1);
 }
 
-/** B as a linear layer's weight [outFeatures, inFeatures], times alpha. */
-function scaledWeight(node: NodeContext, right: Constant, alpha: number, transB: boolean): Tensor {
-  if (transB && alpha === 1) return right.tensor;
+/** Name of B as a linear layer's weight [outFeatures, inFeatures], times alpha. */
+function weightName(node: NodeContext, right: Constant, alpha: number, transB: boolean): string {
+  if (transB && alpha === 1) return node.parameterName(1, 'B');
   const weight = transB ? right : transposeConstant(node, right, [1, 0]);
-  if (alpha === 1) return weight.tensor;
+  if (alpha === 1) return node.newConstant('weight', weight.tensor);
   node.spend(4 * weight.size);
-  return new Tensor(
-    'float32',
-    Float32Array.from(weight.values, (value) => alpha * value),
-    weight.dims,
-  );
+  const scaled = Float32Array.from(weight.values, (value) => alpha * value);
+  return node.newConstant('weight', new Tensor('float32', scaled, weight.dims));
 }
 
-function scaledBias({ values, size }: Constant, beta: number, outFeatures: number): Tensor {
+/** Name of C as a linear layer's bias [outFeatures], times beta. */
+function biasName(node: NodeContext, { values, size, dims }: Constant, beta: number, outFeatures: number): string {
+  if (beta === 1 && dims.length === 1 && size === outFeatures) return node.parameterName(2, 'C');
   const data = Float32Array.from({ length: outFeatures }, (_, i) => beta * values[size === 1 ? 0 : i]!);
-  return new Tensor('float32', data, [outFeatures]);
+  return node.newConstant('bias', new Tensor('float32', data, [outFeatures]));
 }
 
 function lowerMatMul(node: NodeContext): string {
   const right = node.constant(1);
   if (right?.dims.length === 2 && right.size > 0 && !right.integer && node.dims(0)?.length === 2) {
-    const { tensor: weight } = transposeConstant(node, right, [1, 0]);
-    return node.emit({ op: 'linear', inputs: [node.operand(0)], weight, bias: undefined });
+    const weight = node.newConstant('weight', transposeConstant(node, right, [1, 0]).tensor);
+    return node.emit({ op: 'linear', inputs: [node.operand(0), weight] });
   }
   return node.emit({ op: 'matMul', inputs: [node.operand(0), node.operand(1)] });
 }

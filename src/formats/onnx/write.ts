@@ -1,26 +1,26 @@
 /**
- * Graphs to ONNX files. Each node becomes one operator or a few: what a node of the Graph does besides (a BatchNorm, a
- * residual, a ReLU, parallel convolutions, cropping) is written as operators of its own, in the order in which it is
- * computed. The opset is the lowest that has them all, from 13 on.
+ * Graphs to ONNX files. Each node becomes one operator or a few: what a node of the Graph does besides (an addend, a
+ * ReLU, parallel kernels, cropping) is written as operators of its own, in the order in which it is computed. The opset is the lowest that has them all, from 13 on.
  */
 import { UnsupportedError } from '../../errors.js';
-import type {
-  BatchNormNode,
-  Conv2dNode,
-  DimOf,
-  Graph,
-  LinearNode,
-  Node,
-  Norm,
-  Pads,
-  PoolNode,
-  ReshapeNode,
-  UnaryNode,
+import {
+  addendOf,
+  type BatchNormNode,
+  type Conv2dNode,
+  type DimOf,
+  type Graph,
+  type GraphNode,
+  type LinearNode,
+  type Pads,
+  type PoolNode,
+  type ReshapeNode,
+  type UnaryNode,
 } from '../../graph/graph.js';
+import { Names } from '../../graph/names.js';
+import { type Kernel, kernelsOf } from '../../ops/conv/node.js';
 import { checkNames } from '../../options.js';
 import { Tensor } from '../../tensor.js';
 import { normalPath } from './externalData.js';
-import { Names } from './names.js';
 import {
   type AttributeProto,
   AttributeType,
@@ -86,7 +86,6 @@ class Writer {
   readonly #graph: Graph;
   readonly #nodes: NodeProto[] = [];
   readonly #initializers: TensorProto[] = [];
-  readonly #initializerNames = new Map<Tensor, string>();
   readonly #valueNames = new Names();
   readonly #nodeNames = new Names();
   readonly #opset: number;
@@ -100,13 +99,13 @@ class Writer {
     this.#graph = graph;
     this.#dataPath = dataPath;
     this.#opset = graph.nodes.reduce((opset, node) => Math.max(opset, opsetOf(node)), OLDEST_OPSET);
-    const names = [...graph.inputs, ...graph.outputs, ...(graph.constants?.keys() ?? [])];
-    for (const name of [...names, ...graph.nodes.map(({ output }) => output)]) this.#valueNames.add(name);
+    const names = [...graph.inputs, ...graph.outputs, ...(graph.values?.keys() ?? [])];
+    for (const name of [...names, ...graph.nodes.flatMap(({ outputs }) => outputs)]) this.#valueNames.add(name);
   }
 
   model(): ModelProto {
-    const { inputs, outputs, nodes, constants, inputDims, metadata } = this.#graph;
-    for (const [name, tensor] of constants ?? []) this.#initializers.push(this.#floatTensor(name, tensor));
+    const { inputs, outputs, nodes, values, inputDims, metadata } = this.#graph;
+    for (const [name, { tensor }] of values ?? []) this.#initializers.push(this.#floatTensor(name, tensor));
     for (const node of nodes) this.#write(node);
     return {
       at: 0,
@@ -152,10 +151,10 @@ class Writer {
   }
 
   /** Writes what a node of the Graph computes; returns the name of its output. */
-  #write(node: Node): string {
-    const { inputs } = node;
+  #write(node: GraphNode): string {
+    const [output] = node.outputs;
     const write = (opType: string, attributes: AttributeProto[] = [], more: string[] = []) =>
-      this.#add(node, opType, [...inputs, ...more], attributes, node.output);
+      this.#add(node, opType, [...node.inputs.map((name) => name ?? ''), ...more], attributes, output);
     switch (node.op) {
       case 'conv2d':
         return this.#writeConv2d(node);
@@ -167,7 +166,7 @@ class Writer {
       case 'sub':
       case 'mul':
       case 'div':
-        return this.#finish(node, (output) => this.#add(node, BINARY[node.op], inputs, [], output), undefined);
+        return this.#finish(node, (sum) => this.#add(node, BINARY[node.op], node.inputs, [], sum));
       case 'relu':
       case 'leakyRelu':
       case 'sigmoid':
@@ -218,20 +217,22 @@ class Writer {
     }
   }
 
-  /** A node of the Graph whose main part `write` writes, and behind it a residual and a ReLU where it has them. */
-  #finish(node: Node & { relu?: boolean }, write: (output: string) => string, residual: string | undefined): string {
-    const before = node.relu ? this.#derive(node, 'sum') : node.output;
-    let value = write(residual === undefined ? before : this.#derive(node, 'main'));
-    if (residual !== undefined) value = this.#add(node, 'Add', [value, residual], [], before);
-    return node.relu ? this.#add(node, 'Relu', [value], [], node.output) : value;
+  /** A node of the Graph whose main part `write` writes, and behind it an addend and a ReLU where it has them. */
+  #finish(node: GraphNode & { relu?: boolean }, write: (output: string) => string): string {
+    const addend = addendOf(node);
+    const [output] = node.outputs;
+    const before = node.relu ? this.#derive(node, 'sum') : output;
+    let value = write(addend === undefined ? before : this.#derive(node, 'main'));
+    if (addend !== undefined) value = this.#add(node, 'Add', [value, addend], [], before);
+    return node.relu ? this.#add(node, 'Relu', [value], [], output) : value;
   }
 
   #writeConv2d(node: Conv2dNode): string {
-    const { parallel = [] } = node;
+    const [own, ...parallel] = kernelsOf(node) as [Kernel, ...Kernel[]];
     const write = (output: string) => {
-      let sum = this.#writeBranch(node, node, parallel.length === 0 ? output : this.#derive(node, 'branch'));
-      parallel.forEach((branch, i) => {
-        const term = this.#writeBranch(node, branch, this.#derive(node, 'branch'));
+      let sum = this.#writeKernel(node, own, parallel.length === 0 ? output : this.#derive(node, 'branch'));
+      parallel.forEach((kernel, i) => {
+        const term = this.#writeKernel(node, kernel, this.#derive(node, 'branch'));
         sum = this.#add(
           node,
           'Add',
@@ -242,13 +243,12 @@ class Writer {
       });
       return sum;
     };
-    return this.#finish(node, write, node.inputs[1]);
+    return this.#finish(node, write);
   }
 
-  /** One convolution of the node's image with its BatchNorm. */
-  #writeBranch(node: Conv2dNode, branch: Conv2dNode, output: string): string {
-    const { window, paddingMode } = branch;
-    let image = node.inputs[0]!;
+  #writeKernel(node: Conv2dNode, { weight, bias, window }: Kernel, output: string): string {
+    const { paddingMode, groups } = node;
+    let [image] = node.inputs;
     let pads = window.pads;
     if (paddingMode !== 'zeros') {
       // The border comes from the whole image: pad first, crop after.
@@ -259,26 +259,22 @@ class Writer {
       image = this.#crop(node, image, pads);
       pads = positive(pads);
     }
-    const convolved = branch.norm === undefined ? output : this.#derive(node, 'convolved');
-    const parameters = [this.#parameter(branch, 'weight', branch.weight)];
-    if (branch.bias !== undefined) parameters.push(this.#parameter(branch, 'bias', branch.bias));
-    this.#add(
+    return this.#add(
       node,
       'Conv',
-      [image, ...parameters],
+      bias === undefined ? [image, weight] : [image, weight, bias],
       [
         ints('kernel_shape', window.kernel),
         ints('strides', window.stride),
         ints('dilations', window.dilation),
         ints('pads', pads),
-        int('group', branch.groups),
+        int('group', groups),
       ],
-      convolved,
+      output,
     );
-    return branch.norm === undefined ? output : this.#addNorm(node, branch, convolved, branch.norm, output);
   }
 
-  #padImage(node: Node, image: string, pads: Pads, mode: string): string {
+  #padImage(node: GraphNode, image: string, pads: Pads, mode: string): string {
     const [top, left, bottom, right] = positive(pads);
     if (top + left + bottom + right === 0) return image;
     const output = this.#derive(node, 'padded');
@@ -287,7 +283,7 @@ class Writer {
   }
 
   /** Negative pads, as a Slice. */
-  #crop(node: Node, image: string, pads: Pads): string {
+  #crop(node: GraphNode, image: string, pads: Pads): string {
     const axes = [2, 3].filter((axis) => pads[axis - 2]! < 0 || pads[axis]! < 0);
     if (axes.length === 0) return image;
     const output = this.#derive(node, 'cropped');
@@ -303,28 +299,32 @@ class Writer {
         `writeOnnx: BatchNorm ${JSON.stringify(node.path)} is in training mode, expected evaluation mode`,
       );
     }
-    const write = (output: string) => this.#addNorm(node, node, node.inputs[0]!, node.norm, output);
-    return this.#finish(node, write, node.inputs[1]);
+    const [image, gamma, beta, mean, variance] = node.inputs;
+    const operands = [
+      image,
+      gamma ?? this.#repeated(node, 'gamma', 1, mean),
+      beta ?? this.#repeated(node, 'beta', 0, mean),
+      mean,
+      variance,
+    ];
+    return this.#finish(node, (output) =>
+      this.#add(node, 'BatchNormalization', operands, [float('epsilon', node.eps)], output),
+    );
   }
 
-  #addNorm(node: Node, owner: Node, input: string, norm: Norm, output: string): string {
-    const { gamma, beta, mean, variance, eps } = norm;
-    const channels = mean.size;
-    const parameters = [
-      this.#parameter(owner, 'gamma', gamma ?? constantTensor(channels, 1)),
-      this.#parameter(owner, 'beta', beta ?? constantTensor(channels, 0)),
-      this.#parameter(owner, 'mean', mean),
-      this.#parameter(owner, 'variance', variance),
-    ];
-    return this.#add(node, 'BatchNormalization', [input, ...parameters], [float('epsilon', eps)], output);
+  /** A parameter that ONNX does not let one leave out: this number for each channel. */
+  #repeated(node: BatchNormNode, role: string, value: number, mean: string): string {
+    const size = this.#graph.values?.get(mean)?.tensor.size;
+    if (size !== undefined) {
+      return this.#parameter(node, role, new Tensor('float32', new Float32Array(size).fill(value), [size]));
+    }
+    throw new UnsupportedError(`writeOnnx: BatchNorm ${JSON.stringify(node.path)} must have a ${role}, got undefined`);
   }
 
   #writeLinear(node: LinearNode): string {
-    const parameters = [this.#parameter(node, 'weight', node.weight)];
-    if (node.bias !== undefined) parameters.push(this.#parameter(node, 'bias', node.bias));
-    const write = (output: string) =>
-      this.#add(node, 'Gemm', [node.inputs[0]!, ...parameters], [int('transB', 1)], output);
-    return this.#finish(node, write, node.inputs[1]);
+    const [matrix, weight, bias] = node.inputs;
+    const operands = bias === undefined ? [matrix, weight] : [matrix, weight, bias];
+    return this.#finish(node, (output) => this.#add(node, 'Gemm', operands, [int('transB', 1)], output));
   }
 
   #writePool(node: PoolNode): string {
@@ -337,23 +337,29 @@ class Writer {
     ];
     if (node.op === 'avgPool2d') attributes.push(int('count_include_pad', node.countIncludePad ? 1 : 0));
     if (node.op === 'maxPool2d' || isDilated(node)) attributes.push(ints('dilations', dilation));
-    return this.#add(node, node.op === 'maxPool2d' ? 'MaxPool' : 'AveragePool', node.inputs, attributes, node.output);
+    return this.#add(
+      node,
+      node.op === 'maxPool2d' ? 'MaxPool' : 'AveragePool',
+      node.inputs,
+      attributes,
+      node.outputs[0],
+    );
   }
 
   #writeReshape(node: ReshapeNode): string {
     const [input] = node.inputs as [string];
-    // The size of the same axis of the input has a sign of its own, unless that stands for nothing.
+    // ONNX writes 0 for "same as input", unless allowzero is set.
     const target = node.target.map((size, axis) =>
       typeof size === 'object' && size.value === input && size.axis === axis && !node.allowZero ? 0 : size,
     );
     const shape = target.every((size) => typeof size === 'number')
       ? this.#integers(node, 'shape', target)
       : this.#shapeOf(node, target);
-    return this.#add(node, 'Reshape', [input, shape], node.allowZero ? [int('allowzero', 1)] : [], node.output);
+    return this.#add(node, 'Reshape', [input, shape], node.allowZero ? [int('allowzero', 1)] : [], node.outputs[0]);
   }
 
   /** A shape with sizes that are only known when the model runs. */
-  #shapeOf(node: Node, target: readonly (number | DimOf)[]): string {
+  #shapeOf(node: GraphNode, target: readonly (number | DimOf)[]): string {
     const pieces = target.map((size) => {
       if (typeof size === 'number') return this.#integers(node, 'size', [size]);
       const shape = this.#add(node, 'Shape', [size.value], [], this.#derive(node, 'dims'));
@@ -367,7 +373,7 @@ class Writer {
     axes: readonly number[] | undefined,
     keepDims: boolean,
     write: (opType: string, attributes: AttributeProto[], more?: string[]) => string,
-    node: Node,
+    node: GraphNode,
   ): string {
     const attributes = [int('keepdims', keepDims ? 1 : 0)];
     if (axes === undefined) return write('ReduceMean', attributes);
@@ -383,19 +389,19 @@ class Writer {
   }
 
   #sliceInputs(
-    node: Node,
+    node: GraphNode,
     lists: { starts: readonly number[]; ends: readonly number[]; axes: readonly number[]; steps: readonly number[] },
   ): string[] {
     return (['starts', 'ends', 'axes', 'steps'] as const).map((name) => this.#integers(node, name, lists[name]));
   }
 
   /** Writes an operator; returns the name of its output. */
-  #add(node: Node, opType: string, input: readonly string[], attribute: AttributeProto[], output: string): string {
+  #add(node: GraphNode, opType: string, input: readonly string[], attribute: AttributeProto[], output: string): string {
     this.#nodes.push({
       at: 0,
       input,
       output: [output],
-      name: this.#nodeNames.derive(output === node.output && node.path !== '' ? node.path : output),
+      name: this.#nodeNames.derive(output === node.outputs[0] && node.path !== '' ? node.path : output),
       opType,
       attribute,
       domain: '',
@@ -403,33 +409,29 @@ class Writer {
     return output;
   }
 
-  /** A parameter of a node; one that several nodes share is written once. */
-  #parameter(node: Node, role: string, tensor: Tensor): string {
-    let name = this.#initializerNames.get(tensor);
-    if (name === undefined) {
-      name = this.#valueNames.derive(`${node.path || node.output}.${role}`);
-      this.#initializers.push(this.#floatTensor(name, tensor));
-      this.#initializerNames.set(tensor, name);
-    }
+  /** Adds what an operator reads and the node of the Graph has as an attribute, or leaves out. */
+  #parameter(node: GraphNode, role: string, tensor: Tensor): string {
+    const name = this.#valueNames.derive(`${node.path || node.outputs[0]}.${role}`);
+    this.#initializers.push(this.#floatTensor(name, tensor));
     return name;
   }
 
-  #scalar(node: Node, role: string, value: number): string {
+  #scalar(node: GraphNode, role: string, value: number): string {
     return this.#parameter(node, role, new Tensor('float32', [value], []));
   }
 
-  #integers(node: Node, role: string, values: readonly number[]): string {
+  #integers(node: GraphNode, role: string, values: readonly number[]): string {
     const name = this.#derive(node, role);
     this.#initializers.push({ ...emptyTensor(name, [values.length]), dataType: DataType.INT64, int64Data: values });
     return name;
   }
 
-  #derive(node: Node, suffix: string): string {
-    return this.#valueNames.derive(`${node.output}.${suffix}`);
+  #derive(node: GraphNode, suffix: string): string {
+    return this.#valueNames.derive(`${node.outputs[0]}.${suffix}`);
   }
 }
 
-function opsetOf(node: Node): number {
+function opsetOf(node: GraphNode): number {
   switch (node.op) {
     case 'hardSwish':
       return OPSET_OF_HARD_SWISH;
@@ -438,9 +440,7 @@ function opsetOf(node: Node): number {
     case 'pad':
       return node.mode === 'wrap' ? OPSET_OF_PAD_WRAP : OLDEST_OPSET;
     case 'conv2d':
-      return [node, ...(node.parallel ?? [])].some((one) => one.paddingMode === 'circular')
-        ? OPSET_OF_PAD_WRAP
-        : OLDEST_OPSET;
+      return node.paddingMode === 'circular' ? OPSET_OF_PAD_WRAP : OLDEST_OPSET;
     case 'avgPool2d':
       return isDilated(node) ? OPSET_OF_POOL_DILATION : OLDEST_OPSET;
     default:
@@ -468,10 +468,6 @@ function unaryAttributes({ op, alpha, beta }: UnaryNode): AttributeProto[] {
   if (alpha !== undefined) attributes.push(float('alpha', alpha));
   if (beta !== undefined && op === 'hardSigmoid') attributes.push(float('beta', beta));
   return attributes;
-}
-
-function constantTensor(size: number, value: number): Tensor {
-  return new Tensor('float32', new Float32Array(size).fill(value), [size]);
 }
 
 function emptyTensor(name: string, dims: readonly number[]): TensorProto {

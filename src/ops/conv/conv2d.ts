@@ -1,64 +1,68 @@
-/** Convolution of an image, with what is fused into it: a BatchNorm, a residual, a ReLU, parallel convolutions. */
+/** Convolution of an image, with what is fused into it: an addend, a ReLU, parallel kernels. */
 import { convolution } from '../../plan/convolution.js';
 import { product, sizeOf } from '../../sizes.js';
 import { format } from '../../tensor.js';
-import { checkNorm, checkVector, checkWholes, expectChannels, expectResidual } from '../checks.js';
-import type { KnownDims } from '../dims.js';
-import { reluFlag, residualFlag } from '../flags.js';
-import type { Expect, OperationRule } from '../operation.js';
-import { title } from '../shapeErrors.js';
+import { checkVector, checkWholes, expectAddend, expectChannels, expectVector } from '../checks.js';
+import { differ, type KnownDims } from '../dims.js';
+import { addendFlag, reluFlag } from '../flags.js';
+import type { InputDims, OperationRule } from '../operation.js';
+import { fail, title } from '../shapeErrors.js';
 import { checkWindow, expectWindowable, UNKNOWN_IMAGE, windowCounts } from '../window.js';
-import type { Conv2dNode } from './node.js';
+import { type Conv2dNode, convInputs, kernelsOf } from './node.js';
 
 export const conv2d: OperationRule<Conv2dNode> = {
-  check,
-  dims: (node, [input, residual]) => {
-    const output = conv2dDims(node, input!);
-    expectResidual(node, residual, output);
+  inputs: convInputs,
+  check: (node, expect, stored) => {
+    for (const kernel of kernelsOf(node)) {
+      checkWindow(expect, kernel.window);
+      const weight = stored(kernel.weight);
+      if (weight === undefined) continue;
+      const [outChannels = 0, inPerGroup] = weight.dims;
+      const dims = `[${[outChannels, inPerGroup, ...kernel.window.kernel].join(', ')}]`;
+      expect(weight.size > 0 && format(weight.dims) === dims, 'a weight', `of dims ${dims}`, format(weight.dims));
+      checkWholes(expect, 'groups', [node.groups, outChannels / node.groups], 1);
+      checkVector(expect, 'a bias', stored(kernel.bias), outChannels);
+    }
+  },
+  dims: (node, inputs) => {
+    const output = conv2dDims(node, inputs);
+    expectAddend(node, inputs[3], output);
     return output;
   },
-  dimsOfUnknown: (node) => conv2dDims(node, UNKNOWN_IMAGE),
+  dimsOfUnknown: (node, [image, weight]) => conv2dDims(node, [image ?? UNKNOWN_IMAGE, weight ?? UNKNOWN_IMAGE]),
   layout: () => 'channelsLast',
-  overwrites: 'residual',
-  writesAmong: (node) => node.groups === 1 && node.inputs.length === 1,
+  overwrites: 'addend',
+  writesAmong: (node) => node.groups === 1 && node.inputs[3] === undefined,
   step: convolution,
-  multiplyAdds: (node, output) => {
-    const size = sizeOf(output);
-    return [node, ...(node.parallel ?? [])].reduce(
-      (sum, part) => sum + size * (part.weight.size / part.weight.dims[0]!),
-      0,
-    );
+  multiplyAdds: (_node, output, inputs) => {
+    // Those of further kernels come in pairs behind the addend.
+    const weights = [inputs[1], ...inputs.slice(4).filter((_, i) => i % 2 === 0)];
+    return weights.reduce((sum, dims) => sum + sizeOf(output) * sizeOf(dims!.slice(1)), 0);
   },
   flags: (node) => [
     ...(node.groups === 1 ? [] : [`groups ${node.groups}`]),
     ...(node.paddingMode === 'zeros' ? [] : [node.paddingMode]),
-    ...(node.bias === undefined ? [] : ['bias']),
-    ...(node.norm === undefined ? [] : ['norm']),
+    ...(node.inputs[2] === undefined ? [] : ['bias']),
     ...(node.parallel === undefined ? [] : [`parallel ${node.parallel.length}`]),
-    ...residualFlag(node),
+    ...addendFlag(node.inputs[3]),
     ...reluFlag(node),
   ],
 };
 
-function check(node: Conv2dNode, expect: Expect): void {
-  const { weight, groups } = node;
-  const [outChannels = 0, inPerGroup] = weight.dims;
-  checkWindow(expect, node.window);
-  const dims = [outChannels, inPerGroup, ...node.window.kernel].join(', ');
-  expect(weight.size > 0 && format(weight.dims) === `[${dims}]`, 'a weight', `of dims [${dims}]`, format(weight.dims));
-  checkWholes(expect, 'groups', [groups, outChannels / groups], 1);
-  checkVector(expect, 'a bias', node.bias, outChannels);
-  if (node.norm !== undefined) checkNorm(expect, node.norm, outChannels);
-  for (const part of node.parallel ?? []) check(part, expect);
-}
-
-function conv2dDims(node: Conv2dNode, input: KnownDims): KnownDims {
+function conv2dDims(node: Conv2dNode, inputs: readonly InputDims[]): KnownDims {
+  const [input, weight, bias] = inputs as [KnownDims, KnownDims, InputDims];
   expectWindowable(node, input);
-  const [outChannels, inPerGroup] = node.weight.dims as [number, number];
-  expectChannels(node, input, product(inPerGroup, node.groups));
+  const [outChannels, inPerGroup, height, width] = weight;
+  const [kernelHeight, kernelWidth] = node.window.kernel;
+  const isDivided = typeof outChannels !== 'number' || outChannels % node.groups === 0;
+  if (weight.length !== 4 || differ(height, kernelHeight) || differ(width, kernelWidth) || !isDivided) {
+    const dims = `dims [outChannels, inChannels / ${node.groups}, ${kernelHeight}, ${kernelWidth}]`;
+    fail(node, 'weight', weight, `${dims}, outChannels a multiple of ${node.groups}`);
+  }
+  expectVector(node, 'bias', bias, outChannels);
+  if (typeof inPerGroup === 'number') expectChannels(node, input, product(inPerGroup, node.groups));
   checkPaddingMode(node, input);
-  const [height, width] = windowCounts(node, node.window, input, false);
-  return [input[0], outChannels, height, width];
+  return [input[0], outChannels, ...windowCounts(node, node.window, input, false)];
 }
 
 function checkPaddingMode(node: Conv2dNode, input: KnownDims): void {

@@ -1,34 +1,45 @@
-/** A matrix of features times a weight, with a bias, a residual and a ReLU. */
+/** A matrix of features times a weight, with a bias, an addend and a ReLU. */
 import { convolution } from '../../plan/convolution.js';
 import { sizeOf } from '../../sizes.js';
 import { format } from '../../tensor.js';
-import { checkVector, expectResidual } from '../checks.js';
+import { checkVector, expectAddend, expectVector } from '../checks.js';
 import { differ, type KnownDims } from '../dims.js';
-import { reluFlag, residualFlag } from '../flags.js';
+import { addendFlag, reluFlag } from '../flags.js';
 import type { OperationRule } from '../operation.js';
 import { fail, title } from '../shapeErrors.js';
-import type { LinearNode } from './node.js';
+import { type LinearNode, WEIGHTED_INPUTS } from './node.js';
 
 export const linear: OperationRule<LinearNode> = {
-  check: ({ weight, bias }, expect) => {
+  inputs: () => WEIGHTED_INPUTS,
+  check: ({ inputs }, expect, stored) => {
+    const weight = stored(inputs[1]);
+    if (weight === undefined) return;
     expect(weight.size > 0 && weight.dims.length === 2, 'a weight', 'of 2 dims', format(weight.dims));
-    checkVector(expect, 'a bias', bias, weight.dims[0]!);
+    checkVector(expect, 'a bias', stored(inputs[2]), weight.dims[0]!);
   },
-  dims: (node, [input, residual]) => {
-    const output = linearDims(node, input!);
-    expectResidual(node, residual, output);
+  dims: (node, [matrix, weight, bias, addend]) => {
+    const output = linearDims(node, matrix!, weight!);
+    expectVector(node, 'bias', bias, output[1]!);
+    expectAddend(node, addend, output);
     return output;
   },
-  dimsOfUnknown: (node) => linearDims(node, [undefined, undefined]),
+  dimsOfUnknown: (node, [matrix, weight]) => linearDims(node, matrix ?? UNKNOWN_MATRIX, weight ?? UNKNOWN_MATRIX),
   layout: () => 'channelsLast',
-  overwrites: 'residual',
+  overwrites: 'addend',
   step: convolution,
-  multiplyAdds: (node, output) => sizeOf(output) * node.weight.dims[1]!,
-  flags: (node) => [...(node.bias === undefined ? [] : ['bias']), ...residualFlag(node), ...reluFlag(node)],
+  multiplyAdds: (_node, output, [, weight]) => sizeOf(output) * weight![1]!,
+  flags: (node) => [
+    ...(node.inputs[2] === undefined ? [] : ['bias']),
+    ...addendFlag(node.inputs[3]),
+    ...reluFlag(node),
+  ],
 };
 
-function linearDims(node: LinearNode, input: KnownDims): KnownDims {
-  const [outFeatures, inFeatures] = node.weight.dims as [number, number];
+const UNKNOWN_MATRIX: KnownDims = [undefined, undefined];
+
+function linearDims(node: LinearNode, input: KnownDims, weight: KnownDims): KnownDims {
+  if (weight.length !== 2) fail(node, 'weight', weight, '2 dims [outFeatures, inFeatures]');
+  const [outFeatures, inFeatures] = weight;
   if (input.length !== 2) fail(node, 'input', input, '2 dims [N, features]');
   if (differ(input[1], inFeatures)) {
     throw new RangeError(
