@@ -9,7 +9,7 @@ import { type FusedGraph, fuse } from '../passes/fuse.js';
 import { poolFirst } from '../passes/poolFirst.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, sameDims } from '../sizes.js';
-import { convert, type Layout, residentPtr, type Tensor } from '../tensor.js';
+import { convert, type Layout, residentPtr, residentTensor, type Tensor } from '../tensor.js';
 import { Plan } from './plan.js';
 import { type Prepared, PreparedValues } from './prepared.js';
 import { withStaging } from './staging.js';
@@ -90,7 +90,8 @@ export class Executable {
     for (const [name, { from, norm }] of graph.folded) shapes.set(name, shapes.get(from ?? norm.mean)!);
     return new Plan(this.#runtime, graph, shapes, {
       prepared: this.#prepared,
-      stored: (name, layout) => this.#placeStored(name, layout),
+      stored: (name) => this.#stored(name),
+      place: (name, layout) => this.#placeStored(name, layout),
     });
   }
 
@@ -121,10 +122,18 @@ export class Executable {
     this.#prepared.forgetFreed();
   }
 
+  /** A stored value: where it is, but for one that may change and is not in the runtime's memory, which is copied there. */
+  #stored(name: string): Tensor {
+    const { tensor, role } = this.#graph.values!.get(name)!;
+    if (role === 'frozen' || residentPtr(tensor, this.#runtime, 'planar') !== undefined) return tensor;
+    return this.#prepared.get(JSON.stringify(['own', name]), [], () => ownCopy(this.#runtime, tensor)).tensor;
+  }
+
   /** Address of a stored value in that layout: where it is, if it may change there, else of a copy. */
   #placeStored(name: string, layout: Layout): number {
-    const { tensor, role } = this.#graph.values!.get(name)!;
-    const inPlace = role === 'frozen' ? undefined : residentPtr(tensor, this.#runtime, layout);
+    const tensor = this.#stored(name);
+    const isFrozen = this.#graph.values!.get(name)!.role === 'frozen';
+    const inPlace = isFrozen ? undefined : residentPtr(tensor, this.#runtime, layout);
     const key = JSON.stringify([layout, name]);
     return inPlace ?? this.#prepared.get(key, [tensor], () => copyOf(this.#runtime, tensor, layout)).allocation.ptr;
   }
@@ -141,4 +150,10 @@ function copyOf(runtime: Runtime, tensor: Tensor, layout: Layout): Prepared {
     else withStaging(runtime, (stage) => convert(runtime, stage.floats(data), allocation.ptr, dims, layout));
   };
   return { allocation, fill };
+}
+
+/** The same in row-major order, as a tensor of its own. */
+function ownCopy(runtime: Runtime, tensor: Tensor): Prepared & { readonly tensor: Tensor } {
+  const copy = copyOf(runtime, tensor, 'planar');
+  return { ...copy, tensor: residentTensor(runtime, copy.allocation, tensor.dims, 'planar') };
 }

@@ -22,8 +22,10 @@ type Dims = readonly number[];
 /** What outlives a plan. */
 export interface Resources {
   readonly prepared: PreparedValues;
-  /** Address of a stored value of the graph in that layout. */
-  stored(name: string, layout: Layout): number;
+  /** A stored value of the graph. */
+  stored(name: string): Tensor;
+  /** Address of a stored value in that layout. */
+  place(name: string, layout: Layout): number;
 }
 
 interface Port {
@@ -62,7 +64,7 @@ export class Plan {
     this.#graph = graph;
     this.#resources = resources;
     const updates = new Set(graph.nodes.flatMap((node) => node.updates ?? []));
-    this.#updated = [...updates].map((name) => graph.values!.get(name)!.tensor);
+    this.#updated = [...updates].map((name) => resources.stored(name));
     const lowered = lower(graph, shapes);
     const asShipped = place(lowered);
     const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
@@ -82,7 +84,7 @@ export class Plan {
     // The arena comes last: while weights are packed, copies of them are about.
     this.#addresses = this.#allocateArena(placed, asShipped.arena.bytes);
     for (const { name, buffer, layout } of lowered.stored) {
-      this.#addresses[slots[buffer]!] = resources.stored(name, layout);
+      this.#addresses[slots[buffer]!] = resources.place(name, layout);
     }
     if (CHECKED) guardSteps(this, new StepGuard(runtime, lowered, placed, this.#infos));
   }
@@ -182,8 +184,7 @@ export class Plan {
   }
 
   #parameter(value: string, dims: Dims, buffer: number | undefined, slots: readonly number[]): Parameter {
-    const stored = this.#graph.values?.get(value);
-    if (stored !== undefined) return storedParameter(this.#runtime, stored.tensor);
+    if (this.#graph.values?.has(value)) return storedParameter(this.#runtime, this.#resources.stored(value));
     return computedParameter(this.#runtime, dims, () => this.#addresses[slots[buffer!]!]!);
   }
 
