@@ -128,7 +128,7 @@ export class GraphBuilder {
 export function readsOf(node: GraphNode): readonly string[] {
   const given: readonly Optional[] = node.inputs;
   const inputs = given.filter((name) => name !== undefined);
-  if (node.op !== 'reshape') return inputs;
+  if (!('target' in node)) return inputs;
   return [...inputs, ...node.target.flatMap((size) => (typeof size === 'object' ? [size.value] : []))];
 }
 
@@ -153,7 +153,7 @@ export function countUses(graph: Graph): Map<string, number> {
 export function renamed(node: GraphNode, nameOf: (name: string) => string): GraphNode {
   const inputs = node.inputs.map((name: Optional) => (name === undefined ? undefined : nameOf(name)));
   const values: object = { inputs, outputs: node.outputs.map(nameOf) };
-  if (node.op !== 'reshape') return { ...node, ...values };
+  if (!('target' in node)) return { ...node, ...values };
   const target = node.target.map((size) => (typeof size === 'object' ? { ...size, value: nameOf(size.value) } : size));
   return { ...node, ...values, target };
 }
