@@ -12,6 +12,7 @@ export { clear, toChannelsLast, toPlanar } from './nn/layout';
 export { matMul } from './nn/matMul';
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './nn/pool';
 export { fillUniform } from './nn/random';
+export { resizeLinear, resizeNearest } from './nn/resize';
 export { softmax } from './nn/softmax';
 export { clearLanes, copyStrided, fill, reduceMean } from './nn/strided';
 export { batchStatistics, normalize, prepareNormalize, updateRunning, widenFloats } from './norm/batchNorm';

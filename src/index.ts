@@ -36,6 +36,7 @@ export type {
   PoolNode,
   ReduceNode,
   ReshapeNode,
+  ResizeNode,
   Role,
   SimpleNode,
   SliceNode,

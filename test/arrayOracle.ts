@@ -206,3 +206,63 @@ export const unaries = {
   hardSigmoid: (x: number, alpha: number, beta: number) => Math.min(Math.max(alpha * x + beta, 0), 1),
   hardSwish: (x: number) => x * Math.min(Math.max(x / 6 + 0.5, 0), 1),
 };
+
+export interface ResizeOptions {
+  readonly mode: 'nearest' | 'linear';
+  readonly coordinates: 'half_pixel' | 'pytorch_half_pixel' | 'align_corners' | 'asymmetric';
+  readonly rounding: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
+  /** Down and across; undefined: as the sizes are to one another. */
+  readonly scales?: readonly [number, number] | undefined;
+}
+
+/** ONNX's Resize of [N, C, H, W] to a height and a width. Positions are fractions, so that ties are ties. */
+export function resize(x: Nd, size: readonly [number, number], options: ResizeOptions): Nd {
+  const [batch, channels, ...from] = x.dims as [number, number, number, number];
+  const fraction = (axis: 0 | 1, out: number): [over: number, under: number] => {
+    const scale = options.scales?.[axis];
+    const [over, under] = scale === undefined ? [from[axis]!, size[axis]] : [1, scale];
+    switch (options.coordinates) {
+      case 'asymmetric':
+        return [out * over, under];
+      case 'align_corners':
+        if (size[axis] === 1) return [0, 1];
+        return [out * (from[axis]! - 1), (scale === undefined ? size[axis] : from[axis]! * scale) - 1];
+      case 'pytorch_half_pixel':
+        if (size[axis] === 1) return [0, 1];
+        return [(2 * out + 1) * over - under, 2 * under];
+      case 'half_pixel':
+        return [(2 * out + 1) * over - under, 2 * under];
+    }
+  };
+  const round = ([over, under]: [number, number]): number => {
+    switch (options.rounding) {
+      case 'floor':
+        return Math.floor(over / under);
+      case 'ceil':
+        return Math.ceil(over / under);
+      case 'round_prefer_floor':
+        return Math.ceil((2 * over - under) / (2 * under));
+      case 'round_prefer_ceil':
+        return Math.floor((2 * over + under) / (2 * under));
+    }
+  };
+  const inside = (axis: 0 | 1, position: number): number => Math.min(Math.max(position, 0), from[axis]! - 1);
+  /** Positions with their weights, by the distance to each of the two neighbours; those outside are the last inside. */
+  const taps = (axis: 0 | 1, out: number): [position: number, weight: number][] => {
+    const at = fraction(axis, out);
+    if (options.mode === 'nearest') return [[inside(axis, round(at)), 1]];
+    const position = at[0] / at[1];
+    const first = Math.floor(position);
+    return [
+      [inside(axis, first), first + 1 - position],
+      [inside(axis, first + 1), position - first],
+    ];
+  };
+  return build([batch, channels, ...size], ([n, c, y, px]) => {
+    let sum = 0;
+    for (const [row, down] of taps(0, y!)) {
+      for (const [column, across] of taps(1, px!)) sum += down * across * at(x, [n!, c!, row, column]);
+    }
+    return sum;
+  });
+}

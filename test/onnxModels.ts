@@ -11,7 +11,13 @@ import {
 import { DataType } from '../src/formats/onnx/tensors.js';
 
 /** A whole number is an INT, an array an INTS; { f } is a FLOAT. */
-type AttributeValue = number | readonly number[] | string | TensorProto | { readonly f: number };
+type AttributeValue =
+  | number
+  | readonly number[]
+  | string
+  | TensorProto
+  | { readonly f: number }
+  | { readonly floats: readonly number[] };
 
 export interface NodeSpec {
   readonly op: string;
@@ -63,6 +69,7 @@ function attribute(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === 'number') return { ...base, type: AttributeType.INT, i: value };
   if (typeof value === 'string') return { ...base, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
   if (Array.isArray(value)) return { ...base, type: AttributeType.INTS, ints: value };
+  if ('floats' in value) return { ...base, type: AttributeType.FLOATS, floats: value.floats };
   if ('f' in value) return { ...base, type: AttributeType.FLOAT, f: value.f };
   return { ...base, type: AttributeType.TENSOR, t: value as TensorProto };
 }

@@ -29,11 +29,12 @@ const OPERATORS = new Set(
   (
     `${SPATIAL.join(' ')} BatchNormalization Relu LeakyRelu Clip Sigmoid HardSwish HardSigmoid Add Sum Sub Mul Div ` +
     'Gemm MatMul Flatten Reshape Transpose Concat Slice Pad Softmax LogSoftmax Identity Dropout Constant Squeeze ' +
-    'Unsqueeze ReduceMean'
+    'Unsqueeze ReduceMean Resize Upsample'
   ).split(' '),
 );
 
 const FOREIGN = 'operator ';
+const FOREIGN_RESIZE = /cubic|tf_/;
 
 interface Case {
   readonly name: string;
@@ -68,6 +69,10 @@ function reasonToSkip({ folder, model }: Case): string | undefined {
       node.attribute.some(({ name, i }) => name === 'training_mode' && i === 1)
     ) {
       return 'training';
+    }
+    if (node.opType === 'Resize') {
+      const foreign = node.attribute.find(({ s }) => s !== undefined && FOREIGN_RESIZE.test(String.fromCharCode(...s)));
+      if (foreign !== undefined) return `${foreign.name} of Resize`;
     }
     if (node.opType === 'Dropout' && node.input.length > 2 && isRandom(folder)) return 'training';
   }

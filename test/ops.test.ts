@@ -145,8 +145,8 @@ test('random graphs hold every operation', () => {
   for (let seed = 0; seed < 300; seed++) for (const { op } of randomGraph(seed, 12).graph.nodes) seen.add(op);
   const all =
     'add avgPool2d batchNorm clip concat conv2d div flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish ' +
-    'identity leakyRelu linear logSoftmax matMul maxPool2d mul pad reduceMean relu reshape sigmoid slice softmax ' +
-    'squeeze sub transpose unsqueeze';
+    'identity leakyRelu linear logSoftmax matMul maxPool2d mul pad reduceMean relu reshape resize sigmoid slice ' +
+    'softmax squeeze sub transpose unsqueeze';
   assert.equal([...seen].sort().join(' '), all);
 });
 

@@ -241,6 +241,30 @@ class Maker {
       const value = op === 'maxPool2d' ? oracle.maxPool2d(x, options) : oracle.avgPool2d(x, options);
       this.#add({ op, window, ceilMode: false, countIncludePad: true }, [name], value);
     },
+    resize: (name: string, x: oracle.Nd) => {
+      if (x.dims.length !== 4) return;
+      const options = {
+        mode: this.#pick(['nearest', 'linear'] as const),
+        coordinates: this.#pick(['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric'] as const),
+        rounding: this.#pick(['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'] as const),
+      };
+      const [height, width] = x.dims.slice(2) as [number, number];
+      const scales = [this.#pick([0.5, 1, 1.5, 2]), this.#pick([0.75, 1, 2, 2.5])] as const;
+      const scaled = [Math.floor(height * scales[0]), Math.floor(width * scales[1])] as const;
+      if (this.#random() < 0.5 && scaled[0] > 0 && scaled[1] > 0) {
+        this.#add(
+          { op: 'resize', ...options, target: [], scales },
+          [name],
+          array.resize(x, scaled, { ...options, scales }),
+        );
+        return;
+      }
+      const other = this.#pick([...this.#values].filter(([, { dims }]) => dims.length > 0));
+      const axis = this.#whole(0, other[1].dims.length - 1);
+      const size = [other[1].dims[axis]!, this.#whole(1, 7)] as const;
+      const target = [{ value: other[0], axis }, size[1]];
+      this.#add({ op: 'resize', ...options, target }, [name], array.resize(x, size, options));
+    },
     globalPool: (name: string, x: oracle.Nd) => {
       if (x.dims.length !== 4) return;
       const op = this.#pick(['globalAvgPool2d', 'globalMaxPool2d'] as const);

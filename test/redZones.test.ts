@@ -30,6 +30,7 @@ async function runNode(runtime: Runtime, node: object, ...inputs: Tensor[]): Pro
 }
 
 const WINDOW = { kernel: [2, 2], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] };
+const RESIZE = { op: 'resize', coordinates: 'half_pixel', rounding: 'floor', target: [7, 3] };
 const POOL = { window: WINDOW, ceilMode: false, countIncludePad: false };
 const conv = (runtime: Runtime, options: object, channels: number): void => {
   const layer = new Conv2d(runtime, { inChannels: channels, outChannels: channels, kernelSize: 3, ...options });
@@ -43,6 +44,8 @@ const KERNELS: readonly [kernel: string, out: number, run: (runtime: Runtime) =>
   ['depthwiseConv2d', 2, (runtime) => conv(runtime, { groups: 5 }, 5)],
   ['maxPool2d', 1, (runtime) => runNode(runtime, { op: 'maxPool2d', ...POOL }, tensor(1, 5, 4, 4))],
   ['avgPool2d', 1, (runtime) => runNode(runtime, { op: 'avgPool2d', ...POOL }, tensor(1, 5, 4, 4))],
+  ['resizeNearest', 1, (runtime) => runNode(runtime, { ...RESIZE, mode: 'nearest' }, tensor(1, 5, 4, 4))],
+  ['resizeLinear', 1, (runtime) => runNode(runtime, { ...RESIZE, mode: 'linear' }, tensor(1, 5, 4, 4))],
   ['globalAvgPool2d', 1, (runtime) => runNode(runtime, { op: 'globalAvgPool2d' }, tensor(2, 5, 4, 4))],
   ['globalMaxPool2d', 1, (runtime) => runNode(runtime, { op: 'globalMaxPool2d' }, tensor(2, 5, 4, 4))],
   ['unary', 2, (runtime) => runNode(runtime, { op: 'sigmoid' }, tensor(3, 5, 1))],

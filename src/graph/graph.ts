@@ -19,6 +19,7 @@ import type { PadNode } from '../ops/pad.js';
 import type { PoolNode } from '../ops/pool.js';
 import type { ReduceNode } from '../ops/reduceMean.js';
 import type { ReshapeNode } from '../ops/reshape.js';
+import type { ResizeNode } from '../ops/resize.js';
 import type { SliceNode } from '../ops/slice.js';
 import type { SoftmaxNode } from '../ops/softmax.js';
 import type { SqueezeNode } from '../ops/squeeze.js';
@@ -42,6 +43,7 @@ export type {
   PoolNode,
   ReduceNode,
   ReshapeNode,
+  ResizeNode,
   SliceNode,
   SqueezeNode,
   TransposeNode,
@@ -83,6 +85,7 @@ export type GraphNode =
   | GlobalPoolNode
   | AxisNode
   | ReshapeNode
+  | ResizeNode
   | SqueezeNode
   | TransposeNode
   | SliceNode

@@ -14,6 +14,7 @@ import { pad } from './pad.js';
 import { pool } from './pool.js';
 import { reduceMean } from './reduceMean.js';
 import { reshape } from './reshape.js';
+import { resize } from './resize.js';
 import { slice } from './slice.js';
 import { softmax } from './softmax.js';
 import { squeeze } from './squeeze.js';
@@ -41,6 +42,7 @@ const OPERATIONS: { readonly [O in Op]: OperationRule<NodeOf<O>> } = {
   sub: binary,
   mul: binary,
   div: binary,
+  resize,
   matMul,
   softmax,
   logSoftmax: softmax,

@@ -175,6 +175,32 @@ export interface Kernels {
   ): void;
   /** assembly/nn/random.ts */
   fillUniform(outPtr: number, count: number, seed: number, bound: number): void;
+  /** assembly/nn/resize.ts */
+  resizeLinear(
+    inPtr: number,
+    outPtr: number,
+    rowsPtr: number,
+    columnsPtr: number,
+    rowWeightsPtr: number,
+    columnWeightsPtr: number,
+    batch: number,
+    outHeight: number,
+    outWidth: number,
+    inImageStride: number,
+    lanes: number,
+  ): void;
+  /** assembly/nn/resize.ts */
+  resizeNearest(
+    inPtr: number,
+    outPtr: number,
+    rowsPtr: number,
+    columnsPtr: number,
+    batch: number,
+    outHeight: number,
+    outWidth: number,
+    inImageStride: number,
+    lanes: number,
+  ): void;
   /** assembly/nn/softmax.ts */
   softmax(
     inPtr: number,

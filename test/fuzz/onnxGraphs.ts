@@ -6,7 +6,7 @@
  */
 import { OPERATORS } from '../../src/formats/onnx/operators.js';
 import { type TensorProto, writeModel } from '../../src/formats/onnx/proto.js';
-import { integers, modelOf, type NodeSpec, raw } from '../onnxModels.js';
+import { floats, integers, modelOf, type NodeSpec, raw } from '../onnxModels.js';
 import type { Random } from './random.js';
 
 type Attributes = NonNullable<NodeSpec['attributes']>;
@@ -114,6 +114,13 @@ class Maker {
     } else if (this.random.chance(0.004)) {
       this.inputs[name] = dims;
     } else this.initializers.push(tensor);
+    return name;
+  }
+
+  /** An initializer of these floats. */
+  list(values: readonly number[]): string {
+    const name = this.name('f');
+    this.initializers.push(floats(name, [values.length], this.numbers(values)));
     return name;
   }
 
@@ -411,6 +418,30 @@ function pool(op: 'MaxPool' | 'AveragePool'): Make {
   };
 }
 
+function resize(op: 'Resize' | 'Upsample'): Make {
+  return (maker, x) => {
+    if (x.dims.length !== 4) return undefined;
+    const { random, opset } = maker;
+    const isEarly = op === 'Upsample' || opset < 11;
+    const scale = random.pick([1, 1.5, 2, ...(isEarly ? [] : [0.5])]);
+    const spatial = x.dims.slice(2).map((dim) => Math.floor(dim * scale)) as [number, number];
+    if (spatial.includes(0)) return undefined;
+    const dims = [...x.dims.slice(0, 2), ...spatial];
+    const mode = random.pick(['nearest', 'linear']);
+    const scales = maker.list([1, 1, scale, scale]);
+    if (isEarly) return maker.add(op, [x.name, scales], dims, { mode });
+    const attributes = {
+      mode,
+      coordinate_transformation_mode: random.pick(['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric']),
+      nearest_mode: random.pick(['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil']),
+    };
+    const roi = opset < 13 ? maker.list([]) : '';
+    if (random.chance(0.5)) return maker.add(op, [x.name, roi, scales], dims, attributes);
+    const none = opset < 13 ? maker.list([]) : '';
+    return maker.add(op, [x.name, roi, none, maker.ints(dims)], dims, attributes);
+  };
+}
+
 /** Much larger than the image, with as much padding, so that there are few windows. */
 function hugeWindow(random: Random): Window {
   const size = random.pick([50, 1000, 20_000, 2 ** 20, 2 ** 30, 2 ** 31 - 1]);
@@ -509,6 +540,8 @@ const MAKERS: Readonly<Record<string, Make>> = {
   },
   MaxPool: pool('MaxPool'),
   AveragePool: pool('AveragePool'),
+  Resize: resize('Resize'),
+  Upsample: resize('Upsample'),
   GlobalAveragePool: (maker, x) =>
     x.dims.length === 4 ? maker.add('GlobalAveragePool', [x.name], [x.dims[0]!, x.dims[1]!, 1, 1]) : undefined,
   GlobalMaxPool: (maker, x) =>

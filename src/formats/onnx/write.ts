@@ -14,6 +14,7 @@ import {
   type Pads,
   type PoolNode,
   type ReshapeNode,
+  type ResizeNode,
   type UnaryNode,
 } from '../../graph/graph.js';
 import { Names } from '../../graph/names.js';
@@ -38,6 +39,7 @@ const OLDEST_OPSET = 13;
 const OPSET_OF_HARD_SWISH = 14;
 const OPSET_OF_ALLOW_ZERO = 14;
 const OPSET_OF_REDUCE_AXES_INPUT = 18;
+const OPSET_OF_RESIZE_AXES = 18;
 const OPSET_OF_PAD_WRAP = 19;
 const OPSET_OF_POOL_DILATION = 19;
 
@@ -182,6 +184,8 @@ class Writer {
         return write('GlobalAveragePool');
       case 'globalMaxPool2d':
         return write('GlobalMaxPool');
+      case 'resize':
+        return this.#writeResize(node);
       case 'softmax':
         return write('Softmax', [int('axis', node.axis)]);
       case 'logSoftmax':
@@ -346,20 +350,41 @@ class Writer {
     );
   }
 
+  /** Sizes are written by axes: opset 13 would want those of the batch and of the channels too. */
+  #writeResize(node: ResizeNode): string {
+    const { inputs, mode, coordinates, rounding, target, scales } = node;
+    const attributes = [
+      string('mode', mode),
+      string('coordinate_transformation_mode', coordinates),
+      string('nearest_mode', rounding),
+    ];
+    const [image] = inputs as [string];
+    if (scales !== undefined) {
+      const all = this.#parameter(node, 'scales', new Tensor('float32', [1, 1, ...scales], [4]));
+      return this.#add(node, 'Resize', [image, '', all], attributes, node.outputs[0]);
+    }
+    attributes.push(ints('axes', [2, 3]));
+    return this.#add(node, 'Resize', [image, '', '', this.#shapeOf(node, target)], attributes, node.outputs[0]);
+  }
+
   #writeReshape(node: ReshapeNode): string {
     const [input] = node.inputs as [string];
     // ONNX writes 0 for "same as input", unless allowzero is set.
     const target = node.target.map((size, axis) =>
       typeof size === 'object' && size.value === input && size.axis === axis && !node.allowZero ? 0 : size,
     );
-    const shape = target.every((size) => typeof size === 'number')
-      ? this.#integers(node, 'shape', target)
-      : this.#shapeOf(node, target);
-    return this.#add(node, 'Reshape', [input, shape], node.allowZero ? [int('allowzero', 1)] : [], node.outputs[0]);
+    return this.#add(
+      node,
+      'Reshape',
+      [input, this.#shapeOf(node, target)],
+      node.allowZero ? [int('allowzero', 1)] : [],
+      node.outputs[0],
+    );
   }
 
-  /** A shape with sizes that are only known when the model runs. */
+  /** A list of sizes; those that are only known when the model runs are computed there. */
   #shapeOf(node: GraphNode, target: readonly (number | DimOf)[]): string {
+    if (target.every((size) => typeof size === 'number')) return this.#integers(node, 'shape', target);
     const pieces = target.map((size) => {
       if (typeof size === 'number') return this.#integers(node, 'size', [size]);
       const shape = this.#add(node, 'Shape', [size.value], [], this.#derive(node, 'dims'));
@@ -437,6 +462,8 @@ function opsetOf(node: GraphNode): number {
       return OPSET_OF_HARD_SWISH;
     case 'reshape':
       return node.allowZero ? OPSET_OF_ALLOW_ZERO : OLDEST_OPSET;
+    case 'resize':
+      return node.scales === undefined ? OPSET_OF_RESIZE_AXES : OLDEST_OPSET;
     case 'pad':
       return node.mode === 'wrap' ? OPSET_OF_PAD_WRAP : OLDEST_OPSET;
     case 'conv2d':
