@@ -26,23 +26,6 @@ export function castConstant(node: NodeContext, constant: Constant, to: number):
   return new Constant(constant.dims, integer, () => values);
 }
 
-/** ONNX's Reshape. */
-export function reshapeConstant(
-  node: NodeContext,
-  constant: Constant,
-  shape: readonly number[],
-  allowZero: boolean,
-): Constant {
-  const dims = shape.map((size, axis) => (size === 0 && !allowZero ? (constant.dims[axis] ?? 0) : size));
-  const open = dims.indexOf(-1);
-  if (open >= 0) dims[open] = constant.size / sizeOf(dims.filter((_, axis) => axis !== open));
-  const size = sizeOf(dims);
-  if (size !== constant.size || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    node.broken(`dims [${showList(constant.dims)}] do not become [${showList(shape)}]`);
-  }
-  return constant.reshaped(dims);
-}
-
 /** ONNX's Transpose; axis i of the result is axis permutation[i] of the constant. */
 export function transposeConstant(node: NodeContext, constant: Constant, permutation: readonly number[]): Constant {
   const dims = permutation.map((axis) => constant.dims[axis]!);

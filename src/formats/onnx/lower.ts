@@ -52,6 +52,8 @@ type OmitOwn<T> = T extends GraphNode ? Omit<T, 'outputs' | 'path' | 'layer'> : 
 /** A node of the Graph before it has a name. */
 export type Draft = OmitOwn<GraphNode>;
 
+type WithoutInputs<T> = T extends Draft ? Omit<T, 'inputs'> : never;
+
 /** Thrown by handlers; caught here and collected. */
 class Unsupported extends Error {}
 
@@ -573,10 +575,17 @@ export class NodeContext {
     return this.output;
   }
 
+  /** Gives the node's output known values under the dims that a node of the Graph would give them; returns its name. */
+  defineReshaped(constant: Constant, draft: WithoutInputs<Draft>): string {
+    const node = this.#named({ ...draft, inputs: this.#node.input.slice(0, 1) } as Draft, this.output);
+    const dims = inferKnownDims(node, () => constant.dims) as readonly number[] | undefined;
+    if (dims === undefined) this.broken(`dims [${showList(constant.dims)}] do not fit`);
+    return this.define(constant.reshaped(dims));
+  }
+
   /** Adds a node of the Graph; returns the name of its output, by default that of this node. */
   emit(draft: Draft, output: string = this.output): string {
-    const path = this.#node.name || this.output;
-    const dims = this.#lowering.emit({ ...draft, path, layer: this.opType, outputs: [output] } as GraphNode);
+    const dims = this.#lowering.emit(this.#named(draft, output));
     this.#checkRank(dims?.length ?? 0);
     return output;
   }
@@ -593,6 +602,10 @@ export class NodeContext {
 
   newScalar(suffix: string, value: number): string {
     return this.newConstant(suffix, new Tensor('float32', [value], []));
+  }
+
+  #named(draft: Draft, output: string): GraphNode {
+    return { ...draft, path: this.#node.name || this.output, layer: this.opType, outputs: [output] } as GraphNode;
   }
 
   #checkLength(role: string, length: number, most: number): void {

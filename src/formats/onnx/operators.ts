@@ -9,7 +9,7 @@ import { COORDINATES, MODES, ROUNDINGS } from '../../ops/resize.js';
 import { show, showList } from '../../shown.js';
 import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
-import { calculateConstants, castConstant, expandConstant, reshapeConstant, transposeConstant } from './fold.js';
+import { calculateConstants, castConstant, expandConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './lower.js';
 import {
   type Arithmetic,
@@ -468,7 +468,7 @@ function lowerReshape(node: NodeContext): string {
   const shape = readShape(node) ?? node.broken('its shape is no vector');
   const known = node.constant(0);
   if (known !== undefined && shape.elements.every((size) => typeof size === 'number')) {
-    return node.define(reshapeConstant(node, known, shape.elements as number[], allowZero));
+    return node.defineReshaped(known, { op: 'reshape', target: shape.elements as number[], allowZero });
   }
   const integers = node.integers(0);
   if (integers !== undefined && shape.elements.length === 1) return node.define({ ...integers, scalar: false });
@@ -632,10 +632,7 @@ function lowerSqueeze(node: NodeContext): string {
   }
   const constant = node.constant(0);
   if (constant !== undefined) {
-    const gone = axes ?? [...constant.dims.keys()].filter((axis) => constant.dims[axis] === 1);
-    if (gone.some((axis) => constant.dims[axis] !== 1))
-      node.broken(`dims [${showList(constant.dims)}] at [${showList(gone)}] are not all 1`);
-    return node.define(constant.reshaped(constant.dims.filter((_, axis) => !gone.includes(axis))));
+    return node.defineReshaped(constant, { op: 'squeeze', axes });
   }
   return node.emit({ op: 'squeeze', inputs: [node.operand(0)], axes });
 }
@@ -648,11 +645,7 @@ function lowerUnsqueeze(node: NodeContext): string {
   if (integers?.scalar && axes.length === 1) return node.define({ ...integers, scalar: false });
   const constant = node.constant(0);
   if (constant !== undefined) {
-    const rest = constant.dims.values();
-    const dims = Array.from({ length: constant.dims.length + axes.length }, (_, axis) =>
-      axes.includes(axis) ? 1 : rest.next().value!,
-    );
-    return node.define(constant.reshaped(dims));
+    return node.defineReshaped(constant, { op: 'unsqueeze', axes });
   }
   return node.emit({ op: 'unsqueeze', inputs: [node.operand(0)], axes });
 }
