@@ -68,7 +68,7 @@ test('without any dims of inputs, ranks follow from weights and targets', () => 
 
 test('an operation that nobody knows is refused by name', () => {
   for (const op of ['convolve', 'constructor', '__proto__']) {
-    const node = { op, path: 'body.0', layer: 'Layer', inputs: ['x'], output: 'y' };
+    const node = { op, path: 'body.0', layer: 'Layer', inputs: ['x'], outputs: ['y'] };
     const graph = { inputs: ['x'], outputs: ['y'], nodes: [node] } as unknown as Graph;
     for (const use of [printGraph, reparameterize, () => summarize(graph, [[1]])]) {
       assert.throws(
