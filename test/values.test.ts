@@ -338,6 +338,7 @@ test('a graph that updates what it may not, or lacks what it needs, is refused',
         /Test must have a value for its mean, got undefined/,
       ],
       [{ nodes: [{ ...first!, inputs: ['x'] } as never, ...others] }, /a value for its mean, got undefined/],
+      [{ nodes: [{ ...first!, updates: ['mean'] }, ...others] }, /Test must have updates of its mean and its variance/],
     ];
     for (const [change, words] of wrong) {
       try {

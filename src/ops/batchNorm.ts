@@ -1,5 +1,4 @@
 /** BatchNorm over images or matrices, with running statistics or, in training, those of the batch. */
-
 import type { Prepared } from '../plan/prepared.js';
 import { withStaging } from '../plan/staging.js';
 import {
@@ -13,6 +12,7 @@ import {
   type Step,
   type StepContext,
 } from '../plan/step.js';
+import { showList } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { checkVector, expectAddend, expectChannels, expectVector } from './checks.js';
@@ -49,7 +49,9 @@ export const batchNorm: OperationRule<BatchNormNode> = {
     const [mean, variance] = ['mean', 'variance'].map((name) => ({ name, as }) as const);
     return [{}, gamma!, beta!, mean!, variance!, { name: 'addend', isOptional: true }];
   },
-  check: ({ inputs }, expect, stored) => {
+  check: ({ inputs, momentum, updates = [] }, expect, stored) => {
+    const isRight = momentum === undefined || (updates[0] === inputs[3] && updates[1] === inputs[4]);
+    expect(isRight, 'updates', 'of its mean and its variance', showList(updates));
     const size = stored(inputs[3])?.size;
     if (size !== undefined) for (const name of inputs.slice(1, 5)) checkVector(expect, 'a norm', stored(name), size);
   },
