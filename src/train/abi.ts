@@ -51,8 +51,6 @@ export interface TrainKernels {
     lastChunk: number,
   ): void;
   /** assembly/train/normGrad.ts */
-  moments(sumsPtr: number, chunks: number, pixels: number, lanes: number, meanPtr: number, variancePtr: number): void;
-  /** assembly/train/normGrad.ts */
   momentSums(
     inPtr: number,
     sumsPtr: number,
@@ -62,6 +60,8 @@ export interface TrainKernels {
     firstChunk: number,
     lastChunk: number,
   ): void;
+  /** assembly/train/normGrad.ts */
+  moments(sumsPtr: number, chunks: number, pixels: number, lanes: number, meanPtr: number, variancePtr: number): void;
   /** assembly/train/normGrad.ts */
   normGrad(
     sumsPtr: number,
