@@ -16,3 +16,11 @@ export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';
 export { interleavePhase, turnWeights } from './train/turn';
 export { unaryGrad } from './train/unaryGrad';
 export { conv2dWeightGrad, weightGradBlocks, weightGradScratchBytes, writeWeightGrad } from './train/weightGrad';
+export {
+  WRITE_BYTES,
+  winogradGradBlocks,
+  winogradGradFloats,
+  winogradGradScratchBytes,
+  winogradWeightGrad,
+  writeWinogradWeightGrad,
+} from './train/winogradGrad';

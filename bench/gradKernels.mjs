@@ -8,6 +8,7 @@ import { importSource, openTrainKernels } from './trainKernels.mjs';
 const BATCH = 128;
 const ROUNDS = 15;
 const WARM_UP = 3;
+const MAX_CHUNKS = 8;
 /** Name, channels in and out, kernel, size of the input, padding, stride. */
 const LAYERS = [
   ['LeNet-5', 1, 20, 5, 28, 0, 1],
@@ -73,11 +74,10 @@ function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSi
     dilation: [1, 1],
     pads: [padding, padding, padding, padding],
   };
-  const blocks = train.kernels.weightGradBlocks(BATCH, outSize, outSize);
-  const chunks = 8;
-  const descriptorPtr = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, {
+  const descriptor = {
     rowsPtr: train.putWords(windowTable(window, 0, 'zeros', size, outSize, size * inLanes * 4)),
     columnsPtr: train.putWords(windowTable(window, 1, 'zeros', size, outSize, inLanes * 4)),
+    zerosPtr: train.putWords(new Array(Math.max(inLanes, outLanes)).fill(0)),
     batch: BATCH,
     outHeight: outSize,
     outWidth: outSize,
@@ -89,19 +89,46 @@ function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSi
     inImageStride: size * size * inLanes * 4,
     gradPixelStride: outLanes * 4,
     columnShift: Math.min(stride, kernel),
-    chunkBlocks: Math.ceil(blocks / chunks),
-  });
+    chunkBlocks: 1,
+  };
   const inPtr = train.putRandom(BATCH * size * size * inLanes);
   const gradPtr = train.putRandom(BATCH * outSize * outSize * outLanes);
+  const outPtr = train.allocate(outChannels * inChannels * kernel * kernel * 4);
+  const { kernels } = train;
+  /** What both algorithms need, in at most MAX_CHUNKS chunks of these blocks. */
+  const prepare = (blocks, chunkFloats, scratchBytesOf) => {
+    const chunkBlocks = Math.ceil(blocks / MAX_CHUNKS);
+    const chunks = Math.ceil(blocks / chunkBlocks);
+    const descriptorPtr = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, { ...descriptor, chunkBlocks });
+    const sumsPtr = train.allocate(chunks * chunkFloats * 4);
+    const scratchPtr = train.allocate(scratchBytesOf(descriptorPtr));
+    return {
+      descriptorPtr,
+      chunks,
+      sumsPtr,
+      scratchPtr,
+      parts: [sumsPtr, gradPtr, scratchPtr, 0, chunks, 0, outChannels],
+    };
+  };
   const weights = outChannels * inChannels * kernel * kernel;
-  const sumsPtr = train.allocate(chunks * weights * 4);
-  const outPtr = train.allocate(weights * 4);
-  const scratchPtr = train.allocate(train.kernels.weightGradScratchBytes(descriptorPtr));
-  const used = Math.ceil(blocks / Math.ceil(blocks / chunks));
-  return {
+  const direct = prepare(kernels.weightGradBlocks(BATCH, outSize, outSize), weights, kernels.weightGradScratchBytes);
+  const tasks = {
     direct: () => {
-      train.kernels.conv2dWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, scratchPtr, 0, used, 0, outChannels);
-      train.kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, used, 0, 0, outChannels);
+      const { descriptorPtr, sumsPtr, chunks, parts } = direct;
+      kernels.conv2dWeightGrad(descriptorPtr, inPtr, ...parts);
+      kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, 0, outChannels);
+    },
+  };
+  if (stride > 1) return tasks;
+  const unchunked = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, descriptor);
+  const floats = kernels.winogradGradFloats(unchunked);
+  const winograd = prepare(kernels.winogradGradBlocks(unchunked), floats, kernels.winogradGradScratchBytes);
+  return {
+    ...tasks,
+    winograd: () => {
+      const { descriptorPtr, sumsPtr, scratchPtr, chunks, parts } = winograd;
+      kernels.winogradWeightGrad(descriptorPtr, inPtr, ...parts);
+      kernels.writeWinogradWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, scratchPtr, 0, outChannels);
     },
   };
 }

@@ -65,6 +65,7 @@ function describe(memory: TrainMemory, { x, weight, dy, options }: Problem, chun
   return memory.putRecord(WEIGHT_GRAD_DESCRIPTOR, {
     rowsPtr: memory.putWords(windowTable(window, 0, paddingMode, height, outHeight, width * lanes * 4)),
     columnsPtr: memory.putWords(windowTable(window, 1, paddingMode, width, outWidth, lanes * 4)),
+    zerosPtr: memory.put(new Float32Array(Math.max(lanes, (outChannels + 3) & ~3))),
     batch,
     outHeight,
     outWidth,
@@ -123,6 +124,42 @@ function weightGrad(
   }
   const result = memory.floats(outPtr, size).slice();
   memory.clear(JSON.stringify(options));
+  return result;
+}
+
+/** dW by Winograd's algorithm, computed in these parts. */
+function winogradGrad(
+  memory: TrainMemory,
+  problem: Problem,
+  chunkBlocks: number,
+  cut: (chunks: number, channels: number) => Cut = (chunks, channels) => [[0, chunks, 0, channels]],
+  start?: Float32Array,
+): Float32Array {
+  const { kernels } = memory;
+  const { x, weight, dy } = problem;
+  const descriptorPtr = describe(memory, problem, chunkBlocks);
+  const [batch, outChannels, outHeight, outWidth] = dy.dims as [number, number, number, number];
+  const chunks = Math.ceil(kernels.winogradGradBlocks(descriptorPtr) / chunkBlocks);
+  const size = weight.data.length;
+  const inPtr = memory.put(channelsLast(x.data, batch, x.dims[1]!, x.dims[2]! * x.dims[3]!));
+  const gradPtr = memory.put(channelsLast(dy.data, batch, outChannels, outHeight * outWidth));
+  const sumsPtr = memory.allocate(chunks * kernels.winogradGradFloats(descriptorPtr) * 4);
+  const scratchPtr = memory.allocate(kernels.winogradGradScratchBytes(descriptorPtr));
+  for (const part of cut(chunks, outChannels)) {
+    kernels.winogradWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, scratchPtr, ...part);
+  }
+  const outPtr = start === undefined ? memory.allocate(size * 4) : memory.put(start);
+  const workPtr = memory.allocate(kernels.WRITE_BYTES.value);
+  const half = outChannels >> 1;
+  for (const [first, last] of [
+    [half, outChannels],
+    [0, half],
+  ] as const) {
+    const accumulate = start === undefined ? 0 : 1;
+    kernels.writeWinogradWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, accumulate, workPtr, first, last);
+  }
+  const result = memory.floats(outPtr, size).slice();
+  memory.clear(JSON.stringify(problem.options));
   return result;
 }
 
@@ -255,6 +292,18 @@ const CASES: Partial<Case>[] = [
   { size: [2, 1025], batch: 1, inChannels: 1, outChannels: 2, stride: [1, 2], kernel: [1, 5], pads: [0, 2, 0, 2] },
 ];
 
+const WINOGRAD: Partial<Case>[] = [
+  ...[1, 3, 4, 6, 8, 12, 17, 68].map((inChannels) => ({ inChannels, outChannels: 5 })),
+  ...[1, 2, 4, 7, 16, 17, 35].map((outChannels) => ({ outChannels, inChannels: 6 })),
+  ...[1, 2, 3, 4, 5, 8, 17, 26].flatMap((size) => [
+    { size: [size, 9] as Pair, pads: [1, 1, 1, 1] as Pads },
+    { size: [6, size] as Pair, pads: [1, 1, 1, 1] as Pads, batch: 3 },
+  ]),
+  ...(['reflect', 'replicate', 'circular'] as const).map((paddingMode) => ({ paddingMode })),
+  { pads: [0, 2, -1, 1] },
+  { batch: 40, size: [8, 8], inChannels: 16, outChannels: 16 },
+];
+
 const DEPTHWISE: Partial<Case>[] = [
   {},
   { stride: [2, 2], kernel: [5, 5], pads: [2, 2, 2, 2] },
@@ -290,6 +339,43 @@ for (const build of await supportedBuilds()) {
       const error = relativeError(weightGrad(memory, problem, 3), dw.data);
       assert.ok(error <= 2e-6, `${JSON.stringify(options)}: ${error}`);
     });
+  });
+
+  test(`${build}: the weight gradient by Winograd's algorithm`, () => {
+    WINOGRAD.forEach((options, i) => {
+      for (const kernel of [3, 5]) {
+        // Kernels of 5 have another pixel of padding on each side.
+        const pads = (options.pads ?? [1, 1, 1, 1]).map((pad) => pad + (kernel - 3) / 2) as unknown as Pads;
+        const whole = caseOf({ ...options, kernel: [kernel, kernel], pads });
+        const problem = problemOf(whole, i + 1);
+        const { dw } = conv2dBackward(problem.x, problem.weight, problem.dy, problem.options);
+        const error = relativeError(winogradGrad(memory, problem, 2), dw.data);
+        assert.ok(error <= (kernel === 3 ? 4e-6 : 2e-5), `${JSON.stringify(whole)}: ${error}`);
+      }
+    });
+  });
+
+  test(`${build}: Winograd's weight gradient in parts, and added to what is there`, () => {
+    for (const kernel of [3, 5]) {
+      const options = caseOf({ batch: 30, size: [16, 9], inChannels: 20, outChannels: 40, kernel: [kernel, kernel] });
+      const problem = problemOf(options, 3);
+      const whole = winogradGrad(memory, problem, 2);
+      const parts = winogradGrad(memory, problem, 2, (chunks, channels) =>
+        Array.from({ length: chunks }, (_, i) => chunks - 1 - i).flatMap((chunk) => [
+          [chunk, chunk + 1, 24, channels] as const,
+          [chunk, chunk + 1, 0, 24] as const,
+        ]),
+      );
+      assert.ok(sameBits(whole, parts));
+      const start = whole.map((_, i) => i % 5);
+      const sum = winogradGrad(memory, problem, 2, undefined, start);
+      assert.ok(
+        relativeError(
+          sum,
+          whole.map((value, i) => value + start[i]!),
+        ) < 1e-6,
+      );
+    }
   });
 
   test(`${build}: the weight gradient of depthwise convolutions`, () => {

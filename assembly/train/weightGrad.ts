@@ -29,6 +29,8 @@ import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, MAX_SEGMENT, THIN_ROWS } from './tun
 export class WeightGradDescriptor {
   rowsPtr: usize;
   columnsPtr: usize;
+  /** A pixel of zeros, as many as x or dy have lanes. */
+  zerosPtr: usize;
   batch: i32;
   outHeight: i32;
   outWidth: i32;

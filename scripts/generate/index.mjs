@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { kernels, planRecords, trainRecords } from './abi.mjs';
 import { outerTiles } from './outerTiles.mjs';
 import { registerTiles } from './registerTiles.mjs';
+import { winogradTransforms } from './winogradGrad.mjs';
 import { winogradInput } from './winogradInput.mjs';
 import { winogradOutput } from './winogradOutput.mjs';
 import { winogradWeight } from './winogradWeight.mjs';
@@ -18,6 +19,7 @@ write({
   'assembly/conv/winogradOutput.ts': winogradOutput(),
   'assembly/conv/winogradWeight.ts': winogradWeight(),
   'assembly/train/outerTiles.ts': outerTiles(),
+  'assembly/train/winogradTransforms.ts': winogradTransforms(),
 });
 // These are read from assembly/, of which the files above are a part.
 write({

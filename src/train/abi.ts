@@ -11,6 +11,7 @@ interface Constant {
  */
 export interface TrainKernels {
   readonly IS_RELAXED: Constant;
+  readonly WRITE_BYTES: Constant;
   /** assembly/train/depthwiseGrad.ts */
   depthwiseWeightGrad(
     descriptorPtr: number,
@@ -266,6 +267,35 @@ export interface TrainKernels {
     outPtr: number,
     chunks: number,
     accumulate: number,
+    first: number,
+    last: number,
+  ): void;
+  /** assembly/train/winogradGrad.ts */
+  winogradGradBlocks(descriptorPtr: number): number;
+  /** assembly/train/winogradGrad.ts */
+  winogradGradFloats(descriptorPtr: number): number;
+  /** assembly/train/winogradGrad.ts */
+  winogradGradScratchBytes(descriptorPtr: number): number;
+  /** assembly/train/winogradGrad.ts */
+  winogradWeightGrad(
+    descriptorPtr: number,
+    inPtr: number,
+    outPtr: number,
+    gradPtr: number,
+    scratchPtr: number,
+    firstChunk: number,
+    lastChunk: number,
+    firstChannel: number,
+    lastChannel: number,
+  ): void;
+  /** assembly/train/winogradGrad.ts */
+  writeWinogradWeightGrad(
+    descriptorPtr: number,
+    sumsPtr: number,
+    outPtr: number,
+    chunks: number,
+    accumulate: number,
+    scratchPtr: number,
     first: number,
     last: number,
   ): void;

@@ -6,6 +6,7 @@ import { WORD } from '../plan/records.js';
 export const WEIGHT_GRAD_DESCRIPTOR = {
   rowsPtr: WORD,
   columnsPtr: WORD,
+  zerosPtr: WORD,
   batch: WORD,
   outHeight: WORD,
   outWidth: WORD,
