@@ -14,10 +14,24 @@ export const BLOCK_IN: i32 = 32;
 /** Kernel rows share a line where they have at most so many values of a column, so that runs fill the register tile. */
 export const THIN_ROWS: i32 = 16;
 
-/** Winograd: V and U of a block of tiles, so that they stay in L2 (512 KiB) with the sums of a point. */
-export const WINOGRAD_BYTES: i32 = 320 * 1024;
-/** Tiles of a block, at most: a register tile stays in registers for so many steps. */
+/** Winograd: tiles of a block, at most: a register tile stays in registers for so many steps. */
 export const MAX_TILES: i32 = 64;
-/** Input and output channels whose V and U are there at once, at most. */
-export const WINOGRAD_IN: i32 = 64;
-export const WINOGRAD_OUT: i32 = 16;
+/**
+ * Floats that V of a block has at a point, of 6 x 6 and of 8 x 8, and U: 440 and 530 KiB in all, which scratch holds. They
+ * are constants so that the distances of points are constants too.
+ */
+export const SEEN_FLOATS6: i32 = 2048;
+export const SEEN_FLOATS8: i32 = 1024;
+export const GRAD_FLOATS: i32 = 1024;
+/** Input channels whose V is there at once, at most: tiles of a block are fewer where there are more. */
+export const SEEN_CHANNELS6: i32 = 64;
+export const SEEN_CHANNELS8: i32 = 32;
+/** Output channels whose U is there at once, at most: MAX_TILES of them fill GRAD_FLOATS. */
+export const GRAD_CHANNELS: i32 = 16;
+/** Bytes between points: an odd number of cache lines keeps them out of the same few sets of L1. */
+export const SEEN_STEP6: usize = <usize>(SEEN_FLOATS6 * 4 + 64);
+export const SEEN_STEP8: usize = <usize>(SEEN_FLOATS8 * 4 + 64);
+export const GRAD_STEP: usize = <usize>(GRAD_FLOATS * 4 + 64);
+
+/** The most columns that a run of tiles sees: four of 6 x 6, or three of 8 x 8. */
+export const RUN_COLUMNS: i32 = 18;

@@ -13,9 +13,9 @@
  *
  * Works on a block of tiles at a time; at each point, the sum over its tiles is an outer product as in weightGrad.ts:
  *
- *   for each block of tiles, for each BLOCK_IN input channels
+ *   for each block of tiles, for each SEEN_CHANNELS input channels
  *     V  [points][tiles][lanes of x]                    in scratch
- *     for each BLOCK_OUT output channels
+ *     for each GRAD_CHANNELS output channels
  *       U  [points][panels of 4 channels][tiles][4]     in scratch
  *       M += outer products over the tiles
  *
@@ -23,11 +23,22 @@
  *
  * A transform mixes the pixels of a tile: x and dy must hold numbers only, and none of great magnitude (see allBelow).
  */
-import { BETWEEN_ROW, RUN_COLUMNS } from '../conv/winogradBlock';
 import { addOuter, OUTER_BYTES, OUTER_COLUMNS, OUTER_ROWS } from './outer';
-import { MAX_TILES, WINOGRAD_BYTES, WINOGRAD_IN, WINOGRAD_OUT } from './tuning';
+import {
+  GRAD_CHANNELS,
+  GRAD_STEP,
+  MAX_TILES,
+  RUN_COLUMNS,
+  SEEN_CHANNELS6,
+  SEEN_CHANNELS8,
+  SEEN_FLOATS6,
+  SEEN_FLOATS8,
+  SEEN_STEP6,
+  SEEN_STEP8,
+} from './tuning';
 import { WeightGradDescriptor } from './weightGrad';
 import {
+  BETWEEN_ROW,
   gradAlong6,
   gradAlong8,
   gradDown6,
@@ -49,9 +60,6 @@ const MAX_ROWS: i32 = 8;
 const SEEN_OFFSET: usize = OUTER_BYTES;
 const BETWEEN_OFFSET: usize = (SEEN_OFFSET + <usize>MAX_ROWS * SEEN_ROW + 15) & ~15;
 const TILES_OFFSET: usize = (BETWEEN_OFFSET + <usize>MAX_ROWS * BETWEEN_ROW + 63) & ~63;
-/** An odd number of cache lines between points keeps them out of the same few sets of L1. */
-const CACHE_LINE: usize = 64;
-
 /** Points along an axis. */
 function pointsOf(d: WeightGradDescriptor): i32 {
   return TILE + d.kernelHeight - 1;
@@ -61,16 +69,19 @@ function lanesOf(channels: i32): i32 {
   return (channels + 3) & ~3;
 }
 
-/** Bytes between the points of V or U. */
-function pointStride(tiles: i32, lanes: i32): usize {
-  return ((((<usize>(tiles * lanes)) << 2) + 127) & ~127) + CACHE_LINE;
+/** Bytes between the points of V. */
+function seenStepOf(d: WeightGradDescriptor): usize {
+  return pointsOf(d) === 8 ? SEEN_STEP8 : SEEN_STEP6;
 }
 
-/** Tiles of a block: as many as fit into WINOGRAD_BYTES with their channels. */
+/** Lanes of x whose V is there at once, but for the last part. */
+function seenLanes(d: WeightGradDescriptor): i32 {
+  return min(lanesOf(d.inChannels), pointsOf(d) === 8 ? SEEN_CHANNELS8 : SEEN_CHANNELS6);
+}
+
+/** Tiles of a block. */
 function blockTiles(d: WeightGradDescriptor): i32 {
-  const points = pointsOf(d) * pointsOf(d);
-  const lanes = min(lanesOf(d.inChannels), WINOGRAD_IN) + min(lanesOf(d.outChannels), WINOGRAD_OUT);
-  return max(1, min(MAX_TILES, WINOGRAD_BYTES / (points * lanes * 4)));
+  return min(MAX_TILES, (pointsOf(d) === 8 ? SEEN_FLOATS8 : SEEN_FLOATS6) / seenLanes(d));
 }
 
 function tilesOf(d: WeightGradDescriptor): i32 {
@@ -93,11 +104,7 @@ export function winogradGradFloats(descriptorPtr: usize): i32 {
 /** Bytes of scratch that the gradient of such a convolution needs. */
 export function winogradGradScratchBytes(descriptorPtr: usize): usize {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  const points = <usize>(pointsOf(d) * pointsOf(d));
-  const tiles = blockTiles(d);
-  const seen = pointStride(tiles, min(lanesOf(d.inChannels), WINOGRAD_IN));
-  const grads = pointStride(tiles, min(lanesOf(d.outChannels), WINOGRAD_OUT));
-  return TILES_OFFSET + points * (seen + grads) + 16;
+  return TILES_OFFSET + <usize>(pointsOf(d) * pointsOf(d)) * (seenStepOf(d) + GRAD_STEP);
 }
 
 /**
@@ -120,7 +127,11 @@ export function winogradWeightGrad(
   const points = pointsOf(d) * pointsOf(d);
   const rowBytes = (<usize>lanes) << 2;
   const pointBytes = <usize>d.outChannels * rowBytes;
-  const most = blockTiles(d);
+  const most = seenLanes(d);
+  const seenStep = seenStepOf(d);
+  const seenPtr = scratchPtr + TILES_OFFSET;
+  const gradsPtr = seenPtr + <usize>points * seenStep;
+  const inBlock = blockTiles(d);
   const blocks = winogradGradBlocks(descriptorPtr);
   const tiles = tilesOf(d);
   for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
@@ -131,32 +142,22 @@ export function winogradWeightGrad(
     }
     const end = min(blocks, (chunk + 1) * d.chunkBlocks);
     for (let block = chunk * d.chunkBlocks; block < end; ++block) {
-      const first = block * most;
-      const count = min(most, tiles - first);
-      for (let c = 0; c < lanes; c += WINOGRAD_IN) {
-        const part = min(WINOGRAD_IN, lanes - c);
-        const seenStep = pointStride(count, part);
-        const seenPtr = scratchPtr + TILES_OFFSET;
-        transformTiles(d, true, inPtr + ((<usize>c) << 2), scratchPtr, first, count, part, seenPtr, seenStep);
-        for (let o = firstChannel; o < lastChannel; o += WINOGRAD_OUT) {
-          const channels = min(WINOGRAD_OUT, lastChannel - o);
-          const gradsPtr = seenPtr + <usize>points * seenStep;
-          const gradStep = pointStride(count, lanesOf(channels));
-          const fromPtr = gradPtr + ((<usize>o) << 2);
-          transformTiles(d, false, fromPtr, scratchPtr, first, count, lanesOf(channels), gradsPtr, gradStep);
-          const toPtr = sumsPtr + <usize>o * rowBytes + ((<usize>c) << 2);
-          for (let p: usize = 0; p < <usize>points; ++p) {
-            const pointPtr = seenPtr + p * seenStep;
-            addPoint(
-              channels,
-              part,
-              count,
-              gradsPtr + p * gradStep,
-              pointPtr,
-              scratchPtr,
-              toPtr + p * pointBytes,
-              rowBytes,
-            );
+      const first = block * inBlock;
+      const count = min(inBlock, tiles - first);
+      for (let c = 0; c < lanes; c += most) {
+        const part = min(most, lanes - c);
+        transformTiles(d, true, inPtr + ((<usize>c) << 2), scratchPtr, first, count, part, seenPtr);
+        for (let o = firstChannel; o < lastChannel; o += GRAD_CHANNELS) {
+          const channels = min(GRAD_CHANNELS, lastChannel - o);
+          transformTiles(d, false, gradPtr + ((<usize>o) << 2), scratchPtr, first, count, lanesOf(channels), gradsPtr);
+          let pointPtr = seenPtr;
+          let panelsPtr = gradsPtr;
+          let toPtr = sumsPtr + <usize>o * rowBytes + ((<usize>c) << 2);
+          for (let p = 0; p < points; ++p) {
+            addPoint(channels, part, count, panelsPtr, pointPtr, scratchPtr, toPtr, rowBytes);
+            pointPtr += seenStep;
+            panelsPtr += GRAD_STEP;
+            toPtr += pointBytes;
           }
         }
       }
@@ -214,7 +215,6 @@ function transformTiles(
   count: i32,
   lanes: i32,
   toPtr: usize,
-  pointStep: usize,
 ): void {
   const down = (d.outHeight + TILE - 1) / TILE;
   const across = (d.outWidth + TILE - 1) / TILE;
@@ -230,11 +230,11 @@ function transformTiles(
     const columns = (tiles - 1) * TILE + wide;
     if (isSeen) {
       tabulateSeen(d, fromPtr + <usize>image * d.inImageStride, y, x, columns, scratchPtr + SEEN_OFFSET);
-      transformRun(d, true, scratchPtr, columns, tiles, t, lanes, toPtr, pointStep, (<usize>lanes) << 2, 16);
+      transformRun(d, true, scratchPtr, columns, tiles, t, lanes, toPtr, (<usize>lanes) << 2, 16);
     } else {
       const imagePtr = fromPtr + <usize>(image * d.outHeight * d.outWidth) * d.gradPixelStride;
       tabulateGrads(d, imagePtr, y, x, columns, scratchPtr + SEEN_OFFSET);
-      transformRun(d, false, scratchPtr, columns, tiles, t, lanes, toPtr, pointStep, 16, (<usize>count) << 4);
+      transformRun(d, false, scratchPtr, columns, tiles, t, lanes, toPtr, 16, (<usize>count) << 4);
     }
     t += tiles;
   }
@@ -283,7 +283,6 @@ function transformRun(
   t: i32,
   lanes: i32,
   toPtr: usize,
-  pointStep: usize,
   tileStep: usize,
   quadStep: usize,
 ): void {
@@ -304,11 +303,11 @@ function transformRun(
     let tilePtr = firstPtr;
     for (let k = 0; k < tiles; ++k) {
       if (isLarge) {
-        if (isSeen) seenAlong8(fromPtr, tilePtr, pointStep);
-        else gradAlong8(fromPtr, tilePtr, pointStep);
+        if (isSeen) seenAlong8(fromPtr, tilePtr);
+        else gradAlong8(fromPtr, tilePtr);
       } else {
-        if (isSeen) seenAlong6(fromPtr, tilePtr, pointStep);
-        else gradAlong6(fromPtr, tilePtr, pointStep);
+        if (isSeen) seenAlong6(fromPtr, tilePtr);
+        else gradAlong6(fromPtr, tilePtr);
       }
       fromPtr += TILE * 16;
       tilePtr += tileStep;
@@ -317,9 +316,15 @@ function transformRun(
   }
 }
 
-/** Bytes of scratch of writeWinogradWeightGrad: sums of all points, and what is between the passes. */
-const SUMS_BYTES: usize = 64 * 8;
-export const WRITE_BYTES: i32 = 2 * 64 * 8;
+/** Input channels whose sums are made at once: a cache line of each point. */
+const WRITE_CHANNELS: i32 = 16;
+/** Bytes of a pair of channels, in float64. */
+const PAIR: usize = 16;
+const SUMS_ROW: usize = (<usize>WRITE_CHANNELS) << 3;
+/** Scratch of writeWinogradWeightGrad: sums [points][WRITE_CHANNELS], and those of a pair between the passes. */
+const MAX_POINTS: usize = 64;
+const WRITE_BETWEEN: usize = MAX_POINTS * SUMS_ROW;
+export const WRITE_BYTES: i32 = <i32>(WRITE_BETWEEN + MAX_POINTS * PAIR);
 
 /**
  * Adds up `chunks` chunks of M, transforms the sums to dW [outChannels][inChannels][K][K], all in float64, and writes
@@ -336,44 +341,71 @@ export function writeWinogradWeightGrad(
   last: i32,
 ): void {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  const n = pointsOf(d);
-  const r = d.kernelHeight;
+  const taps = d.kernelHeight * d.kernelWidth;
   const rowBytes = (<usize>lanesOf(d.inChannels)) << 2;
-  const pointBytes = <usize>d.outChannels * rowBytes;
-  const chunkBytes = <usize>(n * n) * pointBytes;
-  const betweenPtr = scratchPtr + SUMS_BYTES;
-  let toPtr = outPtr + ((<usize>(first * d.inChannels * r * r)) << 2);
+  let toPtr = outPtr + ((<usize>(first * d.inChannels * taps)) << 2);
   for (let o = first; o < last; ++o) {
-    for (let c = 0; c < d.inChannels; ++c) {
-      let fromPtr = sumsPtr + <usize>o * rowBytes + ((<usize>c) << 2);
-      for (let p = 0; p < n * n; ++p) {
-        let sum: f64 = 0;
-        let chunkPtr = fromPtr;
-        for (let chunk = 0; chunk < chunks; ++chunk) {
-          sum += <f64>load<f32>(chunkPtr);
-          chunkPtr += chunkBytes;
+    for (let c = 0; c < d.inChannels; c += WRITE_CHANNELS) {
+      const count = min(WRITE_CHANNELS, d.inChannels - c);
+      addChunks(d, sumsPtr + <usize>o * rowBytes + ((<usize>c) << 2), chunks, lanesOf(count), scratchPtr);
+      for (let i = 0; i < count; i += 2) {
+        const pairPtr = scratchPtr + ((<usize>i) << 3);
+        transformPair(d, pairPtr, scratchPtr + WRITE_BETWEEN);
+        for (let lane = 0; lane < min(2, count - i); ++lane) {
+          writeTaps(pairPtr + ((<usize>lane) << 3), taps, toPtr, accumulate);
+          toPtr += (<usize>taps) << 2;
         }
-        store<f64>(scratchPtr + ((<usize>p) << 3), sum);
-        fromPtr += pointBytes;
-      }
-      for (let j = 0; j < n; ++j) {
-        const column = (<usize>j) << 3;
-        weightOf(n, scratchPtr + column, (<usize>n) << 3, betweenPtr + column, (<usize>n) << 3);
-      }
-      for (let i = 0; i < r; ++i) {
-        // Over the sums, which are used up.
-        weightOf(n, betweenPtr + ((<usize>(i * n)) << 3), 8, scratchPtr + ((<usize>(i * r)) << 3), 8);
-      }
-      for (let tap = 0; tap < r * r; ++tap) {
-        const value = load<f64>(scratchPtr + ((<usize>tap) << 3));
-        store<f32>(toPtr, <f32>(accumulate !== 0 ? <f64>load<f32>(toPtr) + value : value));
-        toPtr += 4;
       }
     }
   }
 }
 
-function weightOf(n: i32, fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {
+/** The sums of all points for `lanes` channels. */
+function addChunks(d: WeightGradDescriptor, fromPtr: usize, chunks: i32, lanes: i32, toPtr: usize): void {
+  const points = pointsOf(d) * pointsOf(d);
+  const pointBytes = (<usize>(d.outChannels * lanesOf(d.inChannels))) << 2;
+  const chunkBytes = <usize>points * pointBytes;
+  for (let p = 0; p < points; ++p) {
+    for (let at: usize = 0; at < (<usize>lanes) << 2; at += 16) {
+      let low = f64x2.splat(0);
+      let high = f64x2.splat(0);
+      let chunkPtr = fromPtr + at;
+      for (let chunk = 0; chunk < chunks; ++chunk) {
+        const x = v128.load(chunkPtr);
+        low = f64x2.add(low, f64x2.promote_low_f32x4(x));
+        high = f64x2.add(high, f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1)));
+        chunkPtr += chunkBytes;
+      }
+      v128.store(toPtr + at * 2, low);
+      v128.store(toPtr + at * 2, high, 16);
+    }
+    fromPtr += pointBytes;
+    toPtr += SUMS_ROW;
+  }
+}
+
+/** The weights of two channels from their sums, which they overwrite, SUMS_ROW apart. */
+function transformPair(d: WeightGradDescriptor, sumsPtr: usize, betweenPtr: usize): void {
+  const n = <usize>pointsOf(d);
+  const r = <usize>d.kernelHeight;
+  for (let j: usize = 0; j < n; ++j) {
+    weightOf(n, sumsPtr + j * SUMS_ROW, n * SUMS_ROW, betweenPtr + j * PAIR, n * PAIR);
+  }
+  for (let i: usize = 0; i < r; ++i) {
+    weightOf(n, betweenPtr + i * n * PAIR, PAIR, sumsPtr + i * r * SUMS_ROW, SUMS_ROW);
+  }
+}
+
+function weightOf(n: usize, fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {
   if (n === 8) weightOf8(fromPtr, fromStep, toPtr, toStep);
   else weightOf6(fromPtr, fromStep, toPtr, toStep);
+}
+
+function writeTaps(fromPtr: usize, taps: i32, toPtr: usize, accumulate: i32): void {
+  for (let tap = 0; tap < taps; ++tap) {
+    const value = load<f64>(fromPtr);
+    store<f32>(toPtr, <f32>(accumulate !== 0 ? <f64>load<f32>(toPtr) + value : value));
+    fromPtr += SUMS_ROW;
+    toPtr += 4;
+  }
 }

@@ -2,13 +2,15 @@
 /**
  * The transforms of Winograd weight gradients along one axis, see winogradGrad.ts: `seen` of what the taps see,
  * `grad` of dy, four channels at a time, and `weight` of sums of products, in float64. Those down a tile write rows
- * of vectors, BETWEEN_ROW apart; those along it read such rows, and their results are `toStep` apart. `seenPtr`:
- * addresses of pixels, row by row, SEEN_ROW apart. The number is that of the points.
+ * of vectors, BETWEEN_ROW apart; those along it read such rows, and write the points. `seenPtr`: addresses of
+ * pixels, row by row, SEEN_ROW apart. The number is that of the points.
  */
-import { BETWEEN_ROW, RUN_COLUMNS } from '../conv/winogradBlock';
+import { GRAD_STEP, RUN_COLUMNS, SEEN_STEP6, SEEN_STEP8 } from './tuning';
 
 /** Bytes of a row of addresses. */
 export const SEEN_ROW: usize = (<usize>RUN_COLUMNS) << 2;
+/** Bytes of a row of vectors between the two passes. */
+export const BETWEEN_ROW: usize = <usize>RUN_COLUMNS * 16;
 
 /** Down `columns` columns. */
 export function seenDown6(seenPtr: usize, channelBytes: usize, columns: i32, toPtr: usize): void {
@@ -35,7 +37,7 @@ export function seenDown6(seenPtr: usize, channelBytes: usize, columns: i32, toP
 }
 
 /** Along all rows of a tile. */
-export function seenAlong6(fromPtr: usize, toPtr: usize, toStep: usize): void {
+export function seenAlong6(fromPtr: usize, toPtr: usize): void {
   for (let i = 0; i < 6; ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);
@@ -46,15 +48,15 @@ export function seenAlong6(fromPtr: usize, toPtr: usize, toStep: usize): void {
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(f32x4.splat(2.5), d2)), d4));
     const lead1 = f32x4.sub(d4, f32x4.mul(f32x4.splat(2), d2));
     const tail1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(d3, f32x4.mul(f32x4.splat(2), d1)));
-    v128.store(toPtr + toStep, f32x4.add(lead1, tail1));
-    v128.store(toPtr + toStep * 2, f32x4.sub(lead1, tail1));
+    v128.store(toPtr, f32x4.add(lead1, tail1), SEEN_STEP6);
+    v128.store(toPtr, f32x4.sub(lead1, tail1), SEEN_STEP6 * 2);
     const lead2 = f32x4.sub(d4, f32x4.mul(f32x4.splat(0.5), d2));
     const tail2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(d3, f32x4.mul(f32x4.splat(0.5), d1)));
-    v128.store(toPtr + toStep * 3, f32x4.add(lead2, tail2));
-    v128.store(toPtr + toStep * 4, f32x4.sub(lead2, tail2));
-    v128.store(toPtr + toStep * 5, f32x4.add(f32x4.sub(d1, f32x4.mul(f32x4.splat(2.5), d3)), d5));
+    v128.store(toPtr, f32x4.add(lead2, tail2), SEEN_STEP6 * 3);
+    v128.store(toPtr, f32x4.sub(lead2, tail2), SEEN_STEP6 * 4);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(f32x4.splat(2.5), d3)), d5), SEEN_STEP6 * 5);
     fromPtr += BETWEEN_ROW;
-    toPtr += toStep * 6;
+    toPtr += SEEN_STEP6 * 6;
   }
 }
 
@@ -81,7 +83,7 @@ export function gradDown6(seenPtr: usize, channelBytes: usize, columns: i32, toP
 }
 
 /** Along all rows of a tile. */
-export function gradAlong6(fromPtr: usize, toPtr: usize, toStep: usize): void {
+export function gradAlong6(fromPtr: usize, toPtr: usize): void {
   for (let i = 0; i < 6; ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);
@@ -90,26 +92,39 @@ export function gradAlong6(fromPtr: usize, toPtr: usize, toStep: usize): void {
     v128.store(toPtr, d0);
     const even1 = f32x4.add(d0, f32x4.mul(f32x4.splat(0.5), d2));
     const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.add(d1, f32x4.mul(f32x4.splat(0.5), d3)));
-    v128.store(toPtr + toStep, f32x4.add(even1, odd1));
-    v128.store(toPtr + toStep * 2, f32x4.sub(even1, odd1));
+    v128.store(toPtr, f32x4.add(even1, odd1), GRAD_STEP);
+    v128.store(toPtr, f32x4.sub(even1, odd1), GRAD_STEP * 2);
     const even2 = f32x4.add(d0, f32x4.mul(f32x4.splat(2), d2));
     const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.add(d1, f32x4.mul(f32x4.splat(2), d3)));
-    v128.store(toPtr + toStep * 3, f32x4.add(even2, odd2));
-    v128.store(toPtr + toStep * 4, f32x4.sub(even2, odd2));
-    v128.store(toPtr + toStep * 5, d3);
+    v128.store(toPtr, f32x4.add(even2, odd2), GRAD_STEP * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), GRAD_STEP * 4);
+    v128.store(toPtr, d3, GRAD_STEP * 5);
     fromPtr += BETWEEN_ROW;
-    toPtr += toStep * 6;
+    toPtr += GRAD_STEP * 6;
   }
 }
 
 export function weightOf6(fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {
-  const even1 = (load<f64>(fromPtr + fromStep) + load<f64>(fromPtr + fromStep * 2)) / -1.5;
-  const odd1 = (load<f64>(fromPtr + fromStep) - load<f64>(fromPtr + fromStep * 2)) / -1.5;
-  const even2 = (load<f64>(fromPtr + fromStep * 3) + load<f64>(fromPtr + fromStep * 4)) / 6;
-  const odd2 = (load<f64>(fromPtr + fromStep * 3) - load<f64>(fromPtr + fromStep * 4)) / 6;
-  store<f64>(toPtr, load<f64>(fromPtr) + 1 * even1 + 1 * even2);
-  store<f64>(toPtr + toStep, Math.SQRT1_2 * 1 * odd1 + Math.SQRT2 * 1 * odd2);
-  store<f64>(toPtr + toStep * 2, 0.5 * even1 + 2 * even2 + load<f64>(fromPtr + fromStep * 5));
+  const plus1 = v128.load(fromPtr + fromStep);
+  const minus1 = v128.load(fromPtr + fromStep * 2);
+  const even1 = f64x2.mul(f64x2.splat(1 / -1.5), f64x2.add(plus1, minus1));
+  const odd1 = f64x2.mul(f64x2.splat(1 / -1.5), f64x2.sub(plus1, minus1));
+  const plus2 = v128.load(fromPtr + fromStep * 3);
+  const minus2 = v128.load(fromPtr + fromStep * 4);
+  const even2 = f64x2.mul(f64x2.splat(1 / 6), f64x2.add(plus2, minus2));
+  const odd2 = f64x2.mul(f64x2.splat(1 / 6), f64x2.sub(plus2, minus2));
+  v128.store(toPtr, f64x2.add(f64x2.add(v128.load(fromPtr), even1), even2));
+  v128.store(
+    toPtr + toStep,
+    f64x2.add(f64x2.mul(f64x2.splat(Math.SQRT1_2), odd1), f64x2.mul(f64x2.splat(Math.SQRT2), odd2)),
+  );
+  v128.store(
+    toPtr + toStep * 2,
+    f64x2.add(
+      f64x2.add(f64x2.mul(f64x2.splat(0.5), even1), f64x2.mul(f64x2.splat(2), even2)),
+      v128.load(fromPtr + fromStep * 5),
+    ),
+  );
 }
 
 /** Down `columns` columns. */
@@ -149,7 +164,7 @@ export function seenDown8(seenPtr: usize, channelBytes: usize, columns: i32, toP
 }
 
 /** Along all rows of a tile. */
-export function seenAlong8(fromPtr: usize, toPtr: usize, toStep: usize): void {
+export function seenAlong8(fromPtr: usize, toPtr: usize): void {
   for (let i = 0; i < 8; ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);
@@ -162,25 +177,25 @@ export function seenAlong8(fromPtr: usize, toPtr: usize, toStep: usize): void {
     v128.store(toPtr, f32x4.add(f32x4.sub(d0, d6), f32x4.mul(f32x4.splat(5.25), f32x4.sub(d4, d2))));
     const lead1 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(4.25), d4)), d2);
     const tail1 = f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(4.25), d3)), d1);
-    v128.store(toPtr + toStep, f32x4.add(lead1, tail1));
-    v128.store(toPtr + toStep * 2, f32x4.sub(lead1, tail1));
+    v128.store(toPtr, f32x4.add(lead1, tail1), SEEN_STEP8);
+    v128.store(toPtr, f32x4.sub(lead1, tail1), SEEN_STEP8 * 2);
     const lead2 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(5), d4)), f32x4.mul(f32x4.splat(4), d2));
     const tail2 = f32x4.mul(
       f32x4.splat(0.5),
       f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(5), d3)), f32x4.mul(f32x4.splat(4), d1)),
     );
-    v128.store(toPtr + toStep * 3, f32x4.add(lead2, tail2));
-    v128.store(toPtr + toStep * 4, f32x4.sub(lead2, tail2));
+    v128.store(toPtr, f32x4.add(lead2, tail2), SEEN_STEP8 * 3);
+    v128.store(toPtr, f32x4.sub(lead2, tail2), SEEN_STEP8 * 4);
     const lead3 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(1.25), d4)), f32x4.mul(f32x4.splat(0.25), d2));
     const tail3 = f32x4.mul(
       f32x4.splat(2),
       f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(1.25), d3)), f32x4.mul(f32x4.splat(0.25), d1)),
     );
-    v128.store(toPtr + toStep * 5, f32x4.add(lead3, tail3));
-    v128.store(toPtr + toStep * 6, f32x4.sub(lead3, tail3));
-    v128.store(toPtr + toStep * 7, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(f32x4.splat(5.25), f32x4.sub(d3, d5))));
+    v128.store(toPtr, f32x4.add(lead3, tail3), SEEN_STEP8 * 5);
+    v128.store(toPtr, f32x4.sub(lead3, tail3), SEEN_STEP8 * 6);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(f32x4.splat(5.25), f32x4.sub(d3, d5))), SEEN_STEP8 * 7);
     fromPtr += BETWEEN_ROW;
-    toPtr += toStep * 8;
+    toPtr += SEEN_STEP8 * 8;
   }
 }
 
@@ -211,7 +226,7 @@ export function gradDown8(seenPtr: usize, channelBytes: usize, columns: i32, toP
 }
 
 /** Along all rows of a tile. */
-export function gradAlong8(fromPtr: usize, toPtr: usize, toStep: usize): void {
+export function gradAlong8(fromPtr: usize, toPtr: usize): void {
   for (let i = 0; i < 8; ++i) {
     const d0 = v128.load(fromPtr);
     const d1 = v128.load(fromPtr, 16);
@@ -220,32 +235,53 @@ export function gradAlong8(fromPtr: usize, toPtr: usize, toStep: usize): void {
     v128.store(toPtr, d0);
     const even1 = f32x4.add(d0, d2);
     const odd1 = f32x4.add(d1, d3);
-    v128.store(toPtr + toStep, f32x4.add(even1, odd1));
-    v128.store(toPtr + toStep * 2, f32x4.sub(even1, odd1));
+    v128.store(toPtr, f32x4.add(even1, odd1), GRAD_STEP);
+    v128.store(toPtr, f32x4.sub(even1, odd1), GRAD_STEP * 2);
     const even2 = f32x4.add(d0, f32x4.mul(f32x4.splat(0.25), d2));
     const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.add(d1, f32x4.mul(f32x4.splat(0.25), d3)));
-    v128.store(toPtr + toStep * 3, f32x4.add(even2, odd2));
-    v128.store(toPtr + toStep * 4, f32x4.sub(even2, odd2));
+    v128.store(toPtr, f32x4.add(even2, odd2), GRAD_STEP * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), GRAD_STEP * 4);
     const even3 = f32x4.add(d0, f32x4.mul(f32x4.splat(4), d2));
     const odd3 = f32x4.mul(f32x4.splat(2), f32x4.add(d1, f32x4.mul(f32x4.splat(4), d3)));
-    v128.store(toPtr + toStep * 5, f32x4.add(even3, odd3));
-    v128.store(toPtr + toStep * 6, f32x4.sub(even3, odd3));
-    v128.store(toPtr + toStep * 7, d3);
+    v128.store(toPtr, f32x4.add(even3, odd3), GRAD_STEP * 5);
+    v128.store(toPtr, f32x4.sub(even3, odd3), GRAD_STEP * 6);
+    v128.store(toPtr, d3, GRAD_STEP * 7);
     fromPtr += BETWEEN_ROW;
-    toPtr += toStep * 8;
+    toPtr += GRAD_STEP * 8;
   }
 }
 
 export function weightOf8(fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {
-  const even1 = (load<f64>(fromPtr + fromStep) + load<f64>(fromPtr + fromStep * 2)) / -4.5;
-  const odd1 = (load<f64>(fromPtr + fromStep) - load<f64>(fromPtr + fromStep * 2)) / -4.5;
-  const even2 = (load<f64>(fromPtr + fromStep * 3) + load<f64>(fromPtr + fromStep * 4)) / 1.40625;
-  const odd2 = (load<f64>(fromPtr + fromStep * 3) - load<f64>(fromPtr + fromStep * 4)) / 1.40625;
-  const even3 = (load<f64>(fromPtr + fromStep * 5) + load<f64>(fromPtr + fromStep * 6)) / 90;
-  const odd3 = (load<f64>(fromPtr + fromStep * 5) - load<f64>(fromPtr + fromStep * 6)) / 90;
-  store<f64>(toPtr, load<f64>(fromPtr) + 1 * even1 + 1 * even2 + 1 * even3);
-  store<f64>(toPtr + toStep, 1 * 1 * odd1 + 0.5 * 1 * odd2 + 2 * 1 * odd3);
-  store<f64>(toPtr + toStep * 2, 1 * even1 + 0.25 * even2 + 4 * even3);
-  store<f64>(toPtr + toStep * 3, 1 * 1 * odd1 + 0.5 * 0.25 * odd2 + 2 * 4 * odd3);
-  store<f64>(toPtr + toStep * 4, 1 * even1 + 0.0625 * even2 + 16 * even3 + load<f64>(fromPtr + fromStep * 7));
+  const plus1 = v128.load(fromPtr + fromStep);
+  const minus1 = v128.load(fromPtr + fromStep * 2);
+  const even1 = f64x2.mul(f64x2.splat(1 / -4.5), f64x2.add(plus1, minus1));
+  const odd1 = f64x2.mul(f64x2.splat(1 / -4.5), f64x2.sub(plus1, minus1));
+  const plus2 = v128.load(fromPtr + fromStep * 3);
+  const minus2 = v128.load(fromPtr + fromStep * 4);
+  const even2 = f64x2.mul(f64x2.splat(1 / 1.40625), f64x2.add(plus2, minus2));
+  const odd2 = f64x2.mul(f64x2.splat(1 / 1.40625), f64x2.sub(plus2, minus2));
+  const plus3 = v128.load(fromPtr + fromStep * 5);
+  const minus3 = v128.load(fromPtr + fromStep * 6);
+  const even3 = f64x2.mul(f64x2.splat(1 / 90), f64x2.add(plus3, minus3));
+  const odd3 = f64x2.mul(f64x2.splat(1 / 90), f64x2.sub(plus3, minus3));
+  v128.store(toPtr, f64x2.add(f64x2.add(f64x2.add(v128.load(fromPtr), even1), even2), even3));
+  v128.store(
+    toPtr + toStep,
+    f64x2.add(f64x2.add(odd1, f64x2.mul(f64x2.splat(0.5), odd2)), f64x2.mul(f64x2.splat(2), odd3)),
+  );
+  v128.store(
+    toPtr + toStep * 2,
+    f64x2.add(f64x2.add(even1, f64x2.mul(f64x2.splat(0.25), even2)), f64x2.mul(f64x2.splat(4), even3)),
+  );
+  v128.store(
+    toPtr + toStep * 3,
+    f64x2.add(f64x2.add(odd1, f64x2.mul(f64x2.splat(0.5 * 0.25), odd2)), f64x2.mul(f64x2.splat(2 * 4), odd3)),
+  );
+  v128.store(
+    toPtr + toStep * 4,
+    f64x2.add(
+      f64x2.add(f64x2.add(even1, f64x2.mul(f64x2.splat(0.0625), even2)), f64x2.mul(f64x2.splat(16), even3)),
+      v128.load(fromPtr + fromStep * 7),
+    ),
+  );
 }

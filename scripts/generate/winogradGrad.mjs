@@ -20,13 +20,15 @@ export function winogradTransforms() {
     `/**
      * The transforms of Winograd weight gradients along one axis, see winogradGrad.ts: \`seen\` of what the taps see,
      * \`grad\` of dy, four channels at a time, and \`weight\` of sums of products, in float64. Those down a tile write rows
-     * of vectors, BETWEEN_ROW apart; those along it read such rows, and their results are \`toStep\` apart. \`seenPtr\`:
-     * addresses of pixels, row by row, SEEN_ROW apart. The number is that of the points.
+     * of vectors, BETWEEN_ROW apart; those along it read such rows, and write the points. \`seenPtr\`: addresses of
+     * pixels, row by row, SEEN_ROW apart. The number is that of the points.
      */`,
-    `import { BETWEEN_ROW, RUN_COLUMNS } from '../conv/winogradBlock';`,
+    `import { GRAD_STEP, RUN_COLUMNS, SEEN_STEP6, SEEN_STEP8 } from './tuning';`,
     '',
     '/** Bytes of a row of addresses. */',
     'export const SEEN_ROW: usize = (<usize>RUN_COLUMNS) << 2;',
+    '/** Bytes of a row of vectors between the two passes. */',
+    'export const BETWEEN_ROW: usize = <usize>RUN_COLUMNS * 16;',
     '',
     GRAD_LINES.map((gradient) => [
       down('seen', gradient, inputTransform),
@@ -57,17 +59,18 @@ function down(what, gradient, transform) {
 }
 
 function along(what, gradient, transform) {
+  const step = what === 'seen' ? `SEEN_STEP${gradient.n}` : 'GRAD_STEP';
   return text(
     '/** Along all rows of a tile. */',
-    `export function ${what}Along${gradient.n}(fromPtr: usize, toPtr: usize, toStep: usize): void {`,
+    `export function ${what}Along${gradient.n}(fromPtr: usize, toPtr: usize): void {`,
     `for (let i = 0; i < ${gradient.n}; ++i) {`,
     transform(
       gradient,
       (i) => `v128.load(${at('fromPtr', i * 16)})`,
-      (i, value) => `v128.store(${ahead('toPtr', 'toStep', i)}, ${value});`,
+      (i, value) => `v128.store(${at(`toPtr, ${value}`, times(step, i))});`,
     ),
     'fromPtr += BETWEEN_ROW;',
-    `toPtr += toStep * ${gradient.n};`,
+    `toPtr += ${step} * ${gradient.n};`,
     '}',
     '}',
     '',
@@ -95,20 +98,25 @@ function constant(value) {
   return name.startsWith('Math') ? `<f32>${name}` : name;
 }
 
-/** A' with the divisors of the points, from n values to as many as the kernel has taps. */
+/** A' with the divisors of the points, from n values to as many as the kernel has taps, two channels at a time. */
 function weight({ m, n, pairs }) {
   const halves = pairs.map(({ divisor }, i) => [
-    `const even${i + 1} = (load<f64>(${ahead('fromPtr', 'fromStep', 2 * i + 1)}) + load<f64>(${ahead('fromPtr', 'fromStep', 2 * i + 2)})) / ${divisor};`,
-    `const odd${i + 1} = (load<f64>(${ahead('fromPtr', 'fromStep', 2 * i + 1)}) - load<f64>(${ahead('fromPtr', 'fromStep', 2 * i + 2)})) / ${divisor};`,
+    `const plus${i + 1} = v128.load(${ahead('fromPtr', 'fromStep', 2 * i + 1)});`,
+    `const minus${i + 1} = v128.load(${ahead('fromPtr', 'fromStep', 2 * i + 2)});`,
+    `const even${i + 1} = f64x2.mul(f64x2.splat(1 / ${divisor}), f64x2.add(plus${i + 1}, minus${i + 1}));`,
+    `const odd${i + 1} = f64x2.mul(f64x2.splat(1 / ${divisor}), f64x2.sub(plus${i + 1}, minus${i + 1}));`,
   ]);
   const outputs = each(m, (i) => {
     const terms = pairs.map(({ root, square }, k) => {
-      const power = i % 2 === 0 ? literal(square ** (i / 2)) : `${literal(root)} * ${literal(square ** ((i - 1) / 2))}`;
-      return `${power} * ${i % 2 === 0 ? 'even' : 'odd'}${k + 1}`;
+      const half = i % 2 === 0 ? `even${k + 1}` : `odd${k + 1}`;
+      const power = square ** Math.floor(i / 2);
+      const factor = i % 2 === 0 ? literal(power) : power === 1 ? literal(root) : `${literal(root)} * ${power}`;
+      return factor === '1' ? half : `f64x2.mul(f64x2.splat(${factor}), ${half})`;
     });
-    if (i === 0) terms.unshift('load<f64>(fromPtr)');
-    if (i === m - 1) terms.push(`load<f64>(${ahead('fromPtr', 'fromStep', n - 1)})`);
-    return `store<f64>(${ahead('toPtr', 'toStep', i)}, ${terms.join(' + ')});`;
+    if (i === 0) terms.unshift('v128.load(fromPtr)');
+    if (i === m - 1) terms.push(`v128.load(${ahead('fromPtr', 'fromStep', n - 1)})`);
+    const sum = terms.reduce((left, right) => `f64x2.add(${left}, ${right})`);
+    return `v128.store(${ahead('toPtr', 'toStep', i)}, ${sum});`;
   });
   return text(
     `export function weightOf${n}(fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {`,
