@@ -13,13 +13,13 @@ export {
 export { addScaled, averageStep, sgdStep, squaredNorm, sumOfFloats } from './train/optimizer';
 export { avgPool2dGrad, globalAvgPool2dGrad, globalMaxPool2dGrad, maxPool2dGrad } from './train/poolGrad';
 export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';
+export { THIN_ROWS } from './train/tuning';
 export { interleavePhase, turnWeights } from './train/turn';
 export { unaryGrad } from './train/unaryGrad';
 export { conv2dWeightGrad, weightGradBlocks, weightGradScratchBytes, writeWeightGrad } from './train/weightGrad';
 export {
   WRITE_BYTES,
   winogradGradBlocks,
-  winogradGradFloats,
   winogradGradScratchBytes,
   winogradWeightGrad,
   writeWinogradWeightGrad,

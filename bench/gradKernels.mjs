@@ -1,6 +1,6 @@
 // npm run bench:grad: gradients of convolutions' weights as shares of the v128 peak, on layers of LeNet-5, Cifar-quick and
 // ResNet-20 at batch 128. Floating-point operations are those of a direct sum, so that an algorithm with fewer may have
-// more than all of the peak. Every layer takes turns with the loop that measures the peak.
+// more than all of the peak. A star marks what the plan chooses. Every layer takes turns with the loop that measures the peak.
 import { median } from './measure.mjs';
 import { openTestKernels } from './testKernels.mjs';
 import { importSource, openTrainKernels } from './trainKernels.mjs';
@@ -8,7 +8,6 @@ import { importSource, openTrainKernels } from './trainKernels.mjs';
 const BATCH = 128;
 const ROUNDS = 15;
 const WARM_UP = 3;
-const MAX_CHUNKS = 8;
 /** Name, channels in and out, kernel, size of the input, padding, stride. */
 const LAYERS = [
   ['LeNet-5', 1, 20, 5, 28, 0, 1],
@@ -25,6 +24,8 @@ const LAYERS = [
 
 const { windowTable } = await importSource('plan/windows.ts');
 const { WEIGHT_GRAD_DESCRIPTOR } = await importSource('train/records.ts');
+const { chooseWeightGradient, planWeightGradient, WEIGHT_GRADIENT_KERNELS } =
+  await importSource('train/weightGradient.ts');
 const build = process.argv[2] ?? 'baseline';
 const only = process.argv[3];
 const train = openTrainKernels(build);
@@ -37,10 +38,10 @@ for (const layer of LAYERS) {
   const outSize = Math.floor((size + 2 * padding - kernel) / stride) + 1;
   const flops = 2 * BATCH * outSize ** 2 * inChannels * outChannels * kernel ** 2;
   const title = `${name} ${inChannels}->${outChannels} ${kernel}x${kernel}@${size}${stride > 1 ? ` stride ${stride}` : ''}`;
-  for (const [algorithm, run] of Object.entries(tasksOf(layer.slice(1), outSize))) {
+  for (const { name: algorithm, run } of tasksOf(layer.slice(1), outSize)) {
     const { rate, share, peak } = measure(run, flops);
     const figures = `${rate.toFixed(1)} GF/s, ${(100 * share).toFixed(0)} % of the peak (${peak.toFixed(1)})`;
-    console.log(`${title.padEnd(36)} ${algorithm.padEnd(14)} ${figures}`);
+    console.log(`${title.padEnd(36)} ${algorithm.padEnd(11)} ${figures}`);
   }
   train.clear();
 }
@@ -95,40 +96,23 @@ function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSi
   const gradPtr = train.putRandom(BATCH * outSize * outSize * outLanes);
   const outPtr = train.allocate(outChannels * inChannels * kernel * kernel * 4);
   const { kernels } = train;
-  /** What both algorithms need, in at most MAX_CHUNKS chunks of these blocks. */
-  const prepare = (blocks, chunkFloats, scratchBytesOf) => {
-    const chunkBlocks = Math.ceil(blocks / MAX_CHUNKS);
-    const chunks = Math.ceil(blocks / chunkBlocks);
+  const shape = { ...descriptor, kernel: window.kernel, stride: window.stride, dilation: window.dilation };
+  /** A task of one thread, in the chunks that threads would share out. */
+  const task = (algorithm) => {
+    const { chunks, chunkBlocks, sumsBytes } = planWeightGradient(kernels, shape, algorithm);
     const descriptorPtr = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, { ...descriptor, chunkBlocks });
-    const sumsPtr = train.allocate(chunks * chunkFloats * 4);
-    const scratchPtr = train.allocate(scratchBytesOf(descriptorPtr));
-    return {
-      descriptorPtr,
-      chunks,
-      sumsPtr,
-      scratchPtr,
-      parts: [sumsPtr, gradPtr, scratchPtr, 0, chunks, 0, outChannels],
+    const sumsPtr = train.allocate(sumsBytes);
+    const isDirect = algorithm === 'direct';
+    const bytes = (isDirect ? kernels.weightGradScratchBytes : kernels.winogradGradScratchBytes)(descriptorPtr);
+    const scratchPtr = train.allocate(bytes);
+    const chosen = chooseWeightGradient(kernels, shape) === algorithm;
+    const run = () => {
+      const parts = [sumsPtr, gradPtr, scratchPtr, 0, chunks, 0, outChannels];
+      kernels[WEIGHT_GRADIENT_KERNELS[algorithm]](descriptorPtr, inPtr, ...parts);
+      if (isDirect) kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, 0, outChannels);
+      else kernels.writeWinogradWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, scratchPtr, 0, outChannels);
     };
+    return { name: algorithm + (chosen ? ' *' : ''), run };
   };
-  const weights = outChannels * inChannels * kernel * kernel;
-  const direct = prepare(kernels.weightGradBlocks(BATCH, outSize, outSize), weights, kernels.weightGradScratchBytes);
-  const tasks = {
-    direct: () => {
-      const { descriptorPtr, sumsPtr, chunks, parts } = direct;
-      kernels.conv2dWeightGrad(descriptorPtr, inPtr, ...parts);
-      kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, 0, outChannels);
-    },
-  };
-  if (stride > 1) return tasks;
-  const unchunked = train.putRecord(WEIGHT_GRAD_DESCRIPTOR, descriptor);
-  const floats = kernels.winogradGradFloats(unchunked);
-  const winograd = prepare(kernels.winogradGradBlocks(unchunked), floats, kernels.winogradGradScratchBytes);
-  return {
-    ...tasks,
-    winograd: () => {
-      const { descriptorPtr, sumsPtr, scratchPtr, chunks, parts } = winograd;
-      kernels.winogradWeightGrad(descriptorPtr, inPtr, ...parts);
-      kernels.writeWinogradWeightGrad(descriptorPtr, sumsPtr, outPtr, chunks, 0, scratchPtr, 0, outChannels);
-    },
-  };
+  return (stride === 1 ? ['direct', 'winograd'] : ['direct']).map(task);
 }

@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { windowTable } from '../src/plan/windows.js';
 import { phasesOf } from '../src/train/phases.js';
 import { WEIGHT_GRAD_DESCRIPTOR } from '../src/train/records.js';
+import { planWeightGradient, type WeightGradientShape } from '../src/train/weightGradient.js';
 import { conv2dBackward, convDims } from './gradOracle.js';
 import type { ConvOptions, Nd, Pads, Pair } from './oracle.js';
 import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, take, toTensor } from './support.js';
@@ -139,11 +140,14 @@ function winogradGrad(
   const { x, weight, dy } = problem;
   const descriptorPtr = describe(memory, problem, chunkBlocks);
   const [batch, outChannels, outHeight, outWidth] = dy.dims as [number, number, number, number];
-  const chunks = Math.ceil(kernels.winogradGradBlocks(descriptorPtr) / chunkBlocks);
+  const [inChannels, kernel] = [weight.dims[1]!, weight.dims[2]!];
+  const blocks = kernels.winogradGradBlocks(batch, outHeight, outWidth, kernel, inChannels);
+  const chunks = Math.ceil(blocks / chunkBlocks);
+  const floats = (kernel + 3) ** 2 * outChannels * ((inChannels + 3) & ~3);
   const size = weight.data.length;
   const inPtr = memory.put(channelsLast(x.data, batch, x.dims[1]!, x.dims[2]! * x.dims[3]!));
   const gradPtr = memory.put(channelsLast(dy.data, batch, outChannels, outHeight * outWidth));
-  const sumsPtr = memory.allocate(chunks * kernels.winogradGradFloats(descriptorPtr) * 4);
+  const sumsPtr = memory.allocate(chunks * floats * 4);
   const scratchPtr = memory.allocate(kernels.winogradGradScratchBytes(descriptorPtr));
   for (const part of cut(chunks, outChannels)) {
     kernels.winogradWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, scratchPtr, ...part);
@@ -174,7 +178,8 @@ function depthwiseGrad(memory: TrainMemory, problem: Problem, chunkRows: number)
   const inPtr = memory.put(channelsLast(x.data, batch, channels, x.dims[2]! * x.dims[3]!));
   const gradPtr = memory.put(channelsLast(dy.data, batch, channels, outHeight * outWidth));
   const sumsPtr = memory.allocate(chunks * taps * ((channels + 3) & ~3) * 4);
-  for (let i = chunks - 1; i >= 0; i--) kernels.depthwiseWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, i, i + 1);
+  for (let i = chunks - 1; i >= 0; i--)
+    kernels.depthwiseWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, 0, i, i + 1);
   const outPtr = memory.put(new Float32Array(weight.data.length).fill(1));
   kernels.writeDepthwiseWeightGrad(sumsPtr, outPtr, chunks, 1, channels, taps);
   const result = memory.floats(outPtr, weight.data.length).map((value) => value - 1);
@@ -376,6 +381,34 @@ for (const build of await supportedBuilds()) {
         ) < 1e-6,
       );
     }
+  });
+
+  test(`${build}: the plan of a weight gradient`, () => {
+    const { kernels } = memory;
+    const shape: WeightGradientShape = {
+      batch: 128,
+      outHeight: 32,
+      outWidth: 32,
+      kernel: [3, 3],
+      stride: [1, 1],
+      dilation: [1, 1],
+      groups: 1,
+      inChannels: 16,
+      outChannels: 16,
+    };
+    const planOf = (options: Partial<WeightGradientShape>) => planWeightGradient(kernels, { ...shape, ...options });
+    const { chunks, chunkBlocks, sumsBytes, channelStep, algorithm } = planOf({});
+    assert.is(algorithm, 'winograd');
+    assert.equal([chunks, channelStep, sumsBytes], [8, 16, 8 * 36 * 16 * 16 * 4]);
+    assert.is(chunkBlocks * chunks, kernels.winogradGradBlocks(128, 32, 32, 3, 16));
+    assert.is(planOf({ stride: [2, 2] }).algorithm, 'direct');
+    assert.is(planOf({ kernel: [1, 3] }).algorithm, 'direct');
+    assert.is(planOf({ groups: 16, inChannels: 1, outChannels: 1 }).algorithm, 'depthwise');
+    // Sums of many channels are cut by channels, and small ones not at all.
+    const deep = planOf({ inChannels: 512, outChannels: 512, outHeight: 4, outWidth: 4 });
+    assert.equal([deep.chunks, deep.channelStep], [1, 64]);
+    const small = planOf({ batch: 1, outHeight: 4, outWidth: 4 });
+    assert.equal([small.chunks, small.channelStep], [1, 16]);
   });
 
   test(`${build}: the weight gradient of depthwise convolutions`, () => {

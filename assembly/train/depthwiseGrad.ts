@@ -9,15 +9,19 @@
 import { multiplyAdd } from '../simd';
 import { WeightGradDescriptor } from './weightGrad';
 
+/** Bytes of the channels that share one lookup of what a tap sees: four vectors. */
+const WIDE: usize = 64;
+
 /**
  * Chunks `firstChunk` to `lastChunk` (excluded) of `chunkBlocks` rows of the output each, counted over the batch. The
- * descriptor is that of weightGrad.ts, with the lanes of x like those of dy.
+ * descriptor is that of weightGrad.ts. Needs no scratch, but has its place like all kernels that threads share out.
  */
 export function depthwiseWeightGrad(
   descriptorPtr: usize,
   inPtr: usize,
   outPtr: usize,
   gradPtr: usize,
+  _scratchPtr: usize,
   firstChunk: i32,
   lastChunk: i32,
 ): void {
@@ -47,24 +51,53 @@ export function depthwiseWeightGrad(
 /** The products of a row of dy with what the taps of a kernel row see. */
 function addRow(d: WeightGradDescriptor, imageRowPtr: usize, gradRowPtr: usize, tapsPtr: usize): void {
   const lanesBytes = d.gradPixelStride;
-  const columnStep = (<usize>d.kernelWidth) << 2;
   for (let kx = 0; kx < d.kernelWidth; ++kx) {
-    for (let channel: usize = 0; channel < lanesBytes; channel += 16) {
-      let sum = f32x4.splat(0);
-      let pixelPtr = gradRowPtr + channel;
-      let columnPtr = d.columnsPtr + ((<usize>kx) << 2);
-      for (let x = 0; x < d.outWidth; ++x) {
-        const column = load<i32>(columnPtr);
-        if (column >= 0) {
-          sum = multiplyAdd(v128.load(pixelPtr), v128.load(imageRowPtr + <usize>column + channel), sum);
-        }
-        pixelPtr += lanesBytes;
-        columnPtr += columnStep;
-      }
-      v128.store(tapsPtr + channel, f32x4.add(v128.load(tapsPtr + channel), sum));
+    const columnPtr = d.columnsPtr + ((<usize>kx) << 2);
+    let at: usize = 0;
+    for (; at + WIDE <= lanesBytes; at += WIDE) {
+      addWide(d, columnPtr, imageRowPtr + at, gradRowPtr + at, tapsPtr + at);
     }
+    for (; at < lanesBytes; at += 16) addQuad(d, columnPtr, imageRowPtr + at, gradRowPtr + at, tapsPtr + at);
     tapsPtr += lanesBytes;
   }
+}
+
+/** Adds the sums over a row for a tap and 16 channels. `columnPtr`: the tap's first entry in the table. */
+function addWide(d: WeightGradDescriptor, columnPtr: usize, imageRowPtr: usize, pixelPtr: usize, toPtr: usize): void {
+  const columnStep = (<usize>d.kernelWidth) << 2;
+  let sum0 = f32x4.splat(0);
+  let sum1 = sum0;
+  let sum2 = sum0;
+  let sum3 = sum0;
+  for (let x = 0; x < d.outWidth; ++x) {
+    const column = load<i32>(columnPtr);
+    if (column >= 0) {
+      const seenPtr = imageRowPtr + <usize>column;
+      sum0 = multiplyAdd(v128.load(pixelPtr), v128.load(seenPtr), sum0);
+      sum1 = multiplyAdd(v128.load(pixelPtr, 16), v128.load(seenPtr, 16), sum1);
+      sum2 = multiplyAdd(v128.load(pixelPtr, 32), v128.load(seenPtr, 32), sum2);
+      sum3 = multiplyAdd(v128.load(pixelPtr, 48), v128.load(seenPtr, 48), sum3);
+    }
+    pixelPtr += d.gradPixelStride;
+    columnPtr += columnStep;
+  }
+  v128.store(toPtr, f32x4.add(v128.load(toPtr), sum0));
+  v128.store(toPtr, f32x4.add(v128.load(toPtr, 16), sum1), 16);
+  v128.store(toPtr, f32x4.add(v128.load(toPtr, 32), sum2), 32);
+  v128.store(toPtr, f32x4.add(v128.load(toPtr, 48), sum3), 48);
+}
+
+/** The same of four channels. */
+function addQuad(d: WeightGradDescriptor, columnPtr: usize, imageRowPtr: usize, pixelPtr: usize, toPtr: usize): void {
+  const columnStep = (<usize>d.kernelWidth) << 2;
+  let sum = f32x4.splat(0);
+  for (let x = 0; x < d.outWidth; ++x) {
+    const column = load<i32>(columnPtr);
+    if (column >= 0) sum = multiplyAdd(v128.load(pixelPtr), v128.load(imageRowPtr + <usize>column), sum);
+    pixelPtr += d.gradPixelStride;
+    columnPtr += columnStep;
+  }
+  v128.store(toPtr, f32x4.add(v128.load(toPtr), sum));
 }
 
 /** Adds up chunks, in float64, and writes (`accumulate` 0) or adds them to dW [channels][taps]. */

@@ -1,12 +1,10 @@
 /** Block sizes of the kernels for training, each with its reason. */
 
 /**
- * Pixels that a weight gradient is summed over at once, about: a register tile then stays in registers for so many steps,
- * and dy of four channels takes 4 KiB of L1.
+ * Pixels that a weight gradient is summed over at once, at most: a register tile stays in registers for so many steps, and
+ * dy of four channels takes 4 KiB of L1.
  */
 export const BLOCK_PIXELS: i32 = 256;
-/** Pixels of a row that is longer than that are taken at once. */
-export const MAX_SEGMENT: i32 = 512;
 /** Output channels whose dy is packed at once: what the taps see is copied once for so many. */
 export const BLOCK_OUT: i32 = 64;
 /** Input channels whose lines are written at once, at most. */
@@ -14,11 +12,15 @@ export const BLOCK_IN: i32 = 32;
 /** Kernel rows share a line where they have at most so many values of a column, so that runs fill the register tile. */
 export const THIN_ROWS: i32 = 16;
 
-/** Winograd: tiles of a block, at most: a register tile stays in registers for so many steps. */
+/**
+ * Winograd: tiles of a block, at most: a register tile stays in registers for so many steps (16->16 @32: 16 tiles take 16 %
+ * more time, 32 the same to 3 % more, 48 the same).
+ */
 export const MAX_TILES: i32 = 64;
 /**
- * Floats that V of a block has at a point, of 6 x 6 and of 8 x 8, and U: 440 and 530 KiB in all, which scratch holds. They
- * are constants so that the distances of points are constants too.
+ * Floats that V of a block has at a point, of 6 x 6 and of 8 x 8, and U: 440 and 530 KiB in all, which scratch holds (1,024
+ * for V of 6 x 6: 64->64 @8 takes 11 to 14 % more time). They are constants so that the distances of points are constants
+ * too (1 to 6 % less time in Node 20, baseline; 1 to 5 % relaxed).
  */
 export const SEEN_FLOATS6: i32 = 2048;
 export const SEEN_FLOATS8: i32 = 1024;
@@ -26,7 +28,10 @@ export const GRAD_FLOATS: i32 = 1024;
 /** Input channels whose V is there at once, at most: tiles of a block are fewer where there are more. */
 export const SEEN_CHANNELS6: i32 = 64;
 export const SEEN_CHANNELS8: i32 = 32;
-/** Output channels whose U is there at once, at most: MAX_TILES of them fill GRAD_FLOATS. */
+/**
+ * Output channels whose U is there at once, at most: MAX_TILES of them fill GRAD_FLOATS (32 and twice the floats: within
+ * 5 % either way).
+ */
 export const GRAD_CHANNELS: i32 = 16;
 /** Bytes between points: an odd number of cache lines keeps them out of the same few sets of L1. */
 export const SEEN_STEP6: usize = <usize>(SEEN_FLOATS6 * 4 + 64);

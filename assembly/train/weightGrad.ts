@@ -23,7 +23,7 @@
  */
 
 import { addOuter, OUTER_BYTES, OUTER_COLUMNS, OUTER_ROWS } from './outer';
-import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, MAX_SEGMENT, THIN_ROWS } from './tuning';
+import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, THIN_ROWS } from './tuning';
 
 /** What the kernels are told of a convolution; distances in bytes, tables as in conv/descriptor.ts. */
 export class WeightGradDescriptor {
@@ -55,9 +55,14 @@ function blockRows(outWidth: i32): i32 {
   return max(1, BLOCK_PIXELS / outWidth);
 }
 
-/** Parts of equal width that a row is cut into, so that none is longer than a block may be. */
+/** Pixels of a row of a block: rows that are longer than a block are cut into equal parts. */
+function blockWidth(outWidth: i32): i32 {
+  const segments = segmentsOf(outWidth);
+  return (outWidth + segments - 1) / segments;
+}
+
 function segmentsOf(outWidth: i32): i32 {
-  return (outWidth + MAX_SEGMENT - 1) / MAX_SEGMENT;
+  return (outWidth + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
 }
 
 /** Blocks of pixels that the gradient is summed over. */
@@ -82,25 +87,22 @@ function shiftOf(d: WeightGradDescriptor): i32 {
   return d.columnShift === 0 ? d.kernelWidth : d.columnShift;
 }
 
-/** Pixels of the widest block. */
-function mostPixels(outWidth: i32): i32 {
-  return segmentsOf(outWidth) > 1 ? MAX_SEGMENT : blockRows(outWidth) * outWidth;
-}
-
 /** Bytes of a panel of dy: an odd number of cache lines keeps panels out of the same few sets of L1. */
 function panelBytes(outWidth: i32): usize {
-  return ((((<usize>mostPixels(outWidth)) << 4) + 127) & ~127) | 64;
+  const bytes = (<usize>(blockRows(outWidth) * blockWidth(outWidth))) << 4;
+  return ((bytes + 127) & ~127) + 64;
 }
 
 /** Bytes of scratch that the gradient of such a convolution needs. */
 export function weightGradScratchBytes(descriptorPtr: usize): usize {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  const width = segmentsOf(d.outWidth) > 1 ? MAX_SEGMENT : d.outWidth;
-  const rows = segmentsOf(d.outWidth) > 1 ? 1 : blockRows(d.outWidth);
-  const positions = <u64>((width - 1) * shiftOf(d) + d.kernelWidth);
-  const record = <u64>(rowsTogether(d) * partOf(d.inChannels));
+  // In 64 bits, because the kernel's width and stride may come from a file.
+  const positions = <u64>(blockWidth(d.outWidth) - 1) * <u64>shiftOf(d) + <u64>d.kernelWidth;
+  const record = (<u64>(rowsTogether(d) * partOf(d.inChannels))) << 2;
   const panels = (min(BLOCK_OUT, d.outChannels) + OUTER_ROWS - 1) / OUTER_ROWS;
-  const bytes = OUTER_BYTES + <u64>panels * <u64>panelBytes(d.outWidth) + <u64>rows * positions * record * 4 + 32;
+  const lines = <u64>blockRows(d.outWidth) * positions * record;
+  // Lines are written, and read by register tiles, in whole vectors.
+  const bytes = OUTER_BYTES + <u64>panels * panelBytes(d.outWidth) + lines + 32;
   return <usize>min(bytes, <u64>i32.MAX_VALUE);
 }
 
@@ -165,9 +167,8 @@ function addBlock(
   const segments = segmentsOf(d.outWidth);
   const firstRow = (block / segments) * blockRows(d.outWidth);
   const rows = min(blockRows(d.outWidth), d.batch * d.outHeight - firstRow);
-  const segmentWidth = (d.outWidth + segments - 1) / segments;
-  const x = (block % segments) * segmentWidth;
-  const width = min(segmentWidth, d.outWidth - x);
+  const x = (block % segments) * blockWidth(d.outWidth);
+  const width = min(blockWidth(d.outWidth), d.outWidth - x);
   const panelsPtr = scratchPtr + OUTER_BYTES;
   const panelStride = panelBytes(d.outWidth);
   const pixels = rows * width;
@@ -258,16 +259,12 @@ function writeLines(
   count: i32,
   linesPtr: usize,
 ): void {
-  const record = (<usize>(together * count)) << 2;
-  const lineBytes = <usize>((width - 1) * shiftOf(d) + d.kernelWidth) * record;
+  const lineBytes = (<usize>(((width - 1) * shiftOf(d) + d.kernelWidth) * together * count)) << 2;
   let image = firstRow / d.outHeight;
   let y = firstRow - image * d.outHeight;
   for (let r = 0; r < rows; ++r) {
-    const imagePtr = inPtr + <usize>image * d.inImageStride;
-    for (let k = 0; k < together; ++k) {
-      const row = load<i32>(d.rowsPtr + ((<usize>(y * d.kernelHeight + ky + k)) << 2));
-      writeLine(d, imagePtr, row, x, width, count, linesPtr + ((<usize>(k * count)) << 2), record);
-    }
+    const rowsPtr = d.rowsPtr + ((<usize>(y * d.kernelHeight + ky)) << 2);
+    writeLine(d, inPtr + <usize>image * d.inImageStride, rowsPtr, together, x, width, count, linesPtr);
     linesPtr += lineBytes;
     if (++y === d.outHeight) {
       y = 0;
@@ -276,44 +273,37 @@ function writeLines(
   }
 }
 
-/** The image row at distance `row`, or zeros: all columns of the first window, then the new ones of each further one. */
+/** One line: all columns of the first window, then the new ones of each further one. */
 function writeLine(
   d: WeightGradDescriptor,
   imagePtr: usize,
-  row: i32,
+  rowsPtr: usize,
+  together: i32,
   x: i32,
   width: i32,
   count: i32,
   toPtr: usize,
-  record: usize,
 ): void {
   const shift = shiftOf(d);
+  const bytes = (<usize>count) << 2;
+  const rowsEnd = rowsPtr + ((<usize>together) << 2);
   const skipped = (<usize>(d.kernelWidth - shift)) << 2;
   let columnPtr = d.columnsPtr + ((<usize>(x * d.kernelWidth)) << 2);
   let left = d.kernelWidth;
   for (let n = d.kernelWidth + (width - 1) * shift; n > 0; --n) {
     const column = load<i32>(columnPtr);
-    if ((row | column) < 0) memory.fill(toPtr, 0, (<usize>count) << 2);
-    else copyFloats(imagePtr + <usize>(row + column), count, toPtr);
-    toPtr += record;
+    for (let rowPtr = rowsPtr; rowPtr < rowsEnd; rowPtr += 4) {
+      const row = load<i32>(rowPtr);
+      const fromPtr = (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column);
+      // Whole vectors: what is too much is overwritten by what follows.
+      for (let at: usize = 0; at < bytes; at += 16) v128.store(toPtr + at, v128.load(fromPtr + at));
+      toPtr += bytes;
+    }
     columnPtr += 4;
     if (--left === 0) {
       left = shift;
       columnPtr += skipped;
     }
-  }
-}
-
-function copyFloats(fromPtr: usize, count: i32, toPtr: usize): void {
-  for (; count >= 4; count -= 4) {
-    v128.store(toPtr, v128.load(fromPtr));
-    fromPtr += 16;
-    toPtr += 16;
-  }
-  for (; count > 0; --count) {
-    store<f32>(toPtr, load<f32>(fromPtr));
-    fromPtr += 4;
-    toPtr += 4;
   }
 }
 

@@ -75,30 +75,23 @@ function seenStepOf(d: WeightGradDescriptor): usize {
 }
 
 /** Lanes of x whose V is there at once, but for the last part. */
-function seenLanes(d: WeightGradDescriptor): i32 {
-  return min(lanesOf(d.inChannels), pointsOf(d) === 8 ? SEEN_CHANNELS8 : SEEN_CHANNELS6);
+function seenLanes(kernel: i32, inChannels: i32): i32 {
+  return min(lanesOf(inChannels), kernel === 5 ? SEEN_CHANNELS8 : SEEN_CHANNELS6);
 }
 
 /** Tiles of a block. */
-function blockTiles(d: WeightGradDescriptor): i32 {
-  return min(MAX_TILES, (pointsOf(d) === 8 ? SEEN_FLOATS8 : SEEN_FLOATS6) / seenLanes(d));
+function blockTiles(kernel: i32, inChannels: i32): i32 {
+  return min(MAX_TILES, (kernel === 5 ? SEEN_FLOATS8 : SEEN_FLOATS6) / seenLanes(kernel, inChannels));
 }
 
-function tilesOf(d: WeightGradDescriptor): i32 {
-  return d.batch * ((d.outHeight + TILE - 1) / TILE) * ((d.outWidth + TILE - 1) / TILE);
+function tilesOf(batch: i32, outHeight: i32, outWidth: i32): i32 {
+  return batch * ((outHeight + TILE - 1) / TILE) * ((outWidth + TILE - 1) / TILE);
 }
 
 /** Blocks of tiles that the gradient is summed over. */
-export function winogradGradBlocks(descriptorPtr: usize): i32 {
-  const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  const most = blockTiles(d);
-  return (tilesOf(d) + most - 1) / most;
-}
-
-/** Floats of M for one chunk. */
-export function winogradGradFloats(descriptorPtr: usize): i32 {
-  const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  return pointsOf(d) * pointsOf(d) * d.outChannels * lanesOf(d.inChannels);
+export function winogradGradBlocks(batch: i32, outHeight: i32, outWidth: i32, kernel: i32, inChannels: i32): i32 {
+  const most = blockTiles(kernel, inChannels);
+  return (tilesOf(batch, outHeight, outWidth) + most - 1) / most;
 }
 
 /** Bytes of scratch that the gradient of such a convolution needs. */
@@ -127,13 +120,13 @@ export function winogradWeightGrad(
   const points = pointsOf(d) * pointsOf(d);
   const rowBytes = (<usize>lanes) << 2;
   const pointBytes = <usize>d.outChannels * rowBytes;
-  const most = seenLanes(d);
+  const most = seenLanes(d.kernelHeight, d.inChannels);
   const seenStep = seenStepOf(d);
   const seenPtr = scratchPtr + TILES_OFFSET;
   const gradsPtr = seenPtr + <usize>points * seenStep;
-  const inBlock = blockTiles(d);
-  const blocks = winogradGradBlocks(descriptorPtr);
-  const tiles = tilesOf(d);
+  const inBlock = blockTiles(d.kernelHeight, d.inChannels);
+  const blocks = winogradGradBlocks(d.batch, d.outHeight, d.outWidth, d.kernelHeight, d.inChannels);
+  const tiles = tilesOf(d.batch, d.outHeight, d.outWidth);
   for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
     const sumsPtr = outPtr + <usize>(chunk * points) * pointBytes;
     for (let p: usize = 0; p < <usize>points; ++p) {

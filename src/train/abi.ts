@@ -11,6 +11,7 @@ interface Constant {
  */
 export interface TrainKernels {
   readonly IS_RELAXED: Constant;
+  readonly THIN_ROWS: Constant;
   readonly WRITE_BYTES: Constant;
   /** assembly/train/depthwiseGrad.ts */
   depthwiseWeightGrad(
@@ -18,6 +19,7 @@ export interface TrainKernels {
     inPtr: number,
     outPtr: number,
     gradPtr: number,
+    _scratchPtr: number,
     firstChunk: number,
     lastChunk: number,
   ): void;
@@ -271,9 +273,7 @@ export interface TrainKernels {
     last: number,
   ): void;
   /** assembly/train/winogradGrad.ts */
-  winogradGradBlocks(descriptorPtr: number): number;
-  /** assembly/train/winogradGrad.ts */
-  winogradGradFloats(descriptorPtr: number): number;
+  winogradGradBlocks(batch: number, outHeight: number, outWidth: number, kernel: number, inChannels: number): number;
   /** assembly/train/winogradGrad.ts */
   winogradGradScratchBytes(descriptorPtr: number): number;
   /** assembly/train/winogradGrad.ts */
