@@ -8,7 +8,7 @@ import { importSource, openTrainKernels } from './trainKernels.mjs';
 const BATCH = 128;
 const ROUNDS = 15;
 const WARM_UP = 3;
-/** Name, channels in and out, kernel, size of the input, padding, stride. */
+/** Name, channels in and out, kernel, size of the input, padding, stride, and the kernel's width where it is another. */
 const LAYERS = [
   ['LeNet-5', 1, 20, 5, 28, 0, 1],
   ['LeNet-5', 20, 50, 5, 12, 0, 1],
@@ -20,6 +20,9 @@ const LAYERS = [
   ['ResNet-20', 32, 32, 3, 16, 1, 1],
   ['ResNet-20', 64, 64, 3, 8, 1, 1],
   ['ResNet-20', 16, 32, 3, 32, 1, 2],
+  ['ResNet-20 ver', 16, 16, 3, 32, 1, 1, 1],
+  ['ResNet-20 ver', 64, 64, 3, 8, 1, 1, 1],
+  ['Cifar-quick ver', 32, 32, 5, 15, 2, 1, 1],
 ];
 
 const { windowTable } = await importSource('plan/windows.ts');
@@ -33,11 +36,11 @@ const { kernels: test } = openTestKernels(build);
 
 console.log(`node ${process.versions.node}, ${build} build, one thread, batch ${BATCH}`);
 for (const layer of LAYERS) {
-  const [name, inChannels, outChannels, kernel, size, padding, stride] = layer;
+  const [name, inChannels, outChannels, kernel, size, padding, stride, kernelWidth = kernel] = layer;
   if (only !== undefined && !layer.join(' ').includes(only)) continue;
   const outSize = Math.floor((size + 2 * padding - kernel) / stride) + 1;
-  const flops = 2 * BATCH * outSize ** 2 * inChannels * outChannels * kernel ** 2;
-  const title = `${name} ${inChannels}->${outChannels} ${kernel}x${kernel}@${size}${stride > 1 ? ` stride ${stride}` : ''}`;
+  const flops = 2 * BATCH * outSize ** 2 * inChannels * outChannels * kernel * kernelWidth;
+  const title = `${name} ${inChannels}->${outChannels} ${kernel}x${kernelWidth}@${size}${stride > 1 ? ` stride ${stride}` : ''}`;
   for (const { name: algorithm, run } of tasksOf(layer.slice(1), outSize)) {
     const { rate, share, peak } = measure(run, flops);
     const figures = `${rate.toFixed(1)} GF/s, ${(100 * share).toFixed(0)} % of the peak (${peak.toFixed(1)})`;
@@ -67,13 +70,13 @@ function rateOf(run, flops) {
 }
 
 /** The algorithms for a layer, with all that they need in memory. */
-function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSize) {
+function tasksOf([inChannels, outChannels, kernel, size, padding, stride, kernelWidth = kernel], outSize) {
   const [inLanes, outLanes] = [inChannels, outChannels].map((channels) => (channels + 3) & ~3);
   const window = {
-    kernel: [kernel, kernel],
+    kernel: [kernel, kernelWidth],
     stride: [stride, stride],
     dilation: [1, 1],
-    pads: [padding, padding, padding, padding],
+    pads: [padding, kernelWidth === 1 ? 0 : padding, padding, padding],
   };
   const descriptor = {
     rowsPtr: train.putWords(windowTable(window, 0, 'zeros', size, outSize, size * inLanes * 4)),
@@ -83,18 +86,18 @@ function tasksOf([inChannels, outChannels, kernel, size, padding, stride], outSi
     outHeight: outSize,
     outWidth: outSize,
     kernelHeight: kernel,
-    kernelWidth: kernel,
+    kernelWidth,
     groups: 1,
     inChannels,
     outChannels,
     inImageStride: size * size * inLanes * 4,
     gradPixelStride: outLanes * 4,
-    columnShift: Math.min(stride, kernel),
+    columnShift: Math.min(stride, kernelWidth),
     chunkBlocks: 1,
   };
   const inPtr = train.putRandom(BATCH * size * size * inLanes);
   const gradPtr = train.putRandom(BATCH * outSize * outSize * outLanes);
-  const outPtr = train.allocate(outChannels * inChannels * kernel * kernel * 4);
+  const outPtr = train.allocate(outChannels * inChannels * kernel * kernelWidth * 4);
   const { kernels } = train;
   const shape = { ...descriptor, kernel: window.kernel, stride: window.stride, dilation: window.dilation };
   /** A task of one thread, in the chunks that threads would share out. */

@@ -1,7 +1,7 @@
 /**
- * The gradient of 3 x 3 and 5 x 5 weights by Winograd's algorithm (Lavin, Gray: Fast Algorithms for Convolutional Neural
- * Networks, 2016), for stride 1, dilation 1 and one group. With d a 4 x 4 tile of dy, and x the n x n values that its
- * windows see, n = 4 + K - 1:
+ * The gradient of weights by Winograd's algorithm (Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2016),
+ * for kernels of 3 or 5 taps along both axes or one, with stride 1, dilation 1 and one group. With d a 4 x 4 tile of dy,
+ * and x the n x n values that its windows see, n = 4 + K - 1:
  *
  *   dW = A' [ sum over tiles of (G d G') * (B' x B) ] A
  *
@@ -10,6 +10,9 @@
  *
  * B' is that of the forward F(4x4, 3x3), since it follows from the points. The first errs 0.8e-6 of the largest gradient,
  * with points +-1 and +-1/2 twice as much; the second 4e-6 (1,024 tiles, standard normal values).
+ *
+ * Kernels of one column, or one row, have tiles of four pixels along the other axis, n points and one transform. What
+ * follows names axes as kernels of one column have them: for those of one row, rows and columns change places.
  *
  * Works on a block of tiles at a time; at each point, the sum over its tiles is an outer product as in weightGrad.ts:
  *
@@ -43,11 +46,15 @@ import {
   gradAlong8,
   gradDown6,
   gradDown8,
+  gradLine6,
+  gradLine8,
   SEEN_ROW,
   seenAlong6,
   seenAlong8,
   seenDown6,
   seenDown8,
+  seenLine6,
+  seenLine8,
   weightOf6,
   weightOf8,
 } from './winogradTransforms';
@@ -60,9 +67,27 @@ const MAX_ROWS: i32 = 8;
 const SEEN_OFFSET: usize = OUTER_BYTES;
 const BETWEEN_OFFSET: usize = (SEEN_OFFSET + <usize>MAX_ROWS * SEEN_ROW + 15) & ~15;
 const TILES_OFFSET: usize = (BETWEEN_OFFSET + <usize>MAX_ROWS * BETWEEN_ROW + 63) & ~63;
+/** Taps of a kernel along each of its axes that has more than one. */
+function tapsOf(d: WeightGradDescriptor): i32 {
+  return max(d.kernelHeight, d.kernelWidth);
+}
+
 /** Points along an axis. */
+function pointsAlong(d: WeightGradDescriptor): i32 {
+  return TILE + tapsOf(d) - 1;
+}
+
+function isSquare(d: WeightGradDescriptor): bool {
+  return d.kernelHeight === d.kernelWidth;
+}
+
 function pointsOf(d: WeightGradDescriptor): i32 {
-  return TILE + d.kernelHeight - 1;
+  return isSquare(d) ? pointsAlong(d) * pointsAlong(d) : pointsAlong(d);
+}
+
+/** Tiles along an axis along which the kernel has so many taps. */
+function tilesAlong(size: i32, taps: i32): i32 {
+  return taps === 1 ? size : (size + TILE - 1) / TILE;
 }
 
 function lanesOf(channels: i32): i32 {
@@ -71,33 +96,37 @@ function lanesOf(channels: i32): i32 {
 
 /** Bytes between the points of V. */
 function seenStepOf(d: WeightGradDescriptor): usize {
-  return pointsOf(d) === 8 ? SEEN_STEP8 : SEEN_STEP6;
+  return tapsOf(d) === 5 ? SEEN_STEP8 : SEEN_STEP6;
 }
 
 /** Lanes of x whose V is there at once, but for the last part. */
-function seenLanes(kernel: i32, inChannels: i32): i32 {
-  return min(lanesOf(inChannels), kernel === 5 ? SEEN_CHANNELS8 : SEEN_CHANNELS6);
+function seenLanes(taps: i32, inChannels: i32): i32 {
+  return min(lanesOf(inChannels), taps === 5 ? SEEN_CHANNELS8 : SEEN_CHANNELS6);
 }
 
 /** Tiles of a block. */
-function blockTiles(kernel: i32, inChannels: i32): i32 {
-  return min(MAX_TILES, (kernel === 5 ? SEEN_FLOATS8 : SEEN_FLOATS6) / seenLanes(kernel, inChannels));
-}
-
-function tilesOf(batch: i32, outHeight: i32, outWidth: i32): i32 {
-  return batch * ((outHeight + TILE - 1) / TILE) * ((outWidth + TILE - 1) / TILE);
+function blockTiles(taps: i32, inChannels: i32): i32 {
+  return min(MAX_TILES, (taps === 5 ? SEEN_FLOATS8 : SEEN_FLOATS6) / seenLanes(taps, inChannels));
 }
 
 /** Blocks of tiles that the gradient is summed over. */
-export function winogradGradBlocks(batch: i32, outHeight: i32, outWidth: i32, kernel: i32, inChannels: i32): i32 {
-  const most = blockTiles(kernel, inChannels);
-  return (tilesOf(batch, outHeight, outWidth) + most - 1) / most;
+export function winogradGradBlocks(
+  batch: i32,
+  outHeight: i32,
+  outWidth: i32,
+  kernelHeight: i32,
+  kernelWidth: i32,
+  inChannels: i32,
+): i32 {
+  const most = blockTiles(max(kernelHeight, kernelWidth), inChannels);
+  const tiles = batch * tilesAlong(outHeight, kernelHeight) * tilesAlong(outWidth, kernelWidth);
+  return (tiles + most - 1) / most;
 }
 
 /** Bytes of scratch that the gradient of such a convolution needs. */
 export function winogradGradScratchBytes(descriptorPtr: usize): usize {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  return TILES_OFFSET + <usize>(pointsOf(d) * pointsOf(d)) * (seenStepOf(d) + GRAD_STEP);
+  return TILES_OFFSET + <usize>pointsOf(d) * (seenStepOf(d) + GRAD_STEP);
 }
 
 /**
@@ -117,16 +146,16 @@ export function winogradWeightGrad(
 ): void {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
   const lanes = lanesOf(d.inChannels);
-  const points = pointsOf(d) * pointsOf(d);
+  const points = pointsOf(d);
   const rowBytes = (<usize>lanes) << 2;
   const pointBytes = <usize>d.outChannels * rowBytes;
-  const most = seenLanes(d.kernelHeight, d.inChannels);
+  const most = seenLanes(tapsOf(d), d.inChannels);
   const seenStep = seenStepOf(d);
   const seenPtr = scratchPtr + TILES_OFFSET;
   const gradsPtr = seenPtr + <usize>points * seenStep;
-  const inBlock = blockTiles(d.kernelHeight, d.inChannels);
-  const blocks = winogradGradBlocks(d.batch, d.outHeight, d.outWidth, d.kernelHeight, d.inChannels);
-  const tiles = tilesOf(d.batch, d.outHeight, d.outWidth);
+  const inBlock = blockTiles(tapsOf(d), d.inChannels);
+  const tiles = d.batch * tilesAlong(d.outHeight, d.kernelHeight) * tilesAlong(d.outWidth, d.kernelWidth);
+  const blocks = (tiles + inBlock - 1) / inBlock;
   for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
     const sumsPtr = outPtr + <usize>(chunk * points) * pointBytes;
     for (let p: usize = 0; p < <usize>points; ++p) {
@@ -209,44 +238,56 @@ function transformTiles(
   lanes: i32,
   toPtr: usize,
 ): void {
-  const down = (d.outHeight + TILE - 1) / TILE;
-  const across = (d.outWidth + TILE - 1) / TILE;
-  const wide = isSeen ? pointsOf(d) : TILE;
-  const most = 1 + (RUN_COLUMNS - wide) / TILE;
+  const isTurned = d.kernelHeight === 1;
+  const down = tilesAlong(d.outHeight, d.kernelHeight);
+  const across = tilesAlong(d.outWidth, d.kernelWidth);
+  const rows = isTurned ? across : down;
+  const columns = isTurned ? down : across;
+  const wide = isSquare(d) ? (isSeen ? pointsAlong(d) : TILE) : 1;
+  const tileWidth = isSquare(d) ? TILE : 1;
+  const most = 1 + (RUN_COLUMNS - wide) / tileWidth;
+  const tileStep: usize = isSeen ? (<usize>lanes) << 2 : 16;
+  const quadStep: usize = isSeen ? 16 : (<usize>count) << 4;
   let t = 0;
   while (t < count) {
-    const tileRow = (first + t) / across;
-    const x = TILE * (first + t - tileRow * across);
-    const image = tileRow / down;
-    const y = TILE * (tileRow - image * down);
-    const tiles = min(min((d.outWidth - x + TILE - 1) / TILE, count - t), most);
-    const columns = (tiles - 1) * TILE + wide;
-    if (isSeen) {
-      tabulateSeen(d, fromPtr + <usize>image * d.inImageStride, y, x, columns, scratchPtr + SEEN_OFFSET);
-      transformRun(d, true, scratchPtr, columns, tiles, t, lanes, toPtr, (<usize>lanes) << 2, 16);
-    } else {
-      const imagePtr = fromPtr + <usize>(image * d.outHeight * d.outWidth) * d.gradPixelStride;
-      tabulateGrads(d, imagePtr, y, x, columns, scratchPtr + SEEN_OFFSET);
-      transformRun(d, false, scratchPtr, columns, tiles, t, lanes, toPtr, 16, (<usize>count) << 4);
-    }
+    const tileRow = (first + t) / columns;
+    const tileColumn = first + t - tileRow * columns;
+    const image = tileRow / rows;
+    const y = TILE * (tileRow - image * rows);
+    const x = tileWidth * tileColumn;
+    const tiles = min(min(columns - tileColumn, count - t), most);
+    const seen = (tiles - 1) * tileWidth + wide;
+    if (isSeen) tabulateSeen(d, fromPtr + <usize>image * d.inImageStride, y, x, seen, scratchPtr + SEEN_OFFSET);
+    else tabulateGrads(d, fromPtr, image, y, x, seen, scratchPtr + SEEN_OFFSET);
+    const runPtr = toPtr + <usize>t * tileStep;
+    if (isSquare(d)) transformRun(d, isSeen, scratchPtr, seen, tiles, lanes, runPtr, tileStep, quadStep);
+    else transformLine(d, isSeen, scratchPtr, tiles, lanes, runPtr, tileStep, quadStep);
     t += tiles;
   }
 }
 
 /** Addresses of what the tiles of a run see, the first of which begins at output row `y` and column `x`. */
 function tabulateSeen(d: WeightGradDescriptor, imagePtr: usize, y: i32, x: i32, columns: i32, seenPtr: usize): void {
-  const rows = pointsOf(d);
-  for (let i = 0; i < rows; ++i) {
-    const row = distanceOf(d.rowsPtr, y, i, d.kernelHeight, d.outHeight);
+  const isTurned = d.kernelHeight === 1;
+  for (let i = 0; i < pointsAlong(d); ++i) {
+    const row = isTurned ? columnOf(d, y, i) : rowOf(d, y, i);
     for (let j = 0; j < columns; ++j) {
-      const column = distanceOf(d.columnsPtr, x, j, d.kernelWidth, d.outWidth);
+      const column = isTurned ? rowOf(d, x, j) : columnOf(d, x, j);
       store<usize>(seenPtr + ((<usize>j) << 2), (row | column) < 0 ? d.zerosPtr : imagePtr + <usize>(row + column));
     }
     seenPtr += SEEN_ROW;
   }
 }
 
-/** Distance of position `offset` of the windows from output `first` on; -1 beyond the last output. */
+/** Distance of the row at `offset` from the first that output row `y` sees; -1 beyond what the last one sees. */
+function rowOf(d: WeightGradDescriptor, y: i32, offset: i32): i32 {
+  return distanceOf(d.rowsPtr, y, offset, d.kernelHeight, d.outHeight);
+}
+
+function columnOf(d: WeightGradDescriptor, x: i32, offset: i32): i32 {
+  return distanceOf(d.columnsPtr, x, offset, d.kernelWidth, d.outWidth);
+}
+
 function distanceOf(tablePtr: usize, first: i32, offset: i32, kernel: i32, outSize: i32): i32 {
   const beyond = max(0, offset - kernel + 1);
   const out = first + beyond;
@@ -255,25 +296,36 @@ function distanceOf(tablePtr: usize, first: i32, offset: i32, kernel: i32, outSi
 }
 
 /** Addresses of dy, zeros beyond its edges. */
-function tabulateGrads(d: WeightGradDescriptor, imagePtr: usize, y: i32, x: i32, columns: i32, seenPtr: usize): void {
+function tabulateGrads(
+  d: WeightGradDescriptor,
+  gradPtr: usize,
+  image: i32,
+  y: i32,
+  x: i32,
+  columns: i32,
+  seenPtr: usize,
+): void {
+  const isTurned = d.kernelHeight === 1;
+  const height = isTurned ? d.outWidth : d.outHeight;
+  const width = isTurned ? d.outHeight : d.outWidth;
+  const imagePtr = gradPtr + <usize>(image * d.outHeight * d.outWidth) * d.gradPixelStride;
   for (let i = 0; i < TILE; ++i) {
     for (let j = 0; j < columns; ++j) {
-      const isThere = y + i < d.outHeight && x + j < d.outWidth;
-      const pixel = <usize>((y + i) * d.outWidth + x + j);
-      store<usize>(seenPtr + ((<usize>j) << 2), isThere ? imagePtr + pixel * d.gradPixelStride : d.zerosPtr);
+      const pixel = isTurned ? (x + j) * d.outWidth + y + i : (y + i) * d.outWidth + x + j;
+      const isThere = y + i < height && x + j < width;
+      store<usize>(seenPtr + ((<usize>j) << 2), isThere ? imagePtr + <usize>pixel * d.gradPixelStride : d.zerosPtr);
     }
     seenPtr += SEEN_ROW;
   }
 }
 
-/** The transforms of a run; the block's tile `t` is its first. Tiles are `tileStep`, four channels `quadStep` apart. */
+/** The transforms of a run, to `toPtr` on. Tiles are `tileStep`, four channels `quadStep` apart. */
 function transformRun(
   d: WeightGradDescriptor,
   isSeen: bool,
   scratchPtr: usize,
   columns: i32,
   tiles: i32,
-  t: i32,
   lanes: i32,
   toPtr: usize,
   tileStep: usize,
@@ -281,9 +333,8 @@ function transformRun(
 ): void {
   const seenPtr = scratchPtr + SEEN_OFFSET;
   const betweenPtr = scratchPtr + BETWEEN_OFFSET;
-  const isLarge = pointsOf(d) === 8;
+  const isLarge = tapsOf(d) === 5;
   const endBytes = (<usize>lanes) << 2;
-  let firstPtr = toPtr + <usize>t * tileStep;
   for (let channelBytes: usize = 0; channelBytes < endBytes; channelBytes += 16) {
     if (isLarge) {
       if (isSeen) seenDown8(seenPtr, channelBytes, columns, betweenPtr);
@@ -293,7 +344,7 @@ function transformRun(
       else gradDown6(seenPtr, channelBytes, columns, betweenPtr);
     }
     let fromPtr = betweenPtr;
-    let tilePtr = firstPtr;
+    let tilePtr = toPtr;
     for (let k = 0; k < tiles; ++k) {
       if (isLarge) {
         if (isSeen) seenAlong8(fromPtr, tilePtr);
@@ -305,7 +356,33 @@ function transformRun(
       fromPtr += TILE * 16;
       tilePtr += tileStep;
     }
-    firstPtr += quadStep;
+    toPtr += quadStep;
+  }
+}
+
+/** The same of kernels with one column. */
+function transformLine(
+  d: WeightGradDescriptor,
+  isSeen: bool,
+  scratchPtr: usize,
+  tiles: i32,
+  lanes: i32,
+  toPtr: usize,
+  tileStep: usize,
+  quadStep: usize,
+): void {
+  const seenPtr = scratchPtr + SEEN_OFFSET;
+  const isLarge = tapsOf(d) === 5;
+  const endBytes = (<usize>lanes) << 2;
+  for (let channelBytes: usize = 0; channelBytes < endBytes; channelBytes += 16) {
+    if (isLarge) {
+      if (isSeen) seenLine8(seenPtr, channelBytes, tiles, toPtr, tileStep);
+      else gradLine8(seenPtr, channelBytes, tiles, toPtr, tileStep);
+    } else {
+      if (isSeen) seenLine6(seenPtr, channelBytes, tiles, toPtr, tileStep);
+      else gradLine6(seenPtr, channelBytes, tiles, toPtr, tileStep);
+    }
+    toPtr += quadStep;
   }
 }
 
@@ -355,7 +432,7 @@ export function writeWinogradWeightGrad(
 
 /** The sums of all points for `lanes` channels. */
 function addChunks(d: WeightGradDescriptor, fromPtr: usize, chunks: i32, lanes: i32, toPtr: usize): void {
-  const points = pointsOf(d) * pointsOf(d);
+  const points = pointsOf(d);
   const pointBytes = (<usize>(d.outChannels * lanesOf(d.inChannels))) << 2;
   const chunkBytes = <usize>points * pointBytes;
   for (let p = 0; p < points; ++p) {
@@ -379,8 +456,13 @@ function addChunks(d: WeightGradDescriptor, fromPtr: usize, chunks: i32, lanes: 
 
 /** The weights of two channels from their sums, which they overwrite, SUMS_ROW apart. */
 function transformPair(d: WeightGradDescriptor, sumsPtr: usize, betweenPtr: usize): void {
-  const n = <usize>pointsOf(d);
-  const r = <usize>d.kernelHeight;
+  const n = <usize>pointsAlong(d);
+  if (!isSquare(d)) {
+    // A value is written once those of its point and of all before it are read.
+    weightOf(n, sumsPtr, SUMS_ROW, sumsPtr, SUMS_ROW);
+    return;
+  }
+  const r = <usize>tapsOf(d);
   for (let j: usize = 0; j < n; ++j) {
     weightOf(n, sumsPtr + j * SUMS_ROW, n * SUMS_ROW, betweenPtr + j * PAIR, n * PAIR);
   }

@@ -104,6 +104,52 @@ export function gradAlong6(fromPtr: usize, toPtr: usize): void {
   }
 }
 
+/** `tiles` tiles of one column, of kernels with one column. Tiles are `tileStep` apart. */
+export function seenLine6(seenPtr: usize, channelBytes: usize, tiles: i32, toPtr: usize, tileStep: usize): void {
+  for (let i = 0; i < tiles; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, SEEN_ROW) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, SEEN_ROW * 2) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, SEEN_ROW * 3) + channelBytes);
+    const d4 = v128.load(load<usize>(seenPtr, SEEN_ROW * 4) + channelBytes);
+    const d5 = v128.load(load<usize>(seenPtr, SEEN_ROW * 5) + channelBytes);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d0, f32x4.mul(f32x4.splat(2.5), d2)), d4));
+    const lead1 = f32x4.sub(d4, f32x4.mul(f32x4.splat(2), d2));
+    const tail1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(d3, f32x4.mul(f32x4.splat(2), d1)));
+    v128.store(toPtr, f32x4.add(lead1, tail1), SEEN_STEP6);
+    v128.store(toPtr, f32x4.sub(lead1, tail1), SEEN_STEP6 * 2);
+    const lead2 = f32x4.sub(d4, f32x4.mul(f32x4.splat(0.5), d2));
+    const tail2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(d3, f32x4.mul(f32x4.splat(0.5), d1)));
+    v128.store(toPtr, f32x4.add(lead2, tail2), SEEN_STEP6 * 3);
+    v128.store(toPtr, f32x4.sub(lead2, tail2), SEEN_STEP6 * 4);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d1, f32x4.mul(f32x4.splat(2.5), d3)), d5), SEEN_STEP6 * 5);
+    seenPtr += 4;
+    toPtr += tileStep;
+  }
+}
+
+/** `tiles` tiles of one column, of kernels with one column. Tiles are `tileStep` apart. */
+export function gradLine6(seenPtr: usize, channelBytes: usize, tiles: i32, toPtr: usize, tileStep: usize): void {
+  for (let i = 0; i < tiles; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, SEEN_ROW) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, SEEN_ROW * 2) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, SEEN_ROW * 3) + channelBytes);
+    v128.store(toPtr, d0);
+    const even1 = f32x4.add(d0, f32x4.mul(f32x4.splat(0.5), d2));
+    const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.add(d1, f32x4.mul(f32x4.splat(0.5), d3)));
+    v128.store(toPtr, f32x4.add(even1, odd1), GRAD_STEP);
+    v128.store(toPtr, f32x4.sub(even1, odd1), GRAD_STEP * 2);
+    const even2 = f32x4.add(d0, f32x4.mul(f32x4.splat(2), d2));
+    const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.add(d1, f32x4.mul(f32x4.splat(2), d3)));
+    v128.store(toPtr, f32x4.add(even2, odd2), GRAD_STEP * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), GRAD_STEP * 4);
+    v128.store(toPtr, d3, GRAD_STEP * 5);
+    seenPtr += 4;
+    toPtr += tileStep;
+  }
+}
+
 export function weightOf6(fromPtr: usize, fromStep: usize, toPtr: usize, toStep: usize): void {
   const plus1 = v128.load(fromPtr + fromStep);
   const minus1 = v128.load(fromPtr + fromStep * 2);
@@ -248,6 +294,68 @@ export function gradAlong8(fromPtr: usize, toPtr: usize): void {
     v128.store(toPtr, d3, GRAD_STEP * 7);
     fromPtr += BETWEEN_ROW;
     toPtr += GRAD_STEP * 8;
+  }
+}
+
+/** `tiles` tiles of one column, of kernels with one column. Tiles are `tileStep` apart. */
+export function seenLine8(seenPtr: usize, channelBytes: usize, tiles: i32, toPtr: usize, tileStep: usize): void {
+  for (let i = 0; i < tiles; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, SEEN_ROW) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, SEEN_ROW * 2) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, SEEN_ROW * 3) + channelBytes);
+    const d4 = v128.load(load<usize>(seenPtr, SEEN_ROW * 4) + channelBytes);
+    const d5 = v128.load(load<usize>(seenPtr, SEEN_ROW * 5) + channelBytes);
+    const d6 = v128.load(load<usize>(seenPtr, SEEN_ROW * 6) + channelBytes);
+    const d7 = v128.load(load<usize>(seenPtr, SEEN_ROW * 7) + channelBytes);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d0, d6), f32x4.mul(f32x4.splat(5.25), f32x4.sub(d4, d2))));
+    const lead1 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(4.25), d4)), d2);
+    const tail1 = f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(4.25), d3)), d1);
+    v128.store(toPtr, f32x4.add(lead1, tail1), SEEN_STEP8);
+    v128.store(toPtr, f32x4.sub(lead1, tail1), SEEN_STEP8 * 2);
+    const lead2 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(5), d4)), f32x4.mul(f32x4.splat(4), d2));
+    const tail2 = f32x4.mul(
+      f32x4.splat(0.5),
+      f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(5), d3)), f32x4.mul(f32x4.splat(4), d1)),
+    );
+    v128.store(toPtr, f32x4.add(lead2, tail2), SEEN_STEP8 * 3);
+    v128.store(toPtr, f32x4.sub(lead2, tail2), SEEN_STEP8 * 4);
+    const lead3 = f32x4.add(f32x4.sub(d6, f32x4.mul(f32x4.splat(1.25), d4)), f32x4.mul(f32x4.splat(0.25), d2));
+    const tail3 = f32x4.mul(
+      f32x4.splat(2),
+      f32x4.add(f32x4.sub(d5, f32x4.mul(f32x4.splat(1.25), d3)), f32x4.mul(f32x4.splat(0.25), d1)),
+    );
+    v128.store(toPtr, f32x4.add(lead3, tail3), SEEN_STEP8 * 5);
+    v128.store(toPtr, f32x4.sub(lead3, tail3), SEEN_STEP8 * 6);
+    v128.store(toPtr, f32x4.add(f32x4.sub(d7, d1), f32x4.mul(f32x4.splat(5.25), f32x4.sub(d3, d5))), SEEN_STEP8 * 7);
+    seenPtr += 4;
+    toPtr += tileStep;
+  }
+}
+
+/** `tiles` tiles of one column, of kernels with one column. Tiles are `tileStep` apart. */
+export function gradLine8(seenPtr: usize, channelBytes: usize, tiles: i32, toPtr: usize, tileStep: usize): void {
+  for (let i = 0; i < tiles; ++i) {
+    const d0 = v128.load(load<usize>(seenPtr) + channelBytes);
+    const d1 = v128.load(load<usize>(seenPtr, SEEN_ROW) + channelBytes);
+    const d2 = v128.load(load<usize>(seenPtr, SEEN_ROW * 2) + channelBytes);
+    const d3 = v128.load(load<usize>(seenPtr, SEEN_ROW * 3) + channelBytes);
+    v128.store(toPtr, d0);
+    const even1 = f32x4.add(d0, d2);
+    const odd1 = f32x4.add(d1, d3);
+    v128.store(toPtr, f32x4.add(even1, odd1), GRAD_STEP);
+    v128.store(toPtr, f32x4.sub(even1, odd1), GRAD_STEP * 2);
+    const even2 = f32x4.add(d0, f32x4.mul(f32x4.splat(0.25), d2));
+    const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.add(d1, f32x4.mul(f32x4.splat(0.25), d3)));
+    v128.store(toPtr, f32x4.add(even2, odd2), GRAD_STEP * 3);
+    v128.store(toPtr, f32x4.sub(even2, odd2), GRAD_STEP * 4);
+    const even3 = f32x4.add(d0, f32x4.mul(f32x4.splat(4), d2));
+    const odd3 = f32x4.mul(f32x4.splat(2), f32x4.add(d1, f32x4.mul(f32x4.splat(4), d3)));
+    v128.store(toPtr, f32x4.add(even3, odd3), GRAD_STEP * 5);
+    v128.store(toPtr, f32x4.sub(even3, odd3), GRAD_STEP * 6);
+    v128.store(toPtr, d3, GRAD_STEP * 7);
+    seenPtr += 4;
+    toPtr += tileStep;
   }
 }
 

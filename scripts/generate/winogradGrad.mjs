@@ -3,7 +3,7 @@
 // dW_i = sum over k of dy_k x_(i+k) is F(r, 4) where forward is F(4, r): the same points, and so the same B' for x. G, of
 // four values of dy, is written without the divisors of the points; they are in A', which is applied once for each weight.
 import { ahead, at, each, header, literal, text, times } from './text.mjs';
-import { line } from './winogradMatrices.mjs';
+import { line as lineOf } from './winogradMatrices.mjs';
 import { F4K3, F4K5 } from './winogradSchemes.mjs';
 import { inputTransform } from './winogradStatements.mjs';
 
@@ -11,7 +11,7 @@ import { inputTransform } from './winogradStatements.mjs';
 const TILE = 4;
 /** The line of the gradient that has the points of one of the forward convolution. */
 const gradLine = ({ name, r, zero, pairs }) =>
-  line({ name: `${name}Grad`, m: r, r: TILE, zero, squares: pairs.map(({ square }) => square) });
+  lineOf({ name: `${name}Grad`, m: r, r: TILE, zero, squares: pairs.map(({ square }) => square) });
 export const GRAD_LINES = [F4K3, F4K5].map(gradLine);
 
 export function winogradTransforms() {
@@ -35,6 +35,8 @@ export function winogradTransforms() {
       along('seen', gradient, inputTransform),
       down('grad', gradient, gradTransform),
       along('grad', gradient, gradTransform),
+      line('seen', gradient, inputTransform),
+      line('grad', gradient, gradTransform),
       weight(gradient),
     ]),
   );
@@ -71,6 +73,27 @@ function along(what, gradient, transform) {
     ),
     'fromPtr += BETWEEN_ROW;',
     `toPtr += ${step} * ${gradient.n};`,
+    '}',
+    '}',
+    '',
+  );
+}
+
+/** Along one axis only: from pixels to points. */
+function line(what, gradient, transform) {
+  const step = what === 'seen' ? `SEEN_STEP${gradient.n}` : 'GRAD_STEP';
+  return text(
+    '/** `tiles` tiles of one column, of kernels with one column. Tiles are `tileStep` apart. */',
+    `export function ${what}Line${gradient.n}(seenPtr: usize, channelBytes: usize, tiles: i32, toPtr: usize, tileStep: usize):`,
+    'void {',
+    'for (let i = 0; i < tiles; ++i) {',
+    transform(
+      gradient,
+      (i) => `v128.load(load<usize>(${at('seenPtr', times('SEEN_ROW', i))}) + channelBytes)`,
+      (i, value) => `v128.store(${at(`toPtr, ${value}`, times(step, i))});`,
+    ),
+    'seenPtr += 4;',
+    'toPtr += tileStep;',
     '}',
     '}',
     '',

@@ -273,7 +273,14 @@ export interface TrainKernels {
     last: number,
   ): void;
   /** assembly/train/winogradGrad.ts */
-  winogradGradBlocks(batch: number, outHeight: number, outWidth: number, kernel: number, inChannels: number): number;
+  winogradGradBlocks(
+    batch: number,
+    outHeight: number,
+    outWidth: number,
+    kernelHeight: number,
+    kernelWidth: number,
+    inChannels: number,
+  ): number;
   /** assembly/train/winogradGrad.ts */
   winogradGradScratchBytes(descriptorPtr: number): number;
   /** assembly/train/winogradGrad.ts */

@@ -73,12 +73,17 @@ function blocksAndSums(
       return [kernels.weightGradBlocks(batch, outHeight, outWidth), groups * outChannels * inChannels * taps];
     case 'winograd':
       return [
-        kernels.winogradGradBlocks(batch, outHeight, outWidth, kernel[0], inChannels),
-        (kernel[0] + 3) ** 2 * outChannels * lanesOf(inChannels),
+        kernels.winogradGradBlocks(batch, outHeight, outWidth, ...kernel, inChannels),
+        pointsOf(kernel) * outChannels * lanesOf(inChannels),
       ];
     case 'depthwise':
       return [batch * outHeight, taps * lanesOf(groups)];
   }
+}
+
+/** Products that Winograd's algorithm takes for a tile, of four pixels along each axis that the kernel has. */
+function pointsOf(kernel: readonly [number, number]): number {
+  return kernel.reduce((points, taps) => points * (taps === 1 ? 1 : taps + 3), 1);
 }
 
 function lanesOf(channels: number): number {
@@ -89,15 +94,16 @@ function lanesOf(channels: number): number {
 export function chooseWeightGradient(kernels: TrainKernels, shape: WeightGradientShape): WeightGradientAlgorithm {
   const { groups, inChannels, outChannels, kernel, stride, dilation } = shape;
   if (groups > 1 && inChannels === 1 && outChannels === 1) return 'depthwise';
-  const isSquare = kernel[0] === kernel[1] && (kernel[0] === 3 || kernel[0] === 5);
+  const taps = Math.max(...kernel);
+  const hasTiles = (taps === 3 || taps === 5) && kernel.every((size) => size === taps || size === 1);
   const isPlain = groups === 1 && [...stride, ...dilation].every((value) => value === 1);
-  return isSquare && isPlain && winogradCycles(shape) < directCycles(kernels, shape) ? 'winograd' : 'direct';
+  return hasTiles && isPlain && winogradCycles(shape) < directCycles(kernels, shape) ? 'winograd' : 'direct';
 }
 
 /** What a position of a line takes beside its values. */
 const POSITION_CYCLES = 5;
-/** Transforms of four channels of a tile, with what they store in L2: of x and of dy, 6 x 6 and 8 x 8. */
-const TRANSFORM_CYCLES: Readonly<Record<number, number>> = { 3: 300, 5: 500 };
+/** Transforms of four channels of a tile, with what they store in L2: of x or of dy, for each of their points. */
+const POINT_CYCLES = 4;
 
 /** Cycles of a processor that makes one product of vectors in each; columns go in eights, rows in fours. */
 function directCycles(
@@ -112,10 +118,11 @@ function directCycles(
 }
 
 function winogradCycles({ outHeight, outWidth, kernel, inChannels, outChannels }: WeightGradientShape): number {
-  const tiles = Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4);
-  const products = (kernel[0] + 3) ** 2 * productVectors(lanesOf(inChannels)) * lanesOf(outChannels);
-  const quads = (lanesOf(inChannels) + lanesOf(outChannels)) / 4;
-  return tiles * (products + (TRANSFORM_CYCLES[kernel[0]]! * quads) / 2);
+  const along = (size: number, taps: number): number => (taps === 1 ? size : Math.ceil(size / 4));
+  const tiles = along(outHeight, kernel[0]) * along(outWidth, kernel[1]);
+  const products = productVectors(lanesOf(inChannels)) * lanesOf(outChannels);
+  const transforms = (POINT_CYCLES * (lanesOf(inChannels) + lanesOf(outChannels))) / 4;
+  return tiles * pointsOf(kernel) * (products + transforms);
 }
 
 /** Vectors of columns; a tile of only one is waited for. */
