@@ -11,9 +11,10 @@ import { fuse } from './fuse.js';
 import { inspect } from './inspect.js';
 import { clearProgress } from './progress.js';
 import { run } from './run.js';
+import { skeleton } from './skeleton.js';
 import { printable } from './terminal.js';
 
-const COMMANDS: readonly Command[] = [inspect, fuse, run, bench];
+const COMMANDS: readonly Command[] = [inspect, fuse, run, bench, skeleton];
 const FAILED = 1;
 const WRONG_USAGE = 2;
 /** Signals that end a command, and their numbers; the exit code is 128 more. */
@@ -25,7 +26,7 @@ Re-parameterisable convolutional networks: three branches to train, one exact
 convolution to run.
 
 Commands:
-${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
 
 Options:
   -h, --help     Print this, or after a command what it takes

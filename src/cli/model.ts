@@ -11,6 +11,7 @@ import {
   type StateDict,
 } from '../index.js';
 import { sizeOf } from '../sizes.js';
+import { isTrainingCheckpoint, readTrainingCheckpoint, stateMetadata } from '../train/checkpoint.js';
 import { CommandError, messageOf, UsageError } from './errors.js';
 import { readHead, readWhole } from './files.js';
 import { showDims } from './table.js';
@@ -76,6 +77,7 @@ async function readModelBytes(
     if (!isCheckpoint(file, bytes)) return { kind: 'onnx', bytes: bytes.length, graph: readOnnx(bytes) };
     const isSafetensors = fileKind(bytes) === 'safetensors';
     const metadata = isSafetensors ? readSafetensors(bytes).metadata : {};
+    if (isTrainingCheckpoint(metadata)) return readRun(bytes, select);
     let selection: CheckpointSelection = { selected: '', candidates: [] };
     const onSelect = (taken: CheckpointSelection): void => {
       selection = taken;
@@ -83,6 +85,18 @@ async function readModelBytes(
     const state = readCheckpoint(bytes, { onSelect, ...(select !== undefined && { select }) });
     return { kind: isSafetensors ? 'safetensors' : 'pth', bytes: bytes.length, state, metadata, selection };
   });
+}
+
+/** The model of a run that goes on: its average where there is one. */
+function readRun(bytes: Uint8Array, select: string | undefined): CheckpointFile {
+  const { identity, model, average } = readTrainingCheckpoint(bytes);
+  const states = new Map(Object.entries({ ...(average && { average }), model }));
+  const candidates = [...states.keys()];
+  const selected = select ?? candidates[0]!;
+  const state = states.get(selected);
+  if (state === undefined) throw new RangeError(`there is no state '${selected}', expected ${candidates.join(' or ')}`);
+  const metadata = stateMetadata(identity);
+  return { kind: 'safetensors', bytes: bytes.length, state, metadata, selection: { selected, candidates } };
 }
 
 /** What the bytes do not tell, the name does. */

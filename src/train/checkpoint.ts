@@ -60,13 +60,17 @@ export function writeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer>
 }
 
 /** A model's state by itself, with what its input takes and its outputs are, as `acnet run` looks for them. */
-export function writeState(state: StateDict, { classes, mean, std }: RunIdentity): Uint8Array<ArrayBuffer> {
+export function writeState(state: StateDict, identity: RunIdentity): Uint8Array<ArrayBuffer> {
+  return writeSafetensors(state, stateMetadata(identity));
+}
+
+export function stateMetadata({ classes, mean, std }: RunIdentity): Record<string, string> {
   const texts = Object.entries({ classes, mean, std }).map(([key, value]) => [key, JSON.stringify(value)]);
-  return writeSafetensors(state, Object.fromEntries(texts));
+  return Object.fromEntries(texts);
 }
 
 /** Whether a file's metadata say that it is such a checkpoint. */
-export function isCheckpoint(metadata: Readonly<Record<string, string>>): boolean {
+export function isTrainingCheckpoint(metadata: Readonly<Record<string, string>>): boolean {
   return Object.hasOwn(metadata, KEY);
 }
 

@@ -1,0 +1,219 @@
+/** The pictures of the command line: axes, lines, matrices, and the average kernel magnitudes that one of them shows. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { kernelMagnitudes, partsOf } from '../src/cli/kernelMagnitudes.js';
+import { lineChart } from '../src/cli/lineChart.js';
+import { matrixChart } from '../src/cli/matrixChart.js';
+import { scaleOver, wholeScale } from '../src/cli/scale.js';
+import { readSafetensors, type StateDict, Tensor, writeSafetensors } from '../src/index.js';
+import { seededRandom } from './support.js';
+
+const CLI = path.resolve('dist/cli.js');
+const MODEL = 'models/lenet5bn-acb-fashion-mnist.safetensors';
+
+/** Element names in order; every element ends, and nothing but ASCII's XML is between. */
+function elementsOf(svg: string): string[] {
+  const open: string[] = [];
+  const names: string[] = [];
+  for (const [, end, name, attributes, single] of svg.matchAll(/<(\/?)([a-z]+)((?: [\w-]+="[^"<>]*")*)(\/?)>/g)) {
+    if (end === '/') assert.is(open.pop(), name, `in ${svg}`);
+    else {
+      names.push(name!);
+      assert.not.match(attributes!, /NaN|undefined|Infinity/);
+      if (single !== '/') open.push(name!);
+    }
+  }
+  assert.equal(open, []);
+  assert.not.match(svg.replace(/<[^>]*>/g, ''), /[<>]/);
+  return names;
+}
+
+const count = (svg: string, name: string): number => elementsOf(svg).filter((one) => one === name).length;
+const textsOf = (svg: string): string[] =>
+  [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, content]) => content!);
+
+test('scales begin and end at round values around all that there is', () => {
+  for (const [values, low, high, labels] of [
+    [[0.13, 0.87], 0, 1, ['0.0', '0.2', '0.4', '0.6', '0.8', '1.0']],
+    [[91.2, 92.7], 91, 93, ['91.0', '91.5', '92.0', '92.5', '93.0']],
+    [[0, 12345], 0, 15000, ['0', '5000', '10000', '15000']],
+    [[Number.NaN, 3, Number.POSITIVE_INFINITY], 2.6, 3.4, undefined],
+    [[], 0, 1, undefined],
+  ] as const) {
+    const scale = scaleOver(values, 5);
+    assert.ok(Math.abs(scale.low - low) < 0.11 && scale.low <= low + 1e-9, `${values}: ${scale.low}`);
+    assert.ok(scale.high >= high - 0.11, `${values}: ${scale.high}`);
+    assert.is(scale.at(scale.low), 0);
+    assert.is(scale.at(scale.high), 1);
+    if (labels !== undefined) assert.equal(scale.ticks.map(scale.label), labels);
+  }
+  assert.equal(wholeScale(1, 15, 8).ticks, [2, 4, 6, 8, 10, 12, 14]);
+  assert.is(wholeScale(1, 1, 8).at(1), 0.5);
+});
+
+test('a line chart has a line and a legend for each, and leaves out what is no number', () => {
+  const svg = lineChart('A & <B>', 4, [
+    {
+      title: 'loss',
+      lines: [
+        { name: 'training', values: [3, 2, Number.NaN, 1] },
+        { name: 'validation', values: [3, 3, 3, 3] },
+      ],
+    },
+    {
+      title: 'accuracy',
+      unit: '%',
+      lines: [{ name: 'validation', values: [50] }],
+      mark: { epoch: 1, name: 'best epoch' },
+    },
+  ]);
+  assert.is(count(svg, 'polyline'), 3);
+  assert.is(count(svg, 'circle'), 3 + 4 + 1);
+  for (const text of [
+    'A &amp; &lt;B&gt;',
+    'loss',
+    'accuracy (%)',
+    'training',
+    'validation',
+    'epoch',
+    'best epoch (1)',
+  ]) {
+    assert.ok(textsOf(svg).includes(text), text);
+  }
+  const points = /points="([^"]*)"/.exec(svg)![1]!.split(' ');
+  assert.is(points.length, 3);
+  const tops = points.map((point) => Number(point.split(',')[1]));
+  assert.ok(tops[0]! < tops[1]! && tops[1]! < tops[2]!, 'a falling loss is drawn falling');
+  assert.is(count(lineChart('', 1, [{ title: 'loss', lines: [{ name: 'training', values: [] }] }]), 'circle'), 0);
+});
+
+test('a matrix has a cell for each value, with its text where there is room', () => {
+  const shares = [
+    [1, 0.25],
+    [0, 2],
+  ];
+  const matrix = {
+    shares,
+    texts: [
+      ['9', '3'],
+      ['', '4'],
+    ],
+    rowNames: ['a', 'b'],
+    columnNames: ['c', 'd & e'],
+  };
+  const svg = matrixChart({ title: 'T', rows: 'class', columns: 'predicted', matrices: [matrix] });
+  assert.is(count(svg, 'rect'), 1 + 4 + 1);
+  assert.equal(textsOf(svg).sort(), ['3', '4', '9', 'T', 'a', 'b', 'c', 'class', 'd &amp; e', 'predicted'].sort());
+  assert.match(svg, /fill="rgb\(255 255 255\)"/);
+  assert.match(svg, /fill="rgb\(8 48 107\)"/);
+  const many = Array.from({ length: 100 }, () => new Array<number>(100).fill(0.5));
+  const large = { shares: many, texts: many.map((row) => row.map(String)), rowNames: [], columnNames: [] };
+  assert.equal(textsOf(matrixChart({ title: 'T', matrices: [large] })), ['T']);
+});
+
+test('magnitudes are sums over a layer, scaled by its largest, averaged over layers', () => {
+  const random = seededRandom(4);
+  const tensor = (...dims: number[]): Tensor =>
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => random() - 0.5),
+      dims,
+    );
+  const state: StateDict = {
+    'a.weight': tensor(2, 3, 3, 3),
+    'b.weight': tensor(4, 1, 3, 3),
+    'c.weight': tensor(2, 2, 5, 5),
+  };
+  for (const dims of [[2, 2, 1, 1], [2, 2, 3, 1], [8, 9], [3]]) state[`other${dims.join('')}.weight`] = tensor(...dims);
+  const groups = kernelMagnitudes(state, 1e-5);
+  assert.equal(
+    groups.map(({ size, layers, blocks }) => [size, layers.map(({ name }) => name), blocks]),
+    [
+      [3, ['a', 'b'], 0],
+      [5, ['c'], 0],
+    ],
+  );
+  const expected = ['a', 'b'].map((name) => {
+    const { data, dims } = state[`${name}.weight`]!;
+    const sums = new Array<number>(9).fill(0);
+    for (let o = 0; o < dims[0]!; o++)
+      for (let i = 0; i < dims[1]!; i++)
+        for (let at = 0; at < 9; at++) sums[at]! += Math.abs(data[(o * dims[1]! + i) * 9 + at]!);
+    return sums.map((sum) => sum / Math.max(...sums));
+  });
+  groups[0]!.merged.flat().forEach((value, at) => {
+    assert.ok(Math.abs(value - (expected[0]![at]! + expected[1]![at]!) / 2) < 1e-12);
+  });
+  assert.equal(groups[0]!.square, groups[0]!.merged);
+});
+
+test('merging moves magnitude to the skeleton of a network that was trained with blocks', () => {
+  const [group] = kernelMagnitudes(readSafetensors(readFileSync(MODEL)).tensors, 1e-5);
+  assert.equal([group!.size, group!.blocks], [5, 2]);
+  const [square, merged] = [partsOf(group!.square)!, partsOf(group!.merged)!];
+  assert.ok(merged.skeleton / merged.corners > 2 * (square.skeleton / square.corners));
+  assert.equal(
+    partsOf([
+      [1, 2, 1],
+      [4, 3, 4],
+      [1, 2, 1],
+    ]),
+    { skeleton: 3, corners: 1 },
+  );
+  assert.is(
+    partsOf([
+      [1, 2],
+      [3, 4],
+    ]),
+    undefined,
+  );
+});
+
+test('acnet skeleton prints, draws, and refuses what has no kernels', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'acnet-charts-'));
+  try {
+    const acnet = (...args: string[]) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'skeleton', ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, NO_COLOR: '1' },
+      });
+      return { status, stdout, stderr };
+    };
+    const picture = path.join(folder, 'a.svg');
+    const text = acnet(MODEL, '-o', picture);
+    assert.equal([text.status, text.stderr], [0, '']);
+    assert.match(text.stdout, /5 x 5, 2 layers, 2 with branches/);
+    assert.match(text.stdout, /merged +0\.72 +0\.33 +2\.21/);
+    assert.is(count(readFileSync(picture, 'utf8'), 'rect'), 1 + 2 * 26);
+    const json = JSON.parse(acnet(MODEL, '--json').stdout);
+    assert.equal([json.kernels[0].kernel, json.kernels[0].layers.length], [[5, 5], 2]);
+    assert.ok(Math.abs(json.kernels[0].merged.skeleton - 0.72) < 0.01);
+
+    const ones = (...dims: number[]): Tensor =>
+      new Tensor('float32', new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(1), dims);
+    const two = path.join(folder, 'two.safetensors');
+    writeFileSync(two, writeSafetensors({ 'a.weight': ones(1, 1, 3, 3), 'b.weight': ones(1, 1, 2, 2) }));
+    assert.is(acnet(two, '-o', path.join(folder, 'b.svg')).status, 0);
+    assert.equal(readdirSync(folder).sort(), ['a.svg', 'b-2x2.svg', 'b-3x3.svg', 'two.safetensors']);
+    writeFileSync(two, writeSafetensors({ 'a.weight': ones(3, 3) }));
+    for (const [args, status, message] of [
+      [[two], 1, 'has no square kernel larger than 1 x 1'],
+      [['a.onnx'], 2, 'a.onnx: is an ONNX file, expected a checkpoint'],
+      [[MODEL, '-o', 'a.png'], 2, 'a.png: expected a name that ends in .svg'],
+      [[], 2, 'FILE is missing'],
+    ] as const) {
+      const refused = acnet(...args);
+      assert.is(refused.status, status, refused.stderr);
+      assert.ok(refused.stderr.includes(message), refused.stderr);
+      assert.is(refused.stdout, '');
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test.run();
