@@ -17,7 +17,8 @@ import { permutation, Random } from '../src/train/random.js';
 import { FakeModel } from './fakeTrainer.js';
 import { seededRandom } from './support.js';
 
-const EXAMPLE = 'examples/fashion-mnist/t10k-1000';
+const EXAMPLES = 'examples/fashion-mnist';
+const EXAMPLE = `${EXAMPLES}/t10k-1000`;
 const IMAGES = 'test/fixtures/images';
 const FIRST_OF_ZERO = [594849490, 3015317673, 242079054];
 const IDENTITY = { mean: [0], std: [1] };
@@ -256,7 +257,11 @@ test('IDX files are read plain and packed, and their faults are told', async () 
     const image = new Uint8Array(784);
     assert.is(data.read(999, image), labels.at(-1));
     assert.equal(image, new Uint8Array(images.subarray(-784)));
-    await rejects(idxDataset(folder), Error, 'has no train-images-idx3-ubyte');
+    await rejects(
+      idxDataset(folder),
+      Error,
+      'must have train-images-idx3-ubyte or train-images-idx3-ubyte.gz, got none',
+    );
     writeFileSync(file('t10k-labels-idx1-ubyte'), labels.subarray(0, 1000));
     await rejects(idxDataset(folder, { split: 'test' }), FormatError, 't10k-labels', 'expected 1008 bytes for [1000]');
     writeFileSync(file('t10k-labels-idx1-ubyte'), images);
@@ -273,6 +278,15 @@ test('IDX files are read plain and packed, and their faults are told', async () 
   const classes = Array.from({ length: 10 }, (_, i) => `class ${i}`);
   assert.throws(() => readIdx(images, bad, classes), /labels\[2\] must be below 10, the number of classes, got 12/);
   assert.throws(() => readIdx(images.subarray(0, 15), labels), /expected a header of 16 bytes, got 15/);
+});
+
+test('the excerpts in the repository are a training and a test set', async () => {
+  const [train, held] = [await idxDataset(EXAMPLES), await idxDataset(EXAMPLES, { split: 'test' })];
+  assert.equal([train.size, held.size], [5000, 1000]);
+  assert.equal([train.classes[9], held.classes[0], train.classes.length], ['Ankle boot', 'T-shirt/top', 10]);
+  const image = new Uint8Array(784);
+  assert.is(train.read(0, image), 9);
+  assert.is(Math.max(...image), 255);
 });
 
 test('CIFAR files are read, the names of their classes with them', async () => {

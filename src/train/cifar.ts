@@ -6,7 +6,7 @@
  */
 import { FormatError } from '../index.js';
 import { type Dataset, makeDataset, numberedClasses } from './dataset.js';
-import { findFile, listFolder, readUnpacked } from './files.js';
+import { findFile, listFolder, readNames, readUnpacked } from './files.js';
 import { checkFolderOptions, type FolderOptions } from './folderOptions.js';
 
 interface Kind {
@@ -50,7 +50,8 @@ export async function cifarDataset(folder: string, options: FolderOptions = {}):
     if (name === undefined) throw new Error(`cifarDataset: ${folder} has no ${wanted}`);
     parts.push(await readRecords(`${folder}/${name}`, kind));
   }
-  return datasetOf(folder, parts, kind, classes ?? (await namesOf(folder, files, kind)));
+  const names = files.includes(kind.names) ? await readNames(`${folder}/${kind.names}`) : undefined;
+  return datasetOf(folder, parts, kind, classes ?? names);
 }
 
 export function hasCifarFiles(files: readonly string[], split: 'train' | 'test'): boolean {
@@ -84,10 +85,4 @@ function datasetOf(
     }
   }
   return makeDataset(folder, pixels, labels, DIMS, classes ?? numberedClasses(labels));
-}
-
-async function namesOf(folder: string, files: readonly string[], { names }: Kind): Promise<string[] | undefined> {
-  if (!files.includes(names)) return undefined;
-  const text = new TextDecoder().decode(await readUnpacked(`${folder}/${names}`));
-  return text.split(/\r?\n/).filter((line) => line.trim() !== '');
 }

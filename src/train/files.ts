@@ -50,6 +50,12 @@ export async function readUnpacked(file: string): Promise<Uint8Array> {
   }
 }
 
+/** Lines of a text that are not empty. */
+export async function readNames(file: string): Promise<string[]> {
+  const text = new TextDecoder().decode(await readBytes(file));
+  return text.split(/\r?\n/).filter((line) => line.trim() !== '');
+}
+
 /** Names of what is in a folder, in the order of their characters' codes, which no locale changes. */
 export async function listFolder(folder: string): Promise<{ readonly folders: string[]; readonly files: string[] }> {
   const { promises } = await importNodeModule<FileSystem>('node:fs');

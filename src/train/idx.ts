@@ -7,10 +7,10 @@
 
 import { byteView } from '../formats/file.js';
 import { FormatError } from '../index.js';
-import { show } from '../shown.js';
+import { show, showList } from '../shown.js';
 import { product } from '../sizes.js';
 import { type Dataset, makeDataset, numberedClasses } from './dataset.js';
-import { findFile, listFolder, readUnpacked } from './files.js';
+import { listFolder, readNames, readUnpacked } from './files.js';
 import { checkFolderOptions, type FolderOptions } from './folderOptions.js';
 
 interface Contents {
@@ -20,16 +20,20 @@ interface Contents {
 
 const IMAGES = 0x803;
 const LABELS = 0x801;
+/** `train-images-idx3-ubyte`, and names that say more, such as `emnist-balanced-test-images-idx3-ubyte`. */
 const FILES = {
   train: {
-    images: ['train-images-idx3-ubyte', 'train-images.idx3-ubyte'],
-    labels: ['train-labels-idx1-ubyte', 'train-labels.idx1-ubyte'],
+    images: /(^|-)train-(.*-)?images[-.]idx3-ubyte(\.gz)?$/,
+    labels: /(^|-)train-(.*-)?labels[-.]idx1-ubyte(\.gz)?$/,
   },
   test: {
-    images: ['t10k-images-idx3-ubyte', 't10k-images.idx3-ubyte'],
-    labels: ['t10k-labels-idx1-ubyte', 't10k-labels.idx1-ubyte'],
+    images: /(^|-)(t10k|test)-(.*-)?images[-.]idx3-ubyte(\.gz)?$/,
+    labels: /(^|-)(t10k|test)-(.*-)?labels[-.]idx1-ubyte(\.gz)?$/,
   },
 };
+const EXPECTED = { train: 'train', test: 't10k' };
+/** Names of the classes, one a line. */
+const CLASSES = 'classes.txt';
 
 /**
  * The images of two IDX files, unpacked.
@@ -46,24 +50,28 @@ export function readIdx(
 
 /**
  * MNIST, Fashion-MNIST and others in the same files (`train-images-idx3-ubyte`, `t10k-images-idx3-ubyte` and their labels,
- * also with `.gz`). In Node, Deno and Bun.
- * @throws Error that names the file that is missing; otherwise as `readIdx`
+ * also with `.gz`); `classes.txt` beside them names the classes, one a line. In Node, Deno and Bun.
+ * @throws Error that names what is missing or there twice; otherwise as `readIdx`
  * @example
  * const data = await idxDataset('fashion-mnist', { split: 'train' });
  */
 export async function idxDataset(folder: string, options: FolderOptions = {}): Promise<Dataset> {
   const { split, classes } = checkFolderOptions('idxDataset', folder, options);
   const { files } = await listFolder(folder);
-  const [images, labels] = [FILES[split].images, FILES[split].labels].map((names) => {
-    const name = findFile(names, files);
-    if (name === undefined) throw new Error(`idxDataset: ${folder} has no ${names[0]}, nor one with .gz`);
-    return `${folder}/${name}`;
+  const [images, labels] = (['images', 'labels'] as const).map((kind) => {
+    const found = files.filter((name) => FILES[split][kind].test(name));
+    // Of a file and the same packed, the first is as good.
+    const names = new Set(found.map((name) => name.replace(/\.gz$/, '')));
+    if (names.size === 1) return `${folder}/${found[0]}`;
+    const expected = `${EXPECTED[split]}-${kind}-idx${kind === 'images' ? 3 : 1}-ubyte`;
+    throw new Error(`idxDataset: ${folder} must have ${expected} or ${expected}.gz, got ${showList(found) || 'none'}`);
   }) as [string, string];
-  return datasetOf('idxDataset', images, await readUnpacked(images), labels, await readUnpacked(labels), classes);
+  const names = classes ?? (files.includes(CLASSES) ? await readNames(`${folder}/${CLASSES}`) : undefined);
+  return datasetOf('idxDataset', images, await readUnpacked(images), labels, await readUnpacked(labels), names);
 }
 
 export function hasIdxFiles(files: readonly string[], split: 'train' | 'test'): boolean {
-  return findFile(FILES[split].images, files) !== undefined;
+  return files.some((name) => FILES[split].images.test(name));
 }
 
 /** @param imagesName, labelsName of the files, for messages */
