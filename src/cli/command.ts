@@ -21,6 +21,8 @@ export interface Output {
   readonly isJson: boolean;
   lines(lines: readonly string[]): void;
   json(value: unknown): void;
+  /** One of several JSON documents, a line each. */
+  jsonLine(value: unknown): void;
   /** One line on stderr, with the command's name before it. */
   complain(message: string): void;
 }
@@ -41,6 +43,9 @@ export function createOutput(command: string, isJson: boolean): Output {
     },
     json: (value) => {
       if (isJson) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+    jsonLine: (value) => {
+      if (isJson) process.stdout.write(`${JSON.stringify(value)}\n`);
     },
     complain: (message) => {
       process.stderr.write(`acnet ${command}: ${message}\n`);

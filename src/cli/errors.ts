@@ -15,7 +15,8 @@ export class CommandError extends Error {
 const MAX_CHARACTERS = 1000;
 
 /** Functions of the library that a message begins with, which tell nothing to who never called them. */
-const READER = /^(readOnnx|loadOnnx|readCheckpoint|readSafetensors|decodeImage): /;
+const FUNCTION =
+  /^(readOnnx|loadOnnx|readCheckpoint|readSafetensors|decodeImage|train|idxDataset|cifarDataset|imageFolder): /;
 
 /** What happened, for one line. Errors of the system say which file and what is wrong with it, nothing else. */
 export function messageOf(error: unknown): string {
@@ -25,7 +26,7 @@ export function messageOf(error: unknown): string {
 function fullMessageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, path } = error as NodeJS.ErrnoException;
-  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message.replace(READER, '');
+  if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error.message.replace(FUNCTION, '');
   const text = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(error.message)?.[1] ?? error.message;
   return path === undefined ? text : `${path}: ${text}`;
 }

@@ -9,6 +9,7 @@ import { messageOf, UsageError } from './errors.js';
 import { removeUnfinished } from './files.js';
 import { fuse } from './fuse.js';
 import { inspect } from './inspect.js';
+import { Interrupted, interrupt } from './interrupt.js';
 import { clearProgress } from './progress.js';
 import { run } from './run.js';
 import { skeleton } from './skeleton.js';
@@ -54,6 +55,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     return await runCommand(command, args);
   } catch (error) {
     clearProgress();
+    if (error instanceof Interrupted) return error.exitCode;
     const isUsage = error instanceof UsageError;
     const hint = isUsage ? `; see acnet ${name} --help` : '';
     createOutput(name, false).complain(printable(messageOf(error).replace(/\s*\n\s*/g, ' ')) + hint);
@@ -81,7 +83,11 @@ function leave(code: number): never {
   process.exit(code);
 }
 
-for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => leave(128 + number));
+for (const [signal, number] of Object.entries(SIGNALS)) {
+  process.on(signal, () => {
+    if (!interrupt(128 + number)) leave(128 + number);
+  });
+}
 // Whoever reads may stop reading, as head does: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') leave(0);

@@ -13,18 +13,21 @@ const CLEAR_LINE = '\r\u001b[K';
 
 let isShown = false;
 
-/** Runs `work` with a function to report progress to, from 0 up to `total`; between steps, Ctrl-C gets its turn. */
+/**
+ * Runs `work` with a function to report progress to, from 0 up to `total`, or to another that turns out; between steps,
+ * Ctrl-C gets its turn.
+ */
 export async function withProgress<T>(
   title: string,
   total: number,
-  work: (step: (done: number) => Promise<void>) => Promise<T>,
+  work: (step: (done: number, total?: number) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   let drawn = 0;
-  const step = async (done: number): Promise<void> => {
+  const step = async (done: number, of = total): Promise<void> => {
     const now = performance.now();
     if (drawn === 0 || now - drawn > LEAST_MILLISECONDS) {
       drawn = now;
-      draw(title, done, total);
+      draw(title, done, of);
     }
     await breathe();
   };

@@ -150,19 +150,31 @@ export function trainerOptions(options: TrainOptions): Omit<TrainerOptions, 'lr'
 
 /**
  * Runs one black image through the model.
- * @throws RangeError when there are more classes than outputs, and whatever the model says of the image's dims
+ * @throws RangeError when it does not take the images, or has fewer outputs than there are classes
  */
 export function checkOutputs(model: Trainable, { dims, classes }: Dataset): void {
   model.eval();
   const image = new Tensor('float32', new Float32Array(dims[0] * dims[1] * dims[2]), [1, ...dims]);
-  const output = model.forward(image);
-  const outputs = output.dims[1];
-  output.dispose();
-  if (output.dims.length !== 2 || outputs! < classes.length) {
+  const outputDims = outputDimsFor(model, image);
+  if (outputDims.length !== 2 || outputDims[1]! < classes.length) {
     throw new RangeError(
       `${OWNER}: the model must have an output for each of the ${classes.length} classes, got outputs of ` +
-        `dims ${show(output.dims)}`,
+        `dims ${show(outputDims)}`,
     );
+  }
+}
+
+function outputDimsFor(model: Trainable, image: Tensor): readonly number[] {
+  try {
+    const output = model.forward(image);
+    output.dispose();
+    return output.dims;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const dims = show(image.dims.slice(1));
+    throw new RangeError(`${OWNER}: the model does not take images of dims ${dims}: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

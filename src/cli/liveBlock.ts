@@ -1,0 +1,38 @@
+/** Lines at the bottom of a terminal that are drawn anew again and again, on stderr. Elsewhere there are none. */
+import process from 'node:process';
+import { describeTerminal, type Terminal } from './terminal.js';
+
+/** Not more often than people can see. */
+const LEAST_MILLISECONDS = 80;
+const CLEAR_BELOW = '\u001b[J';
+
+export class LiveBlock {
+  readonly terminal: Terminal = describeTerminal(process.stderr);
+  #height = 0;
+  #drawn = Number.NEGATIVE_INFINITY;
+
+  get isShown(): boolean {
+    return this.terminal.isTTY && !this.terminal.isDumb;
+  }
+
+  /** @param lines makes those that are to be seen, none wider than the terminal, where it is time */
+  draw(lines: () => readonly string[]): void {
+    const now = performance.now();
+    if (!this.isShown || now - this.#drawn < LEAST_MILLISECONDS) return;
+    this.#drawn = now;
+    const drawn = lines();
+    process.stderr.write(`${this.#toTop()}${drawn.map((line) => `${line}\n`).join('')}`);
+    this.#height = drawn.length;
+  }
+
+  /** Takes the lines away, so that others can be printed in their place. */
+  clear(): void {
+    if (this.#height > 0) process.stderr.write(this.#toTop());
+    this.#height = 0;
+    this.#drawn = Number.NEGATIVE_INFINITY;
+  }
+
+  #toTop(): string {
+    return this.#height === 0 ? '' : `\u001b[${this.#height}A\r${CLEAR_BELOW}`;
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * A run's folder:
+ *
+ *     config.json          what was asked for
+ *     events.jsonl         all events, one a line
+ *     results.csv          a line for each epoch
+ *     curves.svg           the same, drawn
+ *     confusion.svg        of the test images, or those of validation
+ *     last.safetensors     all that the run needs to go on
+ *     best.safetensors     the model of the best epoch
+ *     deploy.safetensors, deploy.onnx      the same, merged
+ */
+import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { EpochEvent, TrainEvent } from '../train/run.js';
+import { CommandError, messageOf } from './errors.js';
+import { writeWhole } from './files.js';
+import { lineChart, type Panel } from './lineChart.js';
+
+/** An epoch as it is kept: with the seconds that the run had taken by then. */
+export interface EpochRecord extends EpochEvent {
+  readonly seconds: number;
+}
+
+export type TimedEvent = TrainEvent & { readonly seconds: number };
+
+const FILES = {
+  config: 'config.json',
+  events: 'events.jsonl',
+  results: 'results.csv',
+  curves: 'curves.svg',
+  confusion: 'confusion.svg',
+  last: 'last.safetensors',
+  best: 'best.safetensors',
+  deploy: 'deploy.safetensors',
+  onnx: 'deploy.onnx',
+} as const;
+const COLUMNS = ['epoch', 'step', 'seconds', 'lr', 'loss', 'validation_loss', 'validation_accuracy', 'is_best'];
+
+export class RunFolder {
+  readonly folder: string;
+  readonly title: string;
+  readonly epochs: EpochRecord[] = [];
+
+  /** @param title of its pictures */
+  constructor(folder: string, title: string) {
+    this.folder = folder;
+    this.title = title;
+  }
+
+  file(name: keyof typeof FILES): string {
+    return path.join(this.folder, FILES[name]);
+  }
+
+  /** @throws {CommandError} when there is something in it */
+  async assertEmpty(): Promise<void> {
+    const there: string[] = await readdir(this.folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    if (there.length === 0) return;
+    const hint = there.includes(FILES.last) ? `; --resume ${this.folder} goes on with the run in it` : '';
+    throw new CommandError(`${this.folder}: holds files, expected an empty folder or none${hint}`);
+  }
+
+  async create(config: string): Promise<void> {
+    await mkdir(this.folder, { recursive: true });
+    await this.write('config', config);
+  }
+
+  /**
+   * Takes up the events up to a step; those after it are about to happen again.
+   * @returns the seconds that they took
+   */
+  async takeUp(step: number): Promise<number> {
+    const file = this.file('events');
+    const kept: string[] = [];
+    let seconds = 0;
+    for (const line of (await readFile(file, 'utf8')).split('\n')) {
+      const event = parseEvent(line);
+      // A line that a kill has cut in half is behind the last checkpoint.
+      if (event === undefined || event.step > step) break;
+      kept.push(`${line}\n`);
+      seconds = event.seconds;
+      if (event.type === 'epoch') this.epochs.push(event);
+    }
+    await this.write('events', kept.join(''));
+    return seconds;
+  }
+
+  async add(event: TimedEvent): Promise<void> {
+    await appendFile(this.file('events'), `${JSON.stringify(event)}\n`);
+    if (event.type !== 'epoch') return;
+    this.epochs.push(event);
+    await this.write(
+      'results',
+      `${[COLUMNS, ...this.epochs.map(cellsOf)].map((cells) => cells.join(',')).join('\n')}\n`,
+    );
+    await this.write('curves', curves(this.title, this.epochs));
+  }
+
+  async write(name: keyof typeof FILES, content: string | Uint8Array): Promise<void> {
+    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+    await writeWhole([{ file: this.file(name), bytes }]);
+  }
+
+  async read(name: keyof typeof FILES): Promise<Uint8Array> {
+    try {
+      return await readFile(this.file(name));
+    } catch (error) {
+      throw new CommandError(`${this.folder}: holds no run to go on with: ${messageOf(error)}`);
+    }
+  }
+}
+
+function parseEvent(line: string): TimedEvent | undefined {
+  try {
+    return JSON.parse(line) as TimedEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+function cellsOf({ epoch, step, seconds, lr, loss, validation, isBest }: EpochRecord): (string | number)[] {
+  const best = isBest === undefined ? '' : Number(isBest);
+  return [epoch, step, seconds.toFixed(1), lr, loss, validation?.loss ?? '', validation?.accuracy ?? '', best];
+}
+
+function curves(title: string, epochs: readonly EpochRecord[]): string {
+  const at = (value: (record: EpochRecord) => number | undefined): number[] => {
+    const values = new Array<number>(epochs.at(-1)!.epoch).fill(Number.NaN);
+    for (const record of epochs) values[record.epoch - 1] = value(record) ?? Number.NaN;
+    return values;
+  };
+  const best = epochs.filter(({ isBest }) => isBest).at(-1);
+  const mark = best && { epoch: best.epoch, name: 'best epoch' };
+  const training = { name: 'training', values: at(({ loss }) => loss) };
+  const hasValidation = epochs.some(({ validation }) => validation !== undefined);
+  const panels: Panel[] = hasValidation
+    ? [
+        { title: 'loss', lines: [training, { name: 'validation', values: at(({ validation }) => validation?.loss) }] },
+        {
+          title: 'accuracy',
+          unit: '%',
+          lines: [{ name: 'validation', values: at(({ validation }) => validation && 100 * validation.accuracy) }],
+          ...(mark && { mark }),
+        },
+      ]
+    : [{ title: 'loss', lines: [training] }];
+  return lineChart(title, epochs.at(-1)!.epoch, panels);
+}

@@ -1,0 +1,397 @@
+/**
+ * `acnet train` around a small trainer, which moves the biases of the last layer alone: arguments, the folder of a run,
+ * going on, what is told, and the end.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseArguments } from '../src/cli/arguments.js';
+import type { Output } from '../src/cli/command.js';
+import { CommandError, messageOf, UsageError } from '../src/cli/errors.js';
+import { Interrupted, interrupt } from '../src/cli/interrupt.js';
+import { plotLines } from '../src/cli/plot.js';
+import { RunFolder } from '../src/cli/runFolder.js';
+import { trainCommand } from '../src/cli/train.js';
+import { scheduleOf, settingsOf } from '../src/cli/trainArguments.js';
+import { duration } from '../src/cli/trainReport.js';
+import {
+  createRuntime,
+  type Layer,
+  lenet5bn,
+  loadOnnx,
+  readSafetensors,
+  Tensor,
+  writeSafetensors,
+} from '../src/index.js';
+import type { Steps, TrainerOptions } from '../src/train/trainOptions.js';
+import { sameBits, seededRandom } from './support.js';
+
+const TERMINAL = { isTTY: false, isDumb: false, columns: 100, colour: false, unicode: false };
+const BIAS = 'linear2.bias';
+const FILES = [
+  'best.safetensors',
+  'config.json',
+  'confusion.svg',
+  'curves.svg',
+  'deploy.onnx',
+  'deploy.safetensors',
+  'events.jsonl',
+  'last.safetensors',
+  'results.csv',
+];
+const ARCH = ['--arch', 'lenet5-bn', '--channels', '2,3', '--batch-size', '16', '--epochs', '3', '--lr', '0.5'];
+const STEPS = 4;
+
+/** Steepest descent on the biases of the last layer; all else of the network stays, but for running statistics. */
+class BiasTrainer implements Steps {
+  lr: number;
+  readonly #model: Layer;
+
+  constructor(model: Layer, options: TrainerOptions) {
+    this.#model = model;
+    this.lr = options.lr;
+  }
+
+  step(input: Tensor, labels: ArrayLike<number>): number {
+    const { loss, gradient } = this.#run(input, labels);
+    const state = this.#model.stateDict();
+    const bias = Float32Array.from(state[BIAS]!.data, (value, i) => value - this.lr * gradient[i]!);
+    this.#model.loadStateDict({ ...state, [BIAS]: new Tensor('float32', bias, [bias.length]) });
+    return loss;
+  }
+
+  evaluate(input: Tensor, labels: ArrayLike<number>): { loss: number; correct: number } {
+    return this.#run(input, labels);
+  }
+
+  stateDict() {
+    return { nothing: new Tensor('float32', [0], [1]) };
+  }
+
+  loadStateDict(): void {}
+
+  dispose(): void {}
+
+  #run(input: Tensor, labels: ArrayLike<number>) {
+    const output = this.#model.forward(input);
+    const { data, dims } = output;
+    output.dispose();
+    const classes = dims[1]!;
+    const gradient = new Array<number>(classes).fill(0);
+    let loss = 0;
+    let correct = 0;
+    for (let i = 0; i < labels.length; i++) {
+      const row = data.subarray(i * classes, (i + 1) * classes);
+      const largest = Math.max(...row);
+      const sum = row.reduce((total, value) => total + Math.exp(value - largest), 0);
+      row.forEach((value, j) => {
+        gradient[j]! += (Math.exp(value - largest) / sum - (j === labels[i] ? 1 : 0)) / labels.length;
+      });
+      loss += (Math.log(sum) + largest - row[labels[i]!]!) / labels.length;
+      if (row.indexOf(largest) === labels[i]) correct++;
+    }
+    return { loss, correct, gradient };
+  }
+}
+
+interface Told {
+  readonly lines: string[];
+  readonly events: { readonly type: string; readonly [key: string]: unknown }[];
+  readonly complaints: string[];
+  readonly error: Error | undefined;
+}
+
+async function acnetTrain(args: readonly string[], onEvent: (event: Told['events'][number]) => void = () => {}) {
+  const command = trainCommand((model, options) => new BiasTrainer(model, options));
+  const told = { lines: [] as string[], events: [] as Told['events'], complaints: [] as string[] };
+  const output: Output = {
+    terminal: TERMINAL,
+    isJson: false,
+    lines: (lines) => told.lines.push(...lines),
+    json: () => {},
+    jsonLine: (value) => {
+      const event = JSON.parse(JSON.stringify(value));
+      told.events.push(event);
+      onEvent(event);
+    },
+    complain: (message) => told.complaints.push(message),
+  };
+  let error: Error | undefined;
+  try {
+    await command.run(parseArguments(args, { ...command.options, json: { type: 'boolean' } }), output);
+  } catch (reason) {
+    error = reason as Error;
+  }
+  return { ...told, error };
+}
+
+/** 70 training and 20 test images of three classes, most of the first, as IDX files. */
+function writeImages(folder: string): void {
+  const random = seededRandom(2);
+  const header = (...words: number[]): Buffer => {
+    const bytes = Buffer.alloc(4 * words.length);
+    for (const [i, word] of words.entries()) bytes.writeUInt32BE(word, 4 * i);
+    return bytes;
+  };
+  for (const [prefix, size] of [
+    ['train', 70],
+    ['t10k', 20],
+  ] as const) {
+    const pixels = Buffer.from(Uint8Array.from({ length: size * 784 }, () => 256 * random()));
+    const labels = Buffer.from(Uint8Array.from({ length: size }, (_, i) => (i % 4 === 1 ? 1 : i % 8 === 2 ? 2 : 0)));
+    writeFileSync(
+      path.join(folder, `${prefix}-images-idx3-ubyte`),
+      Buffer.concat([header(0x803, size, 28, 28), pixels]),
+    );
+    writeFileSync(path.join(folder, `${prefix}-labels-idx1-ubyte`), Buffer.concat([header(0x801, size), labels]));
+  }
+}
+
+async function withFolders(body: (data: string, place: (name: string) => string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'acnet-run-'));
+  const data = mkdtempSync(path.join(tmpdir(), 'acnet-images-'));
+  try {
+    writeImages(data);
+    await body(data, (name) => path.join(folder, name));
+  } finally {
+    rmSync(folder, { recursive: true });
+    rmSync(data, { recursive: true });
+  }
+}
+
+const read = (file: string): string => readFileSync(file, 'utf8');
+const eventsIn = (folder: string) =>
+  read(path.join(folder, 'events.jsonl'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const { seconds, ...event } = JSON.parse(line);
+      assert.ok(seconds >= 0);
+      return event;
+    });
+
+test('a run leaves a folder with all that it was', async () => {
+  await withFolders(async (data, place) => {
+    const out = place('run');
+    const { error, lines, events } = await acnetTrain([...ARCH, '--data', data, '--out', out]);
+    assert.is(error, undefined, error?.stack);
+    assert.equal(readdirSync(out).sort(), FILES);
+    const config = JSON.parse(read(path.join(out, 'config.json')));
+    assert.equal([config.arch, config.channels, config.batchSize, config.lr], ['lenet5-bn', [2, 3], 16, 0.5]);
+
+    const kept = eventsIn(out);
+    assert.is(kept.filter(({ type }) => type === 'step').length, 3 * STEPS);
+    assert.equal(
+      kept.map(({ type }) => type),
+      events.slice(0, -1).map(({ type }) => type),
+    );
+    const rows = read(path.join(out, 'results.csv')).trimEnd().split('\n');
+    assert.is(rows.length, 4);
+    assert.is(rows[0], 'epoch,step,seconds,lr,loss,validation_loss,validation_accuracy,is_best');
+    const epochs = kept.filter(({ type }) => type === 'epoch');
+    for (const [i, { step, loss, validation }] of epochs.entries()) {
+      const cells = rows[i + 1]!.split(',');
+      assert.equal([cells[1], cells[4], cells[6]], [step, loss, validation.accuracy].map(String));
+      assert.ok(lines.some((line) => line.includes(loss.toFixed(4)) && line.trimStart().startsWith(`${i + 1} `)));
+    }
+    assert.ok(epochs[2].loss < epochs[0].loss);
+    assert.match(read(path.join(out, 'curves.svg')), /best epoch/);
+    assert.match(read(path.join(out, 'confusion.svg')), /20 test images/);
+
+    const result = events.at(-1)!;
+    assert.equal([result.type, result.set, result.images], ['result', 'test', 20]);
+    assert.is(result.accuracy, result.deployAccuracy);
+    const best = Math.max(...epochs.map(({ validation }) => validation.accuracy));
+    assert.is(result.accuracy, best);
+  });
+});
+
+test('the merged files are the best epoch, and others read them', async () => {
+  await withFolders(async (data, place) => {
+    await acnetTrain([...ARCH, '--data', data, '--out', place('run')]);
+    const file = (name: string) => new Uint8Array(readFileSync(path.join(place('run'), name)));
+    const runtime = await createRuntime();
+    try {
+      const options = { channels: [2, 3], numClasses: 3 };
+      const trained = lenet5bn(runtime, options).loadStateDict(readSafetensors(file('best.safetensors')).tensors);
+      const deploy = readSafetensors(file('deploy.safetensors'));
+      const merged = trained.eval().switchToDeploy().stateDict();
+      for (const [key, tensor] of Object.entries(deploy.tensors))
+        assert.ok(sameBits(tensor.data, merged[key]!.data), key);
+      lenet5bn(runtime, { ...options, form: 'deploy' }).loadStateDict(deploy.tensors);
+      assert.equal(JSON.parse(deploy.metadata.classes!), ['0', '1', '2']);
+      const graph = await loadOnnx(path.join(place('run'), 'deploy.onnx'));
+      assert.equal(graph.inputDims?.get('input'), ['N', 1, 28, 28]);
+      assert.equal([...graph.metadata!.keys()], ['classes', 'mean', 'std']);
+    } finally {
+      runtime.dispose();
+    }
+  });
+});
+
+test('one seed gives the same bits, and a run that was interrupted goes on with them', async () => {
+  await withFolders(async (data, place) => {
+    const whole = await acnetTrain([...ARCH, '--data', data, '--out', place('whole')]);
+    assert.is(whole.error, undefined);
+    for (const step of [2, STEPS, STEPS + 1]) {
+      const out = place(`stopped${step}`);
+      const stopped = await acnetTrain([...ARCH, '--data', data, '--out', out], (event) => {
+        if (event.type === 'step' && event.step === step) assert.ok(interrupt(130));
+      });
+      assert.instance(stopped.error, Interrupted);
+      assert.is((stopped.error as Interrupted).exitCode, 130);
+      assert.equal(stopped.complaints, [`saved in ${out}; go on with: acnet train --resume ${out}`]);
+      assert.not.ok(readdirSync(out).includes('deploy.onnx'));
+      // As a kill leaves it: events behind the checkpoint, the last cut in half.
+      const events = path.join(out, 'events.jsonl');
+      const { events: steps } = whole;
+      const later = steps.find((event) => event.type === 'step' && event.step === step + 1);
+      writeFileSync(events, `${read(events)}${JSON.stringify(later)}\n{"type":"st`);
+
+      const resumed = await acnetTrain(['--resume', out]);
+      assert.is(resumed.error, undefined, resumed.error?.stack);
+      for (const name of ['best.safetensors', 'last.safetensors', 'deploy.onnx', 'curves.svg']) {
+        const [one, other] = [place('whole'), out].map((folder) => readFileSync(path.join(folder, name)));
+        if (name === 'curves.svg') assert.is(one!.toString().replaceAll(place('whole'), out), other!.toString());
+        else assert.ok(one!.equals(other!), `${name} after step ${step}`);
+      }
+      const withoutSaves = (folder: string) => eventsIn(folder).filter(({ type }) => type !== 'checkpoint');
+      assert.equal(withoutSaves(out), withoutSaves(place('whole')));
+    }
+  });
+});
+
+test('images that are held out validate, and the test set is for the end', async () => {
+  await withFolders(async (data, place) => {
+    const { error, lines, events } = await acnetTrain([
+      ...ARCH,
+      '--data',
+      data,
+      '--hold-out',
+      '20',
+      '--out',
+      place('run'),
+    ]);
+    assert.is(error, undefined, error?.stack);
+    assert.ok(lines[0]!.includes('50 images to train, 20 images to validate, 20 images to test'), lines[0]);
+    assert.is(events.filter(({ type }) => type === 'step').length, 3 * 3);
+    assert.is(events.at(-1)!.set, 'test');
+  });
+});
+
+test('without any other images the last epoch is kept', async () => {
+  await withFolders(async (data, place) => {
+    for (const kind of ['images-idx3', 'labels-idx1']) rmSync(path.join(data, `t10k-${kind}-ubyte`));
+    const { error, events } = await acnetTrain([...ARCH, '--data', data, '--out', place('run'), '--form', 'base']);
+    assert.is(error, undefined, error?.stack);
+    assert.equal(readdirSync(place('run')).sort(), FILES);
+    assert.is(events.at(-1)!.set, 'training');
+    const patient = await acnetTrain([...ARCH, '--data', data, '--out', place('other'), '--patience', '2']);
+    assert.instance(patient.error, CommandError);
+    assert.match(patient.error!.message, /--patience takes images to validate with; say --hold-out N/);
+    assert.not.ok(readdirSync(path.dirname(place(''))).includes(path.basename(place('other'))));
+  });
+});
+
+test('a checkpoint is where weights begin', async () => {
+  await withFolders(async (data, place) => {
+    await acnetTrain([...ARCH, '--data', data, '--out', place('first')]);
+    const init = path.join(place('first'), 'best.safetensors');
+    const { error, events } = await acnetTrain([...ARCH, '--data', data, '--out', place('second'), '--init', init]);
+    assert.is(error, undefined, error?.stack);
+    const fresh = eventsIn(place('first'))[0].loss;
+    assert.ok((events[0]!.loss as number) < fresh, `${events[0]!.loss} < ${fresh}`);
+    const wrong = place('wrong.safetensors');
+    writeFileSync(wrong, writeSafetensors({ a: new Tensor('float32', [1], [1]) }));
+    const refused = await acnetTrain([...ARCH, '--data', data, '--out', place('third'), '--init', wrong]);
+    assert.match(refused.error!.message, /wrong.safetensors: .*missing/);
+  });
+});
+
+test('what is wrong is said before anything is written', async () => {
+  await withFolders(async (data, place) => {
+    const out = place('run');
+    const base = [...ARCH, '--data', data, '--out', out];
+    const cases: [string[], typeof UsageError | typeof Error, string][] = [
+      [['--data', data, '--out', out], UsageError, '--arch is missing'],
+      [['--arch', 'resnet', '--data', data, '--out', out], UsageError, "--arch is 'resnet', expected lenet5-bn"],
+      [[...ARCH, '--data', data], UsageError, '--out DIR is missing'],
+      [[...ARCH, '--out', out], UsageError, '--data is missing'],
+      [[...base, '--form', 'deploy'], UsageError, "--form is 'deploy', expected train or base"],
+      [[...base, '--blocks', '3'], UsageError, '--blocks is for networks with stages; lenet5-bn has none'],
+      [[...base, '--schedule', 'step'], UsageError, "--schedule is 'step', expected constant, cosine, step:"],
+      [[...base, '--schedule', 'multistep:3,2'], UsageError, '--schedule'],
+      [[...base, '--momentum', '1'], UsageError, "--momentum is '1', expected a number below 1"],
+      [[...base, '--lr', 'fast'], UsageError, "--lr is 'fast', expected a number from 0"],
+      [[...base, '--channels', '2;3'], UsageError, '--channels'],
+      [[...base, 'more'], UsageError, "unexpected argument 'more'"],
+      [[...base, '--batch-size', '71'], Error, 'batchSize must be at most 70, the number of images, got 71'],
+      [[...base, '--hold-out', '70'], Error, '--hold-out is 70, expected fewer than the 70 training images'],
+      [[...base, '--freeze', 'stem.conv9'], Error, "--freeze is 'stem.conv9', but no parameter begins so"],
+      [[...base, '--size', '28x28'], Error, '--size is for folders of images'],
+      [
+        ['--arch', 'cifar-quick', '--batch-size', '9', '--data', data, '--out', out],
+        Error,
+        'the model does not take images of dims [1, 28, 28]: Linear.forward (fc1)',
+      ],
+      [[...ARCH, '--data', place('none'), '--out', out], Error, 'no such file or directory'],
+      [['--resume', place('none')], Error, 'holds no run to go on with'],
+      [['--resume', place('none'), '--lr', '1'], UsageError, '--lr is in'],
+    ];
+    for (const [args, kind, text] of cases) {
+      const { error } = await acnetTrain(args);
+      assert.instance(error, kind, `${args.join(' ')}: ${error}`);
+      assert.ok(messageOf(error).includes(text), `no "${text}" in: ${messageOf(error)}`);
+      assert.equal(readdirSync(path.dirname(out)), []);
+    }
+    writeFileSync(place('file'), '');
+    const { error } = await acnetTrain([...ARCH, '--data', data, '--out', path.dirname(out)]);
+    assert.match(error!.message, /holds files, expected an empty folder or none/);
+  });
+});
+
+test('schedules count in epochs', () => {
+  const rates = (...args: string[]): number[] => {
+    const options = { arch: { type: 'string' }, data: { type: 'string' }, lr: { type: 'string' } } as const;
+    const more = {
+      schedule: { type: 'string' },
+      'warm-up': { type: 'string' },
+      freeze: { type: 'string', multiple: true },
+    } as const;
+    const settings = settingsOf(
+      parseArguments(['--arch', 'vgg16', '--data', 'x', '--lr', '1', ...args], { ...options, ...more }),
+    );
+    const schedule = scheduleOf(settings, 10);
+    return [0, 9, 10, 20, 39].map((at) => Number(schedule(at, 40).toFixed(4)));
+  };
+  assert.equal(rates('--schedule', 'constant'), [1, 1, 1, 1, 1]);
+  assert.equal(rates('--schedule', 'step:1:0.5'), [1, 1, 0.5, 0.25, 0.125]);
+  assert.equal(rates('--schedule', 'multistep:1,2'), [1, 1, 0.1, 0.01, 0.01]);
+  assert.equal(rates('--schedule', 'cosine', '--warm-up', '1')[1], 1);
+  assert.equal(rates()[3], 0.5);
+});
+
+test('a plot has its labels and a line without gaps', () => {
+  const points = Array.from({ length: 50 }, (_, i) => [i / 49, 2 - i / 25] as const);
+  const lines = plotLines({ title: 'loss', points }, 40, 6, TERMINAL);
+  assert.is(lines.length, 7);
+  assert.match(lines[0]!, /^loss/);
+  for (const line of lines.slice(1)) assert.ok(line.includes('*') && line.length <= 40, line);
+  assert.ok(lines[1]!.indexOf('*') < lines[6]!.indexOf('*'));
+  const braille = plotLines({ title: 'loss', points }, 40, 6, { ...TERMINAL, unicode: true });
+  assert.match(braille[1]!, /[\u2801-\u28ff]/);
+  assert.is(plotLines({ title: 'loss', points: [] }, 40, 6, TERMINAL).join('').includes('*'), false);
+});
+
+test('durations are short', () => {
+  assert.equal([0, 59.4, 184, 3723].map(duration), ['0 s', '59 s', '3:04', '1:02:03']);
+});
+
+test('a folder without a run says so', async () => {
+  const error = await new RunFolder('nowhere', '').read('last').catch((reason: Error) => reason);
+  assert.instance(error, CommandError);
+});
+
+test.run();
