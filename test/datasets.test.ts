@@ -81,6 +81,9 @@ test('random numbers are xoshiro128**, whole and even', () => {
   const counts = new Uint32Array(10);
   for (let i = 0; i < 100_000; i++) counts[random.below(10)]!++;
   for (const count of counts) assert.ok(Math.abs(count - 10_000) < 400, String(counts));
+  // Of 2^32 numbers a quarter would be too many.
+  const wide = Array.from({ length: 10_000 }, () => random.below(3 * 2 ** 30));
+  assert.ok(Math.abs(wide.filter((value) => value < 2 ** 30).length - 3333) < 200);
   let sum = 0;
   for (let i = 0; i < 100_000; i++) {
     const value = random.symmetric();
@@ -230,6 +233,22 @@ test('augmentation moves and mirrors, by seed, epoch and image alone', () => {
     if (match.flip) mirrored++;
   }
   assert.ok(mirrored > 0 && mirrored < 8);
+
+  // A window may miss the image.
+  const far = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6];
+  const all = new Set(
+    allPixels(data).flatMap((pixels) =>
+      [false, true].flatMap((flip) =>
+        far.flatMap((down) => far.map((across) => window(Uint8Array.from(pixels), down, across, flip))),
+      ),
+    ),
+  );
+  for (let epoch = 0; epoch < 20; epoch++) {
+    for (const { input } of new Batches(data, 1, IDENTITY).training(9, epoch, { crop: 6, flip: true })) {
+      const text = Array.from(input.data, (value) => Math.round(value * 255)).join(' ');
+      assert.ok(all.has(text), text);
+    }
+  }
   assert.throws(() => checkAugmentation('train', { crop: -1 }), /augment.crop must be a whole number of at least 0/);
   assert.throws(() => checkAugmentation('train', { rotate: 1 } as never), /unknown option rotate/);
 });

@@ -268,6 +268,17 @@ test('weights that are not finite are not saved', async () => {
   });
 });
 
+test('weights that are not finite are not saved by an abort either', async () => {
+  const controller = new AbortController();
+  const schedule: TrainOptions['schedule'] = (step) => (step === 2 ? 1e39 : 0.1);
+  const { error, saved } = await lastOf({ schedule, signal: controller.signal }, (event) => {
+    if (event.type === 'step' && event.step === 3) controller.abort();
+    return undefined;
+  });
+  assert.instance(error, DivergenceError);
+  assert.is(saved.length, 0);
+});
+
 test('a file that cannot be written leaves the old one', async () => {
   await withFolder(async (file, names) => {
     await writeAtomically(file('a'), new Uint8Array([1, 2]));

@@ -108,18 +108,23 @@ export class Batches {
   /** Writes the image, seen from a window that is moved by `down` and `across`, black where there is no image. */
   #write(place: number, down: number, across: number, mirrored: boolean): void {
     const [channels, height, width] = this.data.dims;
-    let to = place * this.#image.length;
+    const image = this.#image;
+    const inputs = this.#inputs;
+    // The columns of the result that show some of the image, and where the first of them comes from.
+    const begin = Math.min(width, Math.max(0, mirrored ? across : -across));
+    const end = Math.max(begin, Math.min(width, mirrored ? width + across : width - across));
+    const first = mirrored ? width - 1 - begin + across : begin + across;
+    const step = mirrored ? -1 : 1;
+    let to = place * image.length;
     for (let channel = 0; channel < channels; channel++) {
-      const table = channel * LEVELS;
-      for (let y = 0; y < height; y++) {
+      const values = this.#values.subarray(channel * LEVELS, (channel + 1) * LEVELS);
+      for (let y = 0; y < height; y++, to += width) {
         const row = y + down;
-        const from = (channel * height + row) * width;
         const isThere = row >= 0 && row < height;
-        for (let x = 0; x < width; x++) {
-          const column = (mirrored ? width - 1 - x : x) + across;
-          const pixel = isThere && column >= 0 && column < width ? this.#image[from + column]! : 0;
-          this.#inputs[to++] = this.#values[table + pixel]!;
-        }
+        if (!isThere || end - begin < width) inputs.fill(values[0]!, to, to + width);
+        if (!isThere) continue;
+        let from = (channel * height + row) * width + first;
+        for (let x = begin; x < end; x++, from += step) inputs[to + x] = values[image[from]!]!;
       }
     }
   }
