@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { kernelMagnitudes, partsOf } from '../src/cli/kernelMagnitudes.js';
 import { lineChart } from '../src/cli/lineChart.js';
 import { matrixChart } from '../src/cli/matrixChart.js';
+import { largestShare, type Part, pruned } from '../src/cli/pruning.js';
 import { scaleOver, wholeScale } from '../src/cli/scale.js';
 import { readSafetensors, type StateDict, Tensor, writeSafetensors } from '../src/index.js';
 import { seededRandom } from './support.js';
@@ -56,7 +57,7 @@ test('scales begin and end at round values around all that there is', () => {
 });
 
 test('a line chart has a line and a legend for each, and leaves out what is no number', () => {
-  const svg = lineChart('A & <B>', 4, [
+  const svg = lineChart('A & <B>', { name: 'epoch', values: [1, 2, 3, 4] }, [
     {
       title: 'loss',
       lines: [
@@ -68,7 +69,7 @@ test('a line chart has a line and a legend for each, and leaves out what is no n
       title: 'accuracy',
       unit: '%',
       lines: [{ name: 'validation', values: [50] }],
-      mark: { epoch: 1, name: 'best epoch' },
+      mark: { at: 1, name: 'best epoch' },
     },
   ]);
   assert.is(count(svg, 'polyline'), 3);
@@ -88,7 +89,13 @@ test('a line chart has a line and a legend for each, and leaves out what is no n
   assert.is(points.length, 3);
   const tops = points.map((point) => Number(point.split(',')[1]));
   assert.ok(tops[0]! < tops[1]! && tops[1]! < tops[2]!, 'a falling loss is drawn falling');
-  assert.is(count(lineChart('', 1, [{ title: 'loss', lines: [{ name: 'training', values: [] }] }]), 'circle'), 0);
+  assert.is(
+    count(
+      lineChart('', { name: 'epoch', values: [1] }, [{ title: 'loss', lines: [{ name: 'training', values: [] }] }]),
+      'circle',
+    ),
+    0,
+  );
 });
 
 test('a matrix has a cell for each value, with its text where there is room', () => {
@@ -171,6 +178,74 @@ test('merging moves magnitude to the skeleton of a network that was trained with
     ]),
     undefined,
   );
+});
+
+test('pruning sets so many weights of a part to zero, and more of them with the same ones', () => {
+  const ones = (...dims: number[]): Tensor =>
+    new Tensor('float32', new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(1), dims);
+  const state = {
+    'a.weight': ones(4, 5, 3, 3),
+    'b.weight': ones(2, 2, 5, 5),
+    'c.weight': ones(2, 2, 2, 2),
+    d: ones(9),
+  };
+  assert.is(largestShare(state, 'corners'), 4 / 9);
+  assert.is(largestShare(state, 'skeleton'), 9 / 25);
+  assert.is(largestShare(state, 'anywhere'), 1);
+  const zeros = (part: Part, share: number): Set<number> => {
+    const { 'a.weight': a, 'c.weight': c } = pruned(state, part, share, 7);
+    assert.is(c, state['c.weight']);
+    return new Set([...a!.data.keys()].filter((i) => a!.data[i] === 0));
+  };
+  for (const [part, places] of [
+    ['corners', [0, 2, 6, 8]],
+    ['skeleton', [1, 3, 4, 5, 7]],
+    ['anywhere', [0, 1, 2, 3, 4, 5, 6, 7, 8]],
+  ] as const) {
+    const [few, more] = [zeros(part, 0.1), zeros(part, 0.3)];
+    assert.equal([few.size, more.size], [18, 54]);
+    for (const at of few) assert.ok(more.has(at));
+    assert.equal([...new Set([...more].map((at) => at % 9))].sort(), places);
+  }
+  assert.is(state['a.weight'].data.indexOf(0), -1);
+});
+
+test('acnet skeleton tells what corners and skeleton are worth', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'acnet-charts-'));
+  try {
+    const acnet = (...args: string[]) =>
+      spawnSync(process.execPath, [CLI, 'skeleton', MODEL, ...args], { encoding: 'utf8' });
+    const picture = path.join(folder, 'a.svg');
+    const images = ['--data', 'examples/fashion-mnist', '--arch', 'lenet5-bn'];
+    const { stdout, stderr, status } = acnet(...images, '--mean', '0.5', '--std', '0.5', '-o', picture, '--json');
+    assert.equal([status, stderr], [0, '']);
+    const { pruning, pictures } = JSON.parse(stdout);
+    assert.equal(
+      pictures.map((file: string) => path.basename(file)),
+      ['a.svg', 'a-pruning.svg'],
+    );
+    assert.is(count(readFileSync(pictures[1], 'utf8'), 'polyline'), 3);
+    assert.equal(
+      pruning.map(({ share }: { share: number }) => share),
+      [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35],
+    );
+    const [whole, , tenth] = pruning;
+    // As test/accuracy.test.ts has it, of these 1,000 images.
+    assert.ok(whole.corners > 0.92 && whole.corners === whole.skeleton && whole.corners === whole.anywhere);
+    assert.ok(tenth.corners > 0.9 && tenth.skeleton < 0.7 && tenth.anywhere < tenth.corners);
+    for (const [args, code, message] of [
+      [['--arch', 'lenet5-bn'], 2, '--arch takes --data, the images to test'],
+      [['--data', 'examples/fashion-mnist'], 2, '--arch is missing'],
+      [['--data', 'examples/fashion-mnist', '--arch', 'vgg16'], 1, 'is no vgg16 for these images'],
+      [[...images, '--mean', '0.5'], 2, '--mean and --std go together'],
+    ] as const) {
+      const refused = acnet(...args);
+      assert.is(refused.status, code, refused.stderr);
+      assert.ok(refused.stderr.includes(message), refused.stderr);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('acnet skeleton prints, draws, and refuses what has no kernels', () => {

@@ -1,4 +1,4 @@
-/** Lines over epochs, in panels side by side: how a run went. */
+/** Lines over epochs or other numbers, in panels side by side. */
 import { type Scale, scaleOver, wholeScale } from './scale.js';
 import {
   element,
@@ -16,7 +16,7 @@ import {
 
 export interface Line {
   readonly name: string;
-  /** At each epoch; what is not finite is left out. */
+  /** At each value of the axis; what is not finite is left out. */
   readonly values: readonly number[];
 }
 
@@ -25,47 +25,54 @@ export interface Panel {
   /** Of the values, in the title. */
   readonly unit?: string;
   readonly lines: readonly Line[];
-  /** An epoch to point out, from 1, and why. */
-  readonly mark?: { readonly epoch: number; readonly name: string };
+  /** A value of the axis to point out, and why. */
+  readonly mark?: { readonly at: number; readonly name: string };
+}
+
+/** From left to right. */
+export interface Axis {
+  readonly name: string;
+  /** Ascending. */
+  readonly values: readonly number[];
 }
 
 const PLOT = { width: 380, height: 250 } as const;
 const MARGIN = { left: 62, right: 22, top: 78, bottom: 50 } as const;
 const HEAD = 34;
 const TICKS = { across: 8, up: 5 } as const;
-/** Up to as many epochs, each has a dot. */
+/** Up to as many values, each has a dot. */
 const MOST_DOTS = 40;
 
-/** @param epochs of the axis, at least 1 */
-export function lineChart(title: string, epochs: number, panels: readonly Panel[]): string {
+export function lineChart(title: string, axis: Axis, panels: readonly Panel[]): string {
   const panelWidth = MARGIN.left + PLOT.width + MARGIN.right;
   const head = text(MARGIN.left, 28, title, { 'font-size': TITLE_SIZE + 2, 'font-weight': 'bold' });
   const drawn = panels.map((panel, i) =>
     element(
       'g',
       { transform: `translate(${i * panelWidth + MARGIN.left} ${HEAD + MARGIN.top})` },
-      drawPanel(panel, epochs),
+      drawPanel(panel, axis),
     ),
   );
   const height = HEAD + MARGIN.top + PLOT.height + MARGIN.bottom;
-  return picture(panels.length * panelWidth, height, title, [head, ...drawn]);
+  const width = Math.max(panels.length * panelWidth, 2 * MARGIN.left + widthOfText(title, TITLE_SIZE + 2, 'bold'));
+  return picture(width, height, title, [head, ...drawn]);
 }
 
-function drawPanel(panel: Panel, epochs: number): string[] {
-  const across = wholeScale(1, epochs, TICKS.across);
+function drawPanel(panel: Panel, axis: Axis): string[] {
+  const across = wholeScale(axis.values[0]!, axis.values.at(-1)!, TICKS.across);
   const up = scaleOver(
     panel.lines.flatMap(({ values }) => values),
     TICKS.up,
   );
-  const x = (epoch: number): number => across.at(epoch) * PLOT.width;
+  const x = (value: number): number => across.at(value) * PLOT.width;
   const y = (value: number): number => (1 - up.at(value)) * PLOT.height;
   const unit = panel.unit === undefined ? '' : ` (${panel.unit})`;
   return [
     text(0, -44, panel.title + unit, { 'font-size': TITLE_SIZE, 'font-weight': 'bold' }),
     ...drawLegend(panel),
-    ...drawAxes(across, up, x, y),
-    ...(panel.mark === undefined ? [] : drawMark(x(panel.mark.epoch))),
-    ...panel.lines.flatMap((one, i) => drawLine(one, LINE_COLOURS[i]!, x, y)),
+    ...drawAxes(across, up, axis.name, x, y),
+    ...(panel.mark === undefined ? [] : drawMark(x(panel.mark.at))),
+    ...panel.lines.flatMap((one, i) => drawLine(one, axis, LINE_COLOURS[i]!, x, y)),
   ];
 }
 
@@ -80,7 +87,7 @@ function drawLegend({ lines, mark }: Panel): string[] {
     at += 28 + widthOfText(name) + 18;
   }
   if (mark !== undefined) {
-    drawn.push(line(at + 4, -28, at + 4, -16, MARK), text(at + 12, -18, `${mark.name} (${mark.epoch})`));
+    drawn.push(line(at + 4, -28, at + 4, -16, MARK), text(at + 12, -18, `${mark.name} (${mark.at})`));
   }
   return drawn;
 }
@@ -91,7 +98,13 @@ function drawMark(x: number): string[] {
   return [line(x, 0, x, PLOT.height, MARK)];
 }
 
-function drawAxes(across: Scale, up: Scale, x: (value: number) => number, y: (value: number) => number): string[] {
+function drawAxes(
+  across: Scale,
+  up: Scale,
+  name: string,
+  x: (value: number) => number,
+  y: (value: number) => number,
+): string[] {
   const { width, height } = PLOT;
   return [
     ...up.ticks.flatMap((tick) => [
@@ -104,17 +117,20 @@ function drawAxes(across: Scale, up: Scale, x: (value: number) => number, y: (va
     ]),
     line(0, height, width, height, { stroke: INK }),
     line(0, 0, 0, height, { stroke: INK }),
-    text(width / 2, height + 41, 'epoch', { 'text-anchor': 'middle' }),
+    text(width / 2, height + 41, name, { 'text-anchor': 'middle' }),
   ];
 }
 
 function drawLine(
   { values }: Line,
+  axis: Axis,
   colour: string,
-  x: (epoch: number) => number,
+  x: (value: number) => number,
   y: (value: number) => number,
 ): string[] {
-  const points = values.flatMap((value, i) => (Number.isFinite(value) ? [[x(i + 1), y(value)] as const] : []));
+  const points = values.flatMap((value, i) =>
+    Number.isFinite(value) ? [[x(axis.values[i]!), y(value)] as const] : [],
+  );
   const places = points.map(([left, top]) => `${left.toFixed(1)},${top.toFixed(1)}`);
   const stroke = { fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-linejoin': 'round' };
   const dots =

@@ -127,13 +127,10 @@ function cellsOf({ epoch, step, seconds, lr, loss, validation, isBest }: EpochRe
 }
 
 function curves(title: string, epochs: readonly EpochRecord[]): string {
-  const at = (value: (record: EpochRecord) => number | undefined): number[] => {
-    const values = new Array<number>(epochs.at(-1)!.epoch).fill(Number.NaN);
-    for (const record of epochs) values[record.epoch - 1] = value(record) ?? Number.NaN;
-    return values;
-  };
+  const at = (value: (record: EpochRecord) => number | undefined): number[] =>
+    epochs.map((record) => value(record) ?? Number.NaN);
   const best = epochs.filter(({ isBest }) => isBest).at(-1);
-  const mark = best && { epoch: best.epoch, name: 'best epoch' };
+  const mark = best && { at: best.epoch, name: 'best epoch' };
   const training = { name: 'training', values: at(({ loss }) => loss) };
   const hasValidation = epochs.some(({ validation }) => validation !== undefined);
   const panels: Panel[] = hasValidation
@@ -147,5 +144,5 @@ function curves(title: string, epochs: readonly EpochRecord[]): string {
         },
       ]
     : [{ title: 'loss', lines: [training] }];
-  return lineChart(title, epochs.at(-1)!.epoch, panels);
+  return lineChart(title, { name: 'epoch', values: at(({ epoch }) => epoch) }, panels);
 }

@@ -82,13 +82,9 @@ const SCHEDULE = /^(?:(constant|cosine)|(step|multistep):(\d+(?:,\d+)*)(?::(\S+)
 
 /** @throws {UsageError} */
 export function settingsOf(args: Arguments): TrainSettings {
-  const arch = args.text('arch');
+  const arch = parseArchitecture(args);
   const data = args.text('data');
-  if (arch === undefined) throw new UsageError('--arch is missing');
   if (data === undefined) throw new UsageError('--data is missing');
-  if (!isArchitecture(arch)) {
-    throw new UsageError(`--arch is '${arch}', expected ${Object.keys(ARCHITECTURES).join(', ')}`);
-  }
   const form = args.text('form') ?? DEFAULTS.form;
   if (form !== 'train' && form !== 'base') throw new UsageError(`--form is '${form}', expected train or base`);
   const schedule = args.text('schedule') ?? DEFAULTS.schedule;
@@ -100,7 +96,7 @@ export function settingsOf(args: Arguments): TrainSettings {
   const settings = {
     arch,
     form,
-    channels: wholes(args, 'channels'),
+    channels: parseWholes(args, 'channels'),
     blocks,
     data,
     size: sizeOf(args),
@@ -159,6 +155,14 @@ export function readSettings(text: string, file: string): TrainSettings {
   }
 }
 
+/** @throws {UsageError} when it is missing or unknown */
+export function parseArchitecture(args: Arguments): string {
+  const arch = args.text('arch');
+  if (arch === undefined) throw new UsageError('--arch is missing');
+  if (isArchitecture(arch)) return arch;
+  throw new UsageError(`--arch is '${arch}', expected ${Object.keys(ARCHITECTURES).join(', ')}`);
+}
+
 function isSchedule(text: string): boolean {
   const match = SCHEDULE.exec(text);
   if (match === null) return false;
@@ -169,7 +173,8 @@ function isSchedule(text: string): boolean {
   return gamma === undefined || (parseNumber(gamma) ?? -1) >= 0;
 }
 
-function wholes(args: Arguments, name: string): number[] | undefined {
+/** Whole numbers with commas between them. */
+export function parseWholes(args: Arguments, name: string): number[] | undefined {
   const text = args.text(name);
   if (text === undefined) return undefined;
   if (!/^\d+(,\d+)*$/.test(text))

@@ -28,7 +28,8 @@ export async function openData({ data, size, holdOut, seed }: TrainSettings, sig
   return { training: rest, validation: held, test };
 }
 
-async function openSets(
+/** The sets that a folder has. */
+export async function openSets(
   folder: string,
   size: readonly [number, number] | undefined,
   signal: AbortSignal,

@@ -21,7 +21,7 @@ export function trainWith<Model extends Trainable>(createTrainer: TrainerFactory
   return async function* train(model, data, options) {
     const settings = checkOptions(data, options);
     checkOutputs(model, data);
-    const trainer = createTrainer(model, { ...trainerOptions(options), lr: options.schedule(0, settings.steps) });
+    const trainer = await createTrainer(model, { ...trainerOptions(options), lr: options.schedule(0, settings.steps) });
     try {
       yield* new Run(model, trainer, settings).events();
     } finally {

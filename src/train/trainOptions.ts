@@ -43,7 +43,7 @@ export interface Steps {
   dispose(): void;
 }
 
-export type TrainerFactory<Model extends Trainable> = (model: Model, options: TrainerOptions) => Steps;
+export type TrainerFactory<Model extends Trainable> = (model: Model, options: TrainerOptions) => Steps | Promise<Steps>;
 
 /** A file, written as a whole or not at all, or what takes its bytes. */
 export type Destination = string | ((bytes: Uint8Array) => void | Promise<void>);
