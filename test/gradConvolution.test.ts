@@ -15,6 +15,9 @@ import type { ConvOptions, Nd, Pads, Pair } from './oracle.js';
 import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, take, toTensor } from './support.js';
 import { channelsLast, planar, TrainMemory } from './trainKernels.js';
 
+/** What a runtime's threads have each. */
+const SCRATCH_BYTES = 640 * 1024;
+
 interface Case extends ConvOptions {
   readonly batch: number;
   readonly inChannels: number;
@@ -101,7 +104,9 @@ function weightGrad(
   const inPtr = memory.put(channelsLast(x.data, batch, x.dims[1]!, x.dims[2]! * x.dims[3]!));
   const gradPtr = memory.put(channelsLast(dy.data, batch, outChannels, outHeight * outWidth));
   const sumsPtr = memory.allocate(chunks * size * 4);
-  const scratchPtr = memory.allocate(kernels.weightGradScratchBytes(descriptorPtr));
+  const scratchBytes = kernels.weightGradScratchBytes(descriptorPtr);
+  assert.ok(scratchBytes <= SCRATCH_BYTES, `${scratchBytes} bytes of scratch`);
+  const scratchPtr = memory.allocate(scratchBytes);
   for (const [firstChunk, lastChunk, firstChannel, lastChannel] of cut(chunks, outChannels / options.groups)) {
     kernels.conv2dWeightGrad(
       descriptorPtr,
@@ -149,7 +154,9 @@ function winogradGrad(
   const inPtr = memory.put(channelsLast(x.data, batch, x.dims[1]!, x.dims[2]! * x.dims[3]!));
   const gradPtr = memory.put(channelsLast(dy.data, batch, outChannels, outHeight * outWidth));
   const sumsPtr = memory.allocate(chunks * floats * 4);
-  const scratchPtr = memory.allocate(kernels.winogradGradScratchBytes(descriptorPtr));
+  const scratchBytes = kernels.winogradGradScratchBytes(descriptorPtr);
+  assert.ok(scratchBytes <= SCRATCH_BYTES, `${scratchBytes} bytes of scratch`);
+  const scratchPtr = memory.allocate(scratchBytes);
   for (const part of cut(chunks, outChannels)) {
     kernels.winogradWeightGrad(descriptorPtr, inPtr, sumsPtr, gradPtr, scratchPtr, ...part);
   }
@@ -293,6 +300,7 @@ const CASES: Partial<Case>[] = [
   { groups: 5, inChannels: 5, outChannels: 10 },
   { size: [1, 1], kernel: [1, 1], pads: [0, 0, 0, 0], batch: 300, inChannels: 40, outChannels: 10 },
   { size: [7, 7], batch: 13, inChannels: 16, outChannels: 16 },
+  { kernel: [1, 17], dilation: [1, 2], pads: [0, 16, 0, 16], size: [2, 270], inChannels: 33, outChannels: 3, batch: 1 },
   { size: [40, 33], batch: 1 },
   { size: [3, 700], batch: 2, inChannels: 4, outChannels: 5 },
   { size: [2, 1025], batch: 1, inChannels: 1, outChannels: 2, stride: [1, 2], kernel: [1, 5], pads: [0, 2, 0, 2] },

@@ -10,6 +10,8 @@ export const BLOCK_PIXELS: i32 = 256;
 export const BLOCK_OUT: i32 = 64;
 /** Input channels whose lines are written at once, at most (32->32 @16: 16 take 6 to 9 % more time; 64 the same). */
 export const BLOCK_IN: i32 = 32;
+/** Bytes of the lines of a block, so that they fit into scratch with the panels. Few channels where windows have gaps. */
+export const LINES_BYTES: u64 = 384 * 1024;
 /**
  * Kernel rows share a line where they have at most so many values of a column, so that runs fill the register tile
  * (without: 1->20 5x5 @28 takes 43 % more time, 3->16 @32 36 %, 3->32 5x5 @32 15 %).

@@ -23,7 +23,7 @@
  */
 
 import { addOuter, OUTER_BYTES, OUTER_COLUMNS, OUTER_ROWS } from './outer';
-import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, THIN_ROWS } from './tuning';
+import { BLOCK_IN, BLOCK_OUT, BLOCK_PIXELS, LINES_BYTES, THIN_ROWS } from './tuning';
 
 /** What the kernels are told of a convolution; distances in bytes, tables as in conv/descriptor.ts. */
 export class WeightGradDescriptor {
@@ -76,15 +76,23 @@ function rowsTogether(d: WeightGradDescriptor): i32 {
   return d.kernelHeight * d.inChannels <= THIN_ROWS ? d.kernelHeight : 1;
 }
 
-/** Input channels of a line, but for the last part: equal parts, of whole vectors. */
-function partOf(channels: i32): i32 {
-  const parts = (channels + BLOCK_IN - 1) / BLOCK_IN;
-  return min(channels, ((channels + parts - 1) / parts + 3) & ~3);
-}
-
 /** Positions between the windows of neighbouring outputs in a line. Windows with gaps share none. */
 function shiftOf(d: WeightGradDescriptor): i32 {
   return d.columnShift === 0 ? d.kernelWidth : d.columnShift;
+}
+
+/** Positions of the lines of a block, in 64 bits, because the kernel's width and stride may come from a file. */
+function blockPositions(d: WeightGradDescriptor): u64 {
+  const positions = <u64>(blockWidth(d.outWidth) - 1) * <u64>shiftOf(d) + <u64>d.kernelWidth;
+  return <u64>blockRows(d.outWidth) * positions;
+}
+
+/** Input channels of a line, but for the last part: equal parts, of whole vectors; few where windows have wide gaps. */
+function partOf(d: WeightGradDescriptor): i32 {
+  let most = BLOCK_IN;
+  while (most > 4 && blockPositions(d) * <u64>most * 4 > LINES_BYTES) most >>= 1;
+  const parts = (d.inChannels + most - 1) / most;
+  return min(d.inChannels, ((d.inChannels + parts - 1) / parts + 3) & ~3);
 }
 
 /** Bytes of a panel of dy: an odd number of cache lines keeps panels out of the same few sets of L1. */
@@ -96,11 +104,9 @@ function panelBytes(outWidth: i32): usize {
 /** Bytes of scratch that the gradient of such a convolution needs. */
 export function weightGradScratchBytes(descriptorPtr: usize): usize {
   const d = changetype<WeightGradDescriptor>(descriptorPtr);
-  // In 64 bits, because the kernel's width and stride may come from a file.
-  const positions = <u64>(blockWidth(d.outWidth) - 1) * <u64>shiftOf(d) + <u64>d.kernelWidth;
-  const record = (<u64>(rowsTogether(d) * partOf(d.inChannels))) << 2;
+  const record = (<u64>(rowsTogether(d) * partOf(d))) << 2;
   const panels = (min(BLOCK_OUT, d.outChannels) + OUTER_ROWS - 1) / OUTER_ROWS;
-  const lines = <u64>blockRows(d.outWidth) * positions * record;
+  const lines = blockPositions(d) * record;
   // Lines are written, and read by register tiles, in whole vectors.
   const bytes = OUTER_BYTES + <u64>panels * panelBytes(d.outWidth) + lines + 32;
   return <usize>min(bytes, <u64>i32.MAX_VALUE);
@@ -183,7 +189,7 @@ function addBlock(
   const linesPtr = panelsPtr + <usize>((channels + OUTER_ROWS - 1) / OUTER_ROWS) * panelStride;
   const depthBytes = (<usize>(d.kernelHeight * d.kernelWidth * d.inChannels)) << 2;
   const together = rowsTogether(d);
-  const part = partOf(d.inChannels);
+  const part = partOf(d);
   const gradRow = (<usize>width) << 4;
   for (let ky = 0; ky < d.kernelHeight; ky += together) {
     for (let c = 0; c < d.inChannels; c += part) {
@@ -325,7 +331,7 @@ export function writeWeightGrad(
   const depthBytes = (<usize>(taps * d.inChannels)) << 2;
   const chunkBytes = <usize>(d.groups * d.outChannels) * depthBytes;
   const together = rowsTogether(d);
-  const part = partOf(d.inChannels);
+  const part = partOf(d);
   for (let o = first; o < last; ++o) {
     let fromPtr = sumsPtr + <usize>o * depthBytes;
     const filterPtr = outPtr + <usize>o * depthBytes;
