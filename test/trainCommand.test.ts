@@ -2,7 +2,7 @@
  * `acnet train` around a small trainer, which moves the biases of the last layer alone: arguments, the folder of a run,
  * going on, what is told, and the end.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'uvu';
@@ -263,6 +263,21 @@ test('one seed gives the same bits, and a run that was interrupted goes on with 
   });
 });
 
+test('a run that was killed before its first checkpoint begins anew, one with a checkpoint does not', async () => {
+  await withFolders(async (data, place) => {
+    const out = place('run');
+    mkdirSync(out);
+    writeFileSync(path.join(out, 'config.json'), '{}');
+    writeFileSync(path.join(out, 'events.jsonl'), '{"type":"step","epoch":1,"step":1');
+    const args = [...ARCH, '--data', data, '--out', out];
+    assert.is((await acnetTrain(args)).error, undefined);
+    assert.is(eventsIn(out)[0].step, 1);
+    assert.is(JSON.parse(read(path.join(out, 'config.json'))).arch, 'lenet5-bn');
+    const again = await acnetTrain(args);
+    assert.is(again.error!.message, `${out}: holds a run; --resume ${out} goes on with it`);
+  });
+});
+
 test('images that are held out validate, and the test set is for the end', async () => {
   await withFolders(async (data, place) => {
     const { error, lines, events } = await acnetTrain([
@@ -348,7 +363,7 @@ test('what is wrong is said before anything is written', async () => {
     }
     writeFileSync(place('file'), '');
     const { error } = await acnetTrain([...ARCH, '--data', data, '--out', path.dirname(out)]);
-    assert.match(error!.message, /holds files, expected an empty folder or none/);
+    assert.match(error!.message, /must be an empty folder or none, got one with file/);
   });
 });
 

@@ -4,6 +4,7 @@ import { describeTerminal, type Terminal } from './terminal.js';
 
 /** Not more often than people can see. */
 const LEAST_MILLISECONDS = 80;
+const FALLBACK_ROWS = 24;
 const CLEAR_BELOW = '\u001b[J';
 
 export class LiveBlock {
@@ -13,6 +14,11 @@ export class LiveBlock {
 
   get isShown(): boolean {
     return this.terminal.isTTY && !this.terminal.isDumb;
+  }
+
+  /** Lines that can be seen at once. */
+  get rows(): number {
+    return process.stderr.rows || FALLBACK_ROWS;
   }
 
   /** @param lines makes those that are to be seen, none wider than the terminal, where it is time */

@@ -12,6 +12,7 @@
  */
 import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { showList } from '../shown.js';
 import type { EpochEvent, TrainEvent } from '../train/run.js';
 import { CommandError, messageOf } from './errors.js';
 import { writeWhole } from './files.js';
@@ -52,20 +53,28 @@ export class RunFolder {
     return path.join(this.folder, FILES[name]);
   }
 
-  /** @throws {CommandError} when there is something in it */
+  /**
+   * What a run has left that did not come as far as a checkpoint is nothing.
+   * @throws {CommandError} when there is anything else in it
+   */
   async assertEmpty(): Promise<void> {
     const there: string[] = await readdir(this.folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
     });
-    if (there.length === 0) return;
-    const hint = there.includes(FILES.last) ? `; --resume ${this.folder} goes on with the run in it` : '';
-    throw new CommandError(`${this.folder}: holds files, expected an empty folder or none${hint}`);
+    if (there.includes(FILES.last)) {
+      throw new CommandError(`${this.folder}: holds a run; --resume ${this.folder} goes on with it`);
+    }
+    const own: readonly string[] = Object.values(FILES);
+    const foreign = there.filter((name) => !own.includes(name));
+    if (foreign.length === 0) return;
+    throw new CommandError(`${this.folder}: must be an empty folder or none, got one with ${showList(foreign)}`);
   }
 
   async create(config: string): Promise<void> {
     await mkdir(this.folder, { recursive: true });
     await this.write('config', config);
+    await this.write('events', '');
   }
 
   /**

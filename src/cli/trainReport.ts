@@ -84,7 +84,10 @@ export class TrainReport {
   }
 
   #liveLines(event: StepEvent): string[] {
-    const { terminal } = this.#live;
+    const { terminal, rows } = this.#live;
+    const bar = this.#bar(event, terminal);
+    // What scrolls out of sight could not be taken away again.
+    if (rows < PLOT_HEIGHT + 6) return [bar];
     const available = Math.min(terminal.columns - 1, 2 * WIDEST_PLOT + GAP);
     const loss = { title: 'loss', points: this.#lossPoints() };
     const accuracy = { title: 'accuracy of validation (%)', points: this.#accuracyPoints(event) };
@@ -92,7 +95,7 @@ export class TrainReport {
     const width = hasTwo ? Math.floor((available - GAP) / 2) : Math.min(available, WIDEST_PLOT);
     const left = plotLines(loss, width, PLOT_HEIGHT, terminal);
     const plots = hasTwo ? beside(left, plotLines(accuracy, width, PLOT_HEIGHT, terminal), GAP) : left;
-    return ['', ...plots, '', this.#bar(event, terminal)];
+    return ['', ...plots, '', bar];
   }
 
   #lossPoints(): (readonly [number, number])[] {
