@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError, readSafetensors, Tensor, writeSafetensors } from '../src/index.js';
@@ -359,6 +360,21 @@ test('frozen parameters are handed to the trainer', async () => {
   const { model } = await run({ freeze: ['fc.weight'], epochs: 1 });
   assert.ok(sameBits(model.weight, fresh.weight));
   assert.not.ok(sameBits(model.bias, fresh.bias));
+});
+
+test('the loop and the datasets are made for pages too', async () => {
+  const names = ['train', 'idx', 'cifar', 'imageFolder', 'schedules', 'initialise'];
+  const { outputFiles } = await build({
+    stdin: { contents: names.map((name) => `export * from './src/train/${name}.js';`).join('\n'), resolveDir: '.' },
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    mainFields: ['module', 'main'],
+    external: ['../index.js'],
+    write: false,
+    logLevel: 'silent',
+  });
+  assert.not.match(outputFiles[0]!.text, /from "node:|require\("node:|import\("node:/);
 });
 
 test('who stops listening ends the run', async () => {
