@@ -25,10 +25,13 @@ export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<strin
       const ofValue = shapes.get(value);
       return ofValue?.[frontAxis(node, axis, ofValue)];
     };
+    const rule = ruleOf(node);
     // Of numbers, rules make numbers.
-    const output = ruleOf(node).dims(node, dims, dimOf) as Dims;
-    checkSize(node, 'output', output);
-    shapes.set(node.outputs[0], output);
+    const first = rule.dims(node, dims, dimOf) as Dims;
+    [first, ...(rule.furtherDims?.(node, dims) ?? [])].forEach((output, i) => {
+      checkSize(node, 'output', output);
+      shapes.set(node.outputs[i]!, output);
+    });
   }
   return shapes;
 }

@@ -38,9 +38,9 @@ export interface InputRule {
   readonly isOptional?: boolean;
   /**
    * Of an input that does not follow the operation's layout. packed: the step makes something of it beforehand, once for
-   * all runs where it is stored; planar: the step reads it in row-major order.
+   * all runs where it is stored; planar, channelsLast: the step reads it in this one.
    */
-  readonly as?: 'packed' | 'planar';
+  readonly as?: 'packed' | Layout;
 }
 
 export interface OperationRule<N extends NodeBase = NodeBase> {
@@ -58,6 +58,8 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
    * @throws RangeError naming the layer, what it expects, and what came
    */
   dims(node: N, inputs: readonly InputDims[], dimOf: DimOfValue): KnownDims | undefined;
+  /** Dims of the outputs behind the first, which are in row-major order, where the shapes of all inputs are known. */
+  furtherDims?(node: N, inputs: readonly InputDims[]): readonly Dims[];
   /** What is known of the output's dims where the rank of an input is not: that of it is undefined, too. */
   dimsOfUnknown?(node: N, inputs: readonly InputDims[]): KnownDims;
   /** Whether it only moves values, and so has nothing to do where there are none; what computes refuses. */

@@ -32,13 +32,17 @@ const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: 
   hardSwish: [1 / 6, 1 / 2],
 };
 
+/** alpha and beta, as kernels take them. */
+export function coefficientsOf(node: UnaryNode): readonly [alpha: number, beta: number] {
+  const [alpha, beta] = DEFAULTS[node.op];
+  return node.op === 'hardSwish' ? [alpha, beta] : [node.alpha ?? alpha, node.beta ?? beta];
+}
+
 function step(node: UnaryNode, context: StepContext): Step {
   const { kernels } = context.runtime;
   const op = UNARY_OPS.indexOf(node.op);
   const count = floatCount(node.outputs[0], context);
-  const [defaultAlpha, defaultBeta] = DEFAULTS[node.op];
-  const [alpha, beta] =
-    node.op === 'hardSwish' ? [defaultAlpha, defaultBeta] : [node.alpha ?? defaultAlpha, node.beta ?? defaultBeta];
+  const [alpha, beta] = coefficientsOf(node);
   const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
   const clearLanes = keepsZero ? undefined : laneCleaner(node.outputs[0], context);
   const find = ports(node, context);

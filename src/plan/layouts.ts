@@ -29,9 +29,11 @@ export function wantedLayouts(graph: Graph, shapes: Shapes): Map<string, Layout>
     const ofOutput = wanted.get(node.outputs[0]);
     const inputs = rule.inputs?.(node);
     for (const [i, name] of node.inputs.entries()) {
-      if (name === undefined || inputs?.[i]?.as !== undefined) continue;
+      if (name === undefined) continue;
+      const as = inputs?.[i]?.as;
       const input = shapes.get(name)!;
-      if (layout === 'planar' || layout === 'channelsLast') want(name, layout);
+      if (as !== undefined) want(name, as === 'channelsLast' ? as : undefined);
+      else if (layout === 'planar' || layout === 'channelsLast') want(name, layout);
       else if (layout === 'input') want(name, ofOutput);
       else if (layout === 'view') want(name, hasSameExtent(input, output) ? ofOutput : 'planar');
       else {

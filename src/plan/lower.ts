@@ -45,8 +45,8 @@ export interface Operation {
   readonly node: GraphNode | Move;
   /** Where each of the node's inputs is read; undefined: it is left out, or made something of beforehand. */
   readonly inputs: readonly (Place | undefined)[];
-  readonly output: Place;
-  /** Buffers of inputs that may be overwritten with the output, if nobody needs them any more. */
+  readonly outputs: readonly [Place, ...Place[]];
+  /** Buffers of inputs that may be overwritten with the first output, if nobody needs them any more. */
   readonly overwritable: readonly number[];
 }
 
@@ -116,7 +116,8 @@ class Lowering {
   /** Where an input is read that the rule of its operation has a word for. */
   #findParameter(name: string, as: InputRule['as']): Place | undefined {
     const isStored = this.#graph.values?.has(name) || this.#graph.folded.has(name);
-    return as === 'packed' && isStored ? undefined : this.#findIn(name, 'planar');
+    if (as === 'packed' && isStored) return undefined;
+    return this.#findIn(name, as === 'channelsLast' ? as : 'planar');
   }
 
   /** Another name for the same bytes: in each layout where shapes of one extent agree, else in row-major order. */
@@ -135,8 +136,12 @@ class Lowering {
       if (name === undefined) return undefined;
       return as === undefined ? find(name) : this.#findParameter(name, as);
     });
-    const output = this.#makeOutput(node.outputs[0], layout);
-    this.#operations.push({ node, inputs, output, overwritable: this.#overwritable(node, inputs, rules, layout) });
+    const [first, ...further] = node.outputs;
+    const outputs: Operation['outputs'] = [
+      this.#makeOutput(first, layout),
+      ...further.map((name) => this.#makeOutput(name, 'planar')),
+    ];
+    this.#operations.push({ node, inputs, outputs, overwritable: this.#overwritable(node, inputs, rules, layout) });
   }
 
   /** What an operation of any layouts writes: what is wanted, else the layout of an input that it keeps the axes of. */
@@ -216,7 +221,7 @@ class Lowering {
 
   #move(op: Move['op'], name: string, from: Place, to: Place): void {
     const node: Move = { op, inputs: [name], outputs: [name] };
-    this.#operations.push({ node, inputs: [from], output: to, overwritable: [] });
+    this.#operations.push({ node, inputs: [from], outputs: [to], overwritable: [] });
   }
 
   #placeStored(name: string, layout: Layout): Place {

@@ -51,6 +51,8 @@ export class Plan {
   readonly #outputs: readonly Port[];
   /** Nothing is in it between runs. */
   #arena: Spare = { ptr: 0, bytes: 0 };
+  /** What steps share for their own work. */
+  readonly #workspace = { ptr: 0, bytes: 0 };
   /** Address of every slot; those of inputs and outputs are set by each run. */
   readonly #addresses: number[];
 
@@ -81,12 +83,13 @@ export class Plan {
       return isMove(node) ? move(node, contexts[i]!) : ruleOf(node).step!(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
-    // The arena comes last: while weights are packed, copies of them are about.
+    // Both come last: while weights are packed, copies of them are about.
+    if (this.#workspace.bytes > 0) this.#workspace.ptr = this.#allocate(this.#workspace.bytes);
     this.#addresses = this.#allocateArena(placed, asShipped.arena.bytes);
     for (const { name, buffer, layout } of lowered.stored) {
       this.#addresses[slots[buffer]!] = resources.place(name, layout);
     }
-    if (CHECKED) guardSteps(this, new StepGuard(runtime, lowered, placed, this.#infos));
+    if (CHECKED) guardSteps(this, new StepGuard(runtime, lowered, placed, shapes));
   }
 
   /** Whether the plan is for inputs of these shapes. */
@@ -156,7 +159,7 @@ export class Plan {
   }
 
   #contextOf(
-    { node, inputs, output }: Operation,
+    { node, inputs, outputs }: Operation,
     shapes: ReadonlyMap<string, Dims>,
     slots: readonly number[],
   ): StepContext {
@@ -166,15 +169,16 @@ export class Plan {
       if (name !== undefined && place !== undefined) places.set(name, place);
     });
     // A move has the same name on both sides; its steps tell the sides apart themselves.
-    if (!isMove(node)) places.set(node.outputs[0], output);
+    if (!isMove(node)) for (const [i, name] of node.outputs.entries()) places.set(name, outputs[i]!);
     return {
       runtime: this.#runtime,
       slot: (value) => slots[places.get(value)!.buffer]!,
       layout: (value) => places.get(value)!.layout,
       among: (value) => places.get(value)!.among,
       dims: (value) => shapes.get(value)!,
-      output: { slot: slots[output.buffer]!, layout: output.layout },
+      output: { slot: slots[outputs[0].buffer]!, layout: outputs[0].layout },
       allocate: (bytes) => this.#allocate(bytes),
+      workspace: (bytes) => this.#shareWorkspace(bytes),
       lazily: (make) => this.#lazily(make),
       afterwards: (step) => this.#afterwards.push(step),
       parameter: (value) => this.#parameter(value, shapes.get(value)!, places.get(value)?.buffer, slots),
@@ -206,6 +210,11 @@ export class Plan {
       lazy.step ??= make();
       return lazy.step;
     };
+  }
+
+  #shareWorkspace(bytes: number): () => number {
+    this.#workspace.bytes = Math.max(this.#workspace.bytes, bytes);
+    return () => this.#workspace.ptr;
   }
 
   #allocate(bytes: number): number {

@@ -25,8 +25,8 @@ export function lifetimesOf(
     if (kind !== 'computed') external.add(slots[i]!);
   });
   const lifetimes = new Map<number, Lifetime>();
-  operations.forEach(({ inputs, output }, step) => {
-    for (const place of [output, ...inputs]) {
+  operations.forEach(({ inputs, outputs }, step) => {
+    for (const place of [...outputs, ...inputs]) {
       if (place === undefined) continue;
       const { buffer } = place;
       const slot = slots[buffer]!;
@@ -46,7 +46,7 @@ function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
   });
   const kept = new Set(outputs.map(({ buffer }) => buffer));
   const slots = buffers.map((_, i) => i);
-  operations.forEach(({ overwritable, output }, step) => {
+  operations.forEach(({ overwritable, outputs: [output] }, step) => {
     const reused = overwritable.find(
       (buffer) =>
         buffers[buffer]!.kind === 'computed' &&

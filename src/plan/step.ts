@@ -36,6 +36,8 @@ export interface StepContext {
   readonly output: { readonly slot: number; readonly layout: Layout };
   /** Memory that lives as long as the plan. */
   allocate(bytes: number): number;
+  /** Address, in a run, of as much memory for the step's own work, with anything in it; not for lazy steps. */
+  workspace(bytes: number): () => number;
   /** A step that is made when it is first needed. */
   lazily(make: () => Step): () => Step;
   /** To be done once all steps of a run are through. */

@@ -16,6 +16,11 @@ interface Slot extends Lifetime {
   readonly slot: number;
 }
 
+interface Output extends Place {
+  readonly dims: readonly number[];
+  readonly slot: number;
+}
+
 /** Allocations that are looked at after a single step. */
 const MOST_ZONES = 256;
 
@@ -50,15 +55,15 @@ export class StepGuard {
   readonly #begin = new Map<number, Slot[]>();
   /** Those that live in the step at work. */
   #alive: Slot[] = [];
-  readonly #outputs: readonly (Place & { readonly dims: readonly number[]; readonly slot: number })[];
-  /** Of the steps that are the first to write into their slot: its bytes. */
-  readonly #first: readonly (number | undefined)[];
+  readonly #outputs: readonly (readonly Output[])[];
+  /** Of the outputs that are the first to be written into their slot: its bytes. */
+  readonly #first: readonly (readonly (number | undefined)[])[];
 
   constructor(
     runtime: Runtime,
     { buffers, operations, inputs, stored }: Lowered,
     { slots, lifetimes }: Placed,
-    infos: readonly StepInfo[],
+    shapes: ReadonlyMap<string, readonly number[]>,
   ) {
     this.#zones = redZonesOf(runtime.heap);
     for (const [slot, life] of lifetimes) {
@@ -67,18 +72,18 @@ export class StepGuard {
       const others = this.#begin.get(life.first) ?? [];
       this.#begin.set(life.first, [...others, { ...life, slot }]);
     }
-    this.#outputs = operations.map(({ output }, i) => ({
-      ...output,
-      slot: slots[output.buffer]!,
-      dims: infos[i]!.dims,
-    }));
+    this.#outputs = operations.map(({ node, outputs }) =>
+      outputs.map((output, i) => ({ ...output, slot: slots[output.buffer]!, dims: shapes.get(node.outputs[i]!)! })),
+    );
     const written = new Set([...inputs, ...stored].map(({ buffer }) => slots[buffer]!));
-    this.#first = operations.map(({ output }) => {
-      const slot = slots[output.buffer]!;
-      if (written.has(slot)) return undefined;
-      written.add(slot);
-      return buffers[output.buffer]!.bytes;
-    });
+    this.#first = operations.map(({ outputs }) =>
+      outputs.map(({ buffer }) => {
+        const slot = slots[buffer]!;
+        if (written.has(slot)) return undefined;
+        written.add(slot);
+        return buffers[buffer]!.bytes;
+      }),
+    );
   }
 
   run(steps: readonly Step[], infos: readonly StepInfo[], at: readonly number[], onStep: OnStep | undefined): void {
@@ -97,8 +102,9 @@ export class StepGuard {
     const begun = this.#begin.get(step) ?? [];
     this.#alive = [...this.#alive.filter(({ last }) => last >= step), ...begun];
     for (const { slot, bytes } of begun) this.#zones.paintZones(at[slot]!, bytes);
-    const bytes = this.#first[step];
-    if (bytes !== undefined) this.#zones.fill(at[this.#outputs[step]!.slot]!, bytes);
+    this.#first[step]!.forEach((bytes, i) => {
+      if (bytes !== undefined) this.#zones.fill(at[this.#outputs[step]![i]!.slot]!, bytes);
+    });
     this.#zones.begin();
   }
 
@@ -108,7 +114,8 @@ export class StepGuard {
     const isLast = step === this.#outputs.length - 1;
     if (isLast || step % every === 0) this.#zones.check(every === 1 ? who : `${who}, or one of ${every} steps before,`);
     for (const { slot, bytes } of this.#alive) this.#zones.expectZones(at[slot]!, bytes, who);
-    const { slot, dims, layout, among } = this.#outputs[step]!;
-    this.#zones.expectValue(at[slot]! + (among?.offset ?? 0), dims, layout, who, among?.lanes);
+    for (const { slot, dims, layout, among } of this.#outputs[step]!) {
+      this.#zones.expectValue(at[slot]! + (among?.offset ?? 0), dims, layout, who, among?.lanes);
+    }
   }
 }
