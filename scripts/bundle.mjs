@@ -32,7 +32,7 @@ copyFileSync(worker, 'build/worker.txt');
 
 await build({
   ...common,
-  entryPoints: { index: 'src/index.ts' },
+  entryPoints: { index: 'src/index.ts', train: 'src/train.ts' },
   outdir: folder,
   splitting: true,
   platform: 'neutral',

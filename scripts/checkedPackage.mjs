@@ -5,6 +5,7 @@ export function checkedPackage() {
     name: 'checked package',
     setup({ onResolve }) {
       onResolve({ filter: /^acnet-wasm$/ }, () => ({ path: '../checked/index.js', external: true }));
+      onResolve({ filter: /^acnet-wasm\/train$/ }, () => ({ path: '../checked/train.js', external: true }));
     },
   };
 }

@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert';
 import { UNARY_OPS } from '../src/plan/records.js';
 import { windowDivisors, windowTable } from '../src/plan/windows.js';
 import type { Kernels } from '../src/runtime/kernels.js';
-import { loadTrainKernels } from '../src/train/kernels.js';
+import { trainKernels } from '../src/train/kernels.js';
 import {
   avgPoolBackward,
   batchNormBackward,
@@ -424,7 +424,7 @@ for (const build of await supportedBuilds()) {
         kernels: Kernels;
         heap: { allocate(bytes: number): { ptr: number; free(): void }; floats(ptr: number, n: number): Float32Array };
       };
-      const train = await loadTrainKernels(runtime);
+      const train = trainKernels(runtime);
       assert.is(train.IS_RELAXED.value, build === 'relaxed' ? 1 : 0);
       const memoryOf = runtime.heap.allocate(64);
       runtime.heap.floats(memoryOf.ptr, 3).set([1, 2, 3]);

@@ -1,0 +1,2 @@
+/** acnet-wasm/train: gradients of layers. */
+export { backward, type Gradients } from './train/backward.js';

@@ -1,0 +1,85 @@
+/** `backward`: the gradients of a layer. */
+import { type Layer, type StateDict, Tensor } from '../index.js';
+import { differentiate } from '../passes/differentiate.js';
+import { Executable } from '../plan/executable.js';
+import { sameDims, sizeOf } from '../sizes.js';
+import { copyToHost, format } from '../tensor.js';
+import { gradientRuleOf } from './gradients/table.js';
+import { checkLayer, checkTensor, describeLayer } from './layerGraph.js';
+
+/** `output` and `inputGradient` are resident, and the caller's to dispose of; `gradients` are in JavaScript's memory. */
+export interface Gradients<Input extends Tensor | readonly Tensor[]> {
+  output: Tensor;
+  /** Of the input's dims; one for each of several inputs. */
+  inputGradient: Input extends readonly Tensor[] ? Tensor[] : Tensor;
+  /** Of the parameters, under their keys in the state dict. */
+  gradients: StateDict;
+}
+
+const GRADIENT = 'output.gradient';
+
+/**
+ * Computes a layer and the gradients of sum(output * gradOutput), in the layer's mode: in training mode running
+ * statistics move once, as by `forward`.
+ * @param input one tensor, or one for each input of the layer
+ * @param gradOutput of the output's dims
+ * @throws TypeError, RangeError naming the argument, or the operation that has no gradient; OutOfMemoryError. The layer is
+ * unchanged then.
+ * @example
+ * const { inputGradient, gradients } = backward(block, x, dy);
+ */
+export function backward<Input extends Tensor | readonly Tensor[]>(
+  layer: Layer,
+  input: Input,
+  gradOutput: Tensor,
+): Gradients<Input> {
+  const owner = 'backward';
+  checkLayer(owner, 'layer', layer);
+  const given: readonly Tensor[] = Array.isArray(input) ? input : [input];
+  for (const tensor of given) checkTensor(owner, 'input', tensor, layer);
+  checkTensor(owner, 'gradOutput', gradOutput, layer);
+  const described = describeLayer(
+    layer,
+    given.map(({ dims }) => dims),
+  );
+  const { shapes, inputs, output, trainable } = described;
+  if (!sameDims(gradOutput.dims, shapes.get(output)!)) {
+    const expected = format(shapes.get(output)!);
+    throw new RangeError(
+      `${owner}: gradOutput must have the output's dims ${expected}, got ${format(gradOutput.dims)}`,
+    );
+  }
+  const withSeed = { ...described.graph, inputs: [...inputs, GRADIENT] };
+  const wanted = [...inputs, ...trainable];
+  const { graph, gradients } = differentiate(withSeed, shapes, new Map([[output, GRADIENT]]), wanted, gradientRuleOf);
+  const found = [...gradients];
+  const executable = new Executable(layer.runtime, {
+    ...graph,
+    outputs: [output, ...found.map(([, gradient]) => gradient)],
+  });
+  try {
+    const [result, ...values] = executable.run([...given, gradOutput]);
+    const byName = new Map(found.map(([name], i) => [name, values[i]!]));
+    const ofInputs = inputs.map((name, i) => byName.get(name) ?? zeros(given[i]!));
+    const inputGradient = (Array.isArray(input) ? ofInputs : ofInputs[0]) as Gradients<Input>['inputGradient'];
+    return { output: result!, inputGradient, gradients: takeState(trainable, byName) };
+  } finally {
+    executable.dispose();
+  }
+}
+
+/** What the output does not depend on. */
+function zeros({ dims }: Tensor): Tensor {
+  return new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
+}
+
+function takeState(names: readonly string[], values: ReadonlyMap<string, Tensor>): StateDict {
+  const state: StateDict = {};
+  for (const name of names) {
+    const tensor = values.get(name);
+    if (tensor === undefined) continue;
+    state[name] = copyToHost(tensor);
+    tensor.dispose();
+  }
+  return state;
+}

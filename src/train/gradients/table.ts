@@ -1,0 +1,42 @@
+/** The gradients of all operations that have one. */
+import type { GraphNode } from '../../graph/graph.js';
+import type { NodeBase } from '../../ops/node.js';
+import type { GradientRule } from '../../passes/differentiate.js';
+import { globalPoolGradient, poolGradientRule, unaryGradientRule } from './activations.js';
+import { binaryGradient } from './arithmetic.js';
+import { conv2dGradient, linearGradient } from './convolution.js';
+import { concatGradient, identityGradient, reshapeGradient } from './moves.js';
+import { batchNormGradientRule } from './normalisation.js';
+
+type Op = GraphNode['op'];
+type NodeOf<O extends Op, N = GraphNode> = N extends GraphNode ? (O extends N['op'] ? N : never) : never;
+
+const GRADIENTS: { readonly [O in Op]?: GradientRule<NodeOf<O>> } = {
+  conv2d: conv2dGradient,
+  linear: linearGradient,
+  batchNorm: batchNormGradientRule,
+  maxPool2d: poolGradientRule,
+  avgPool2d: poolGradientRule,
+  globalAvgPool2d: globalPoolGradient,
+  globalMaxPool2d: globalPoolGradient,
+  relu: unaryGradientRule,
+  leakyRelu: unaryGradientRule,
+  clip: unaryGradientRule,
+  sigmoid: unaryGradientRule,
+  hardSigmoid: unaryGradientRule,
+  hardSwish: unaryGradientRule,
+  add: binaryGradient,
+  sub: binaryGradient,
+  mul: binaryGradient,
+  div: binaryGradient,
+  concat: concatGradient,
+  flatten: reshapeGradient,
+  reshape: reshapeGradient,
+  squeeze: reshapeGradient,
+  unsqueeze: reshapeGradient,
+  identity: identityGradient,
+};
+
+export function gradientRuleOf(op: string): GradientRule | undefined {
+  return (GRADIENTS as Readonly<Record<string, GradientRule<NodeBase>>>)[op];
+}
