@@ -57,6 +57,7 @@ export type { Size } from './layers/options.js';
 export { AvgPool2d, type AvgPool2dOptions, MaxPool2d, type MaxPool2dOptions } from './layers/pool2d.js';
 export { Sequential } from './layers/sequential.js';
 export { Add, Concat, Flatten, GlobalAvgPool2d, ReLU, Softmax } from './layers/simple.js';
+export { toGraph } from './layers/toGraph.js';
 export { fuseStateDict } from './merge/fuseStateDict.js';
 export { alexnet } from './models/alexnet.js';
 export { cifarQuick } from './models/cifarQuick.js';
@@ -69,10 +70,9 @@ export { resnetCifar } from './models/resnetCifar.js';
 export { type ToACNetOptions, toACNet } from './models/toACNet.js';
 export { vgg16 } from './models/vgg16.js';
 export { wideResnet } from './models/wideResnet.js';
+export type { Algorithm } from './nodes/algorithm.js';
 export { type MergedBranches, reparameterize } from './passes/reparameterize.js';
-export type { Algorithm } from './plan/algorithm.js';
 export type { StepInfo } from './plan/stepInfo.js';
-export { warmUp } from './plan/warmUp.js';
 export type { WasmSource } from './runtime/instantiate.js';
 export {
   type Capabilities,
@@ -91,6 +91,6 @@ export type { InferenceSessionOptions } from './session/options.js';
 export type { StepTime } from './session/profile.js';
 export type { Phase, ProgressEvent } from './session/progress.js';
 export type { ModelSource } from './session/source.js';
-export { toGraph } from './session/toGraph.js';
 export { type ChromeTrace, type TraceEvent, toChromeTrace } from './session/trace.js';
+export { warmUp } from './session/warmUp.js';
 export { type StateDict, Tensor } from './tensor.js';

@@ -15,6 +15,9 @@ export const MAX_VALUES = MAX_BYTES / 4;
 /** The largest count, index or table entry that a kernel takes. */
 export const MAX_COUNT = 2 ** 31 - 1;
 
+/** The order of values in memory; src/tensor.ts says what each is. */
+export type Layout = 'planar' | 'channelsLast';
+
 /** dims as batch x channels x pixels: how kernels see a tensor of any rank. */
 export interface Extent {
   readonly batch: number;
@@ -68,7 +71,7 @@ export function extentOf(dims: readonly number[]): Extent {
 }
 
 /** Bytes of values of these dims in a layout. */
-export function bytesOf(dims: readonly number[], layout: 'planar' | 'channelsLast'): number {
+export function bytesOf(dims: readonly number[], layout: Layout): number {
   return layout === 'planar' ? sizeOf(dims) * 4 : extentOf(dims).bytes;
 }
 

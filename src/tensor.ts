@@ -10,9 +10,9 @@ import type { Allocation } from './runtime/heap.js';
 import { redZonesOf } from './runtime/redZones.js';
 import type { Runtime } from './runtime/runtime.js';
 import { show, showList } from './shown.js';
-import { bytesOf, extentOf, fitsMemory, layoutsCoincide, MAX_VALUES, sizeOf } from './sizes.js';
+import { bytesOf, extentOf, fitsMemory, type Layout, layoutsCoincide, MAX_VALUES, sizeOf } from './sizes.js';
 
-export type Layout = 'planar' | 'channelsLast';
+export type { Layout };
 
 /** Parameters and statistics by name. */
 export type StateDict = Record<string, Tensor>;

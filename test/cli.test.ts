@@ -27,7 +27,7 @@ import {
 } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { crc32 } from '../src/formats/crc32.js';
+import { crc32 } from '../src/bytes/crc32.js';
 import { pthFile } from './networkFixtures.js';
 import { readFixture, relativeError, take } from './support.js';
 

@@ -1,6 +1,6 @@
 /** Model files of every kind, and the shapes of what goes into them. */
 import path from 'node:path';
-import { fileKind } from '../formats/sniff.js';
+import { fileKind } from '../bytes/sniff.js';
 import {
   type CheckpointSelection,
   type Graph,

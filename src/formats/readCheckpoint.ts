@@ -1,15 +1,16 @@
 /** Reads a checkpoint of whichever format: what torch.save wrote, or safetensors. */
+
+import { byteView } from '../bytes/byteView.js';
+import { describeKind, fileKind } from '../bytes/sniff.js';
 import { FormatError, UnsupportedError } from '../errors.js';
 import { checkNames } from '../options.js';
 import { show } from '../shown.js';
 import type { StateDict, Tensor } from '../tensor.js';
-import { byteView } from './file.js';
 import { type CheckpointSelection, findState } from './pth/findState.js';
 import { isLegacy, readLegacy } from './pth/readLegacy.js';
 import { readPth } from './pth/readPth.js';
 import { loadTensors } from './pth/tensors.js';
 import { readSafetensors } from './safetensors.js';
-import { describeKind, fileKind } from './sniff.js';
 
 export interface CheckpointOptions {
   /** Which state to take where the file holds several: its key, as in 'ema', or keys with points between them. */

@@ -8,12 +8,13 @@
  *
  * Files are hostile: every size is checked against the file before anything is allocated for it.
  */
+
+import { byteView } from '../bytes/byteView.js';
+import { bytesPerElement, type ElementType, elementTypes, isElementType, toFloat32 } from '../bytes/elements.js';
 import { FormatError } from '../errors.js';
 import { show } from '../shown.js';
 import { fitsMemory, MAX_VALUES, product } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
-import { bytesPerElement, type ElementType, elementTypes, isElementType, toFloat32 } from './elements.js';
-import { byteView } from './file.js';
 
 interface Entry {
   name: string;

@@ -1,5 +1,5 @@
 /** Images for a network: decoding of PNG and JPEG files, and the tensor that torchvision's transforms would make. */
-import { byteView } from '../formats/file.js';
+import { byteView } from '../bytes/byteView.js';
 import { FormatError, Tensor } from '../index.js';
 import { decodeJpeg, isJpeg } from './jpeg.js';
 import type { Image } from './pixels.js';

@@ -10,7 +10,7 @@
  * Files are hostile: what a header claims is held against the length of the file before anything is inflated, and zlib
  * stops where the rows must end.
  */
-import { crc32 } from '../formats/crc32.js';
+import { crc32 } from '../bytes/crc32.js';
 import { FormatError, UnsupportedError } from '../index.js';
 import { inflate } from './inflate.js';
 import { checkPixels, type Image } from './pixels.js';

@@ -4,14 +4,15 @@
  * Train form: y = BN_square(W_square * x) + BN_ver(W_ver * x) + BN_hor(W_hor * x)
  * Deploy form: one convolution with bias, the same function of x (section 3.3 of the paper)
  */
+
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
 import { mapNorm } from '../merge/affine.js';
 import { type MergedBlock, mergeBlock } from '../merge/block.js';
 import { centredWindow } from '../merge/window.js';
+import type { Algorithm } from '../nodes/algorithm.js';
 import { binary } from '../ops/binary.js';
 import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
-import type { Algorithm } from '../plan/algorithm.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
 import { product, sizeOf } from '../sizes.js';

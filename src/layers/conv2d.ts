@@ -1,8 +1,9 @@
 /** Convolution, as torch.nn.Conv2d. */
+
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
+import type { Algorithm } from '../nodes/algorithm.js';
 import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames, flag, wholeNumber } from '../options.js';
-import type { Algorithm } from '../plan/algorithm.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';
 import { checkAlgorithm, checkGroups, convWindow, paddingMode, type Size } from './options.js';

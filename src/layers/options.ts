@@ -1,7 +1,9 @@
 /** Checks of options that only layers have: windows, paddings, groups, algorithms. */
+
 import type { PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
+import type { Algorithm } from '../nodes/algorithm.js';
 import { oneOf, wholeNumber } from '../options.js';
-import { ALGORITHMS, type Algorithm } from '../plan/algorithm.js';
+import { ALGORITHMS } from '../plan/algorithm.js';
 import { show } from '../shown.js';
 
 /** One number for both axes, or [height, width]. */

@@ -1,20 +1,10 @@
 /** Which kernels compute a convolution, and the cost model that chooses. */
+import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../nodes/algorithm.js';
 import type { Conv2dNode, WeightedNode } from '../ops/conv/node.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
 
-/**
- * `gemm`: im2col and GEMM. `depthwise`: channel by channel. `winogradF4x4K3`: F(4x4, 3x3), tiles of 4 x 4 outputs of a 3 x 3
- * kernel; the other names are built alike. F1x4 works along rows only; S2 has stride 2.
- */
-export type Algorithm = DirectAlgorithm | WinogradAlgorithm;
-export type DirectAlgorithm = 'gemm' | 'depthwise';
-export type WinogradAlgorithm =
-  | 'winogradF4x4K3'
-  | 'winogradF2x2K3'
-  | 'winogradF2x3K5'
-  | 'winogradF1x4K5'
-  | 'winogradF4x4K3S2';
+export type { Algorithm, DirectAlgorithm, WinogradAlgorithm };
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */

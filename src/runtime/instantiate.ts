@@ -1,7 +1,7 @@
 /** Instantiation of the kernels: the binary that is needed, over a memory made elsewhere. */
 import { instantiateSync } from '@assemblyscript/loader';
+import { byteView } from '../bytes/byteView.js';
 import { UnsupportedError } from '../errors.js';
-import { byteView } from '../formats/file.js';
 import { embeddedKernels } from './embedded.js';
 import { hasRelaxedSimd } from './features.js';
 import type { Kernels } from './kernels.js';

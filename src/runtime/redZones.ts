@@ -8,8 +8,7 @@
  * writes outside of what it was given, or leaves something unwritten, is found when the step is done, and named.
  */
 import { OutOfMemoryError } from '../errors.js';
-import { bytesOf, type Extent, extentOf, roundUp } from '../sizes.js';
-import type { Layout } from '../tensor.js';
+import { bytesOf, type Extent, extentOf, type Layout, roundUp } from '../sizes.js';
 import { FreeList } from './freeList.js';
 import type { Kernels } from './kernels.js';
 

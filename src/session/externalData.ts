@@ -2,7 +2,7 @@
  * Data of a model's tensors that lies in other files: given with the model, or found beside it. Bytes go to the tensors as
  * they arrive, so that a file is never held as a whole, and of files only the parts are read in which tensors lie.
  */
-import { byteView } from '../formats/file.js';
+import { byteView } from '../bytes/byteView.js';
 import {
   attach,
   attachBytes,

@@ -1,18 +1,18 @@
 /** What sessions are made from, and what becomes of it: a Model, which gives a Graph. */
-import { byteView } from '../formats/file.js';
+import { byteView } from '../bytes/byteView.js';
 import { checkOperators, lowerOnnx, parameterInputs } from '../formats/onnx/lower.js';
 import { readModel } from '../formats/onnx/proto.js';
 import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
 import { Layer } from '../layers/layer.js';
+import { toGraph } from '../layers/toGraph.js';
 import { show } from '../shown.js';
 import type { Tensor } from '../tensor.js';
 import { type ExternalData, loadExternalData } from './externalData.js';
 import { loadBytes } from './loadBytes.js';
 import { type Metadata, metadataOfGraph, metadataOfModel } from './metadata.js';
 import type { Progress } from './progress.js';
-import { toGraph } from './toGraph.js';
 
 /** An ONNX file's bytes, or where they are (a path is one where there are files), a Graph, or a layer. */
 export type ModelSource = Uint8Array | ArrayBuffer | URL | string | Graph | Layer;

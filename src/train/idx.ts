@@ -5,7 +5,7 @@
  *     labels   | 0x801 | count | a byte a label |
  */
 
-import { byteView } from '../formats/file.js';
+import { byteView } from '../bytes/byteView.js';
 import { FormatError } from '../index.js';
 import { show, showList } from '../shown.js';
 import { product } from '../sizes.js';

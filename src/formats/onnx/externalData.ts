@@ -7,10 +7,11 @@
  * A model is not trusted: what it names never lies outside of its folder, and ranges are as long as the tensors' elements
  * and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its data inside.
  */
+
+import { byteView } from '../../bytes/byteView.js';
+import { describeKind, fileKind } from '../../bytes/sniff.js';
 import { FormatError, UnsupportedError } from '../../errors.js';
 import { show } from '../../shown.js';
-import { byteView } from '../file.js';
-import { describeKind, fileKind } from '../sniff.js';
 import { EXTERNAL, type ModelProto, type TensorProto } from './proto.js';
 import { byteSizeOf } from './tensors.js';
 

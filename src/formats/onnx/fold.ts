@@ -7,7 +7,7 @@
 import { broadcast as broadcastShapes } from '../../ops/dims.js';
 import { showList } from '../../shown.js';
 import { rowMajorStrides, sizeOf } from '../../sizes.js';
-import type { NodeContext } from './lower.js';
+import type { NodeContext } from './nodeContext.js';
 import type { Arithmetic } from './shapeValues.js';
 import { Constant, DataType, isIntegerType, typeName } from './tensors.js';
 

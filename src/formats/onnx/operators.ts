@@ -1,5 +1,5 @@
 /**
- * What each operator of ONNX becomes: one handler per operator, from the NodeContext of lower.ts. Where a definition
+ * What each operator of ONNX becomes: one handler per operator, from its NodeContext. Where a definition
  * changed up to opset 21, the handler takes all forms: lists of integers, bounds and the like moved from attributes to
  * inputs, one operator after the other.
  */
@@ -10,7 +10,7 @@ import { show, showList } from '../../shown.js';
 import { sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
 import { calculateConstants, castConstant, expandConstant, transposeConstant } from './fold.js';
-import type { NodeContext } from './lower.js';
+import type { NodeContext } from './nodeContext.js';
 import {
   type Arithmetic,
   calculate,

@@ -1,10 +1,11 @@
 /** ONNX files to Graphs: bytes to messages (proto.ts), messages to a Graph (lower.ts). */
+
+import { byteView } from '../../bytes/byteView.js';
+import { describeKind, fileKind } from '../../bytes/sniff.js';
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import { checkNames } from '../../options.js';
 import { show } from '../../shown.js';
-import { byteView } from '../file.js';
-import { describeKind, fileKind } from '../sniff.js';
 import { attachFiles, checkExternalData, type ExternalFile } from './externalData.js';
 import { lowerOnnx, parameterInputs, readerOf } from './lower.js';
 import { type ModelProto, readModel } from './proto.js';

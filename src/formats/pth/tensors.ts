@@ -5,11 +5,12 @@
  * A tensor is a view of a storage, which several may share. Element [i, j, ...] is number
  * offset + i * stride[0] + j * stride[1] + ... of the storage, and the storage is entry `data/KEY` of the archive.
  */
+
+import { bytesPerElement, type ElementType, toFloat32 } from '../../bytes/elements.js';
 import { FormatError } from '../../errors.js';
 import { show, showList } from '../../shown.js';
 import { fitsMemory, product, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
-import { bytesPerElement, type ElementType, toFloat32 } from '../elements.js';
 import { PickleDict, PickleFunction, type PickleHost, PickleObject } from './pickle.js';
 import { checkCrc, checkStored, type ZipEntry } from './zip.js';
 

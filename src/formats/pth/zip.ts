@@ -8,9 +8,10 @@
  * Layouts: PKWARE's APPNOTE.TXT, sections 4.3 and 4.5.3. Sizes and checksums are those of the central directory, as
  * torch leaves them zero in local headers. Nothing is decompressed, so that no entry can be longer than the file.
  */
+
+import { crc32 } from '../../bytes/crc32.js';
 import { FormatError, UnsupportedError } from '../../errors.js';
 import { show } from '../../shown.js';
-import { crc32 } from '../crc32.js';
 
 export interface ZipEntry {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** Convolutions and linear layers as a Graph has them. */
-import type { Algorithm } from '../../plan/algorithm.js';
+import type { Algorithm } from '../../nodes/algorithm.js';
 import type { NodeBase, Optional, PaddingMode, Window } from '../node.js';
 import type { InputRule } from '../operation.js';
 

@@ -1,8 +1,8 @@
 /** Layers to Graphs of their own: what a layer computes now, with copies of its parameters. */
 import { type Graph, GraphBuilder, type GraphNode, renamed } from '../graph/graph.js';
-import { Layer } from '../layers/layer.js';
 import { show, showName } from '../shown.js';
 import { Tensor } from '../tensor.js';
+import { Layer } from './layer.js';
 
 /**
  * The graph that a layer computes in evaluation mode. It owns its values, which are frozen: the layer may change or be

@@ -1,4 +1,4 @@
-/** What the readers of files share: a view of the bytes, names for messages. */
+/** Bytes that public functions are given. */
 
 /** A view of the bytes; not the object itself, as a Node Buffer's slice would alias. */
 export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8Array {

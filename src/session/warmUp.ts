@@ -3,15 +3,17 @@
  * be busy. A function that runs keeps its bad code until it returns, so the first inference of a network is several times
  * slower than the rest; kernels that were busy before are not.
  */
+
 import { GraphBuilder } from '../graph/graph.js';
+import type { Algorithm } from '../nodes/algorithm.js';
 import { conv2d } from '../ops/conv/conv2d.js';
 import { checkNames } from '../options.js';
+import { winogradScheme } from '../plan/algorithm.js';
+import { Executable } from '../plan/executable.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
-import { type Algorithm, winogradScheme } from './algorithm.js';
-import { Executable } from './executable.js';
 
 /** Small convolutions that go through every kernel of weight, 0.1 ms each or so. */
 const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: number; groups: number }[] = [
