@@ -5,7 +5,7 @@
 import { createRuntime, type Graph, InferenceSession, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { useAllOperations } from '../src/ops/operations.js';
+import { useAllOperations } from '../src/graph/operations.js';
 import { findHomes } from '../src/plan/joined.js';
 import { runGraph } from './graphOracle.js';
 import { graphFrom, type NodeSpec } from './graphSpec.js';

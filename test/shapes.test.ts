@@ -1,9 +1,9 @@
 /** What is known of shapes before a graph runs, held to the shapes that it has when it does; operations that nobody knows. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { useAllOperations } from '../src/graph/operations.js';
 import { inferKnownShapes, inferShapes } from '../src/graph/shapes.js';
 import { type Graph, printGraph, reparameterize, summarize } from '../src/index.js';
-import { useAllOperations } from '../src/ops/operations.js';
 import { type RandomGraph, randomGraph } from './randomGraph.js';
 
 const GRAPHS = 300;

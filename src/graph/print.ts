@@ -6,9 +6,9 @@
  */
 import type { Optional } from '../ops/node.js';
 import { ruleOf } from '../ops/operation.js';
-import { useAllOperations } from '../ops/operations.js';
 import { format, type Tensor } from '../tensor.js';
 import type { Graph, GraphNode, Window } from './graph.js';
+import { useAllOperations } from './operations.js';
 import { inferShapes } from './shapes.js';
 
 /** One line per node, in the order in which they run; a line for the inputs before and one for the outputs after them. */

@@ -3,9 +3,9 @@
  * the sizes that kernels take them to have.
  */
 import { type Expect, type InputRule, ruleOf } from '../ops/operation.js';
-import { useAllOperations } from '../ops/operations.js';
 import { showName } from '../shown.js';
 import type { Graph, GraphNode } from './graph.js';
+import { useAllOperations } from './operations.js';
 
 type Values = NonNullable<Graph['values']>;
 

@@ -1,7 +1,7 @@
 /**
  * What there is to know of an operation, in one place: the checks of its nodes, the dims that it gives, its layouts, its
  * step, its cost, and how it prints. Each file in this folder has the node type of an operation, or of a family of them,
- * and its OperationRule; operations.ts is the table of all.
+ * and its OperationRule; src/graph/operations.ts is the table of all.
  *
  * Rules are looked up among those that are in use. A layer brings the rules of its own nodes, by `GraphBuilder.add`;
  * whoever takes a Graph from elsewhere brings all (`useAllOperations`). So a page whose networks are made of layers does

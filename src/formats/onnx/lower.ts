@@ -11,9 +11,9 @@
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, GraphNode, StoredValue } from '../../graph/graph.js';
 import { Names } from '../../graph/names.js';
+import { useAllOperations } from '../../graph/operations.js';
 import { inferKnownDims } from '../../graph/shapes.js';
 import type { NamedDims } from '../../ops/dims.js';
-import { useAllOperations } from '../../ops/operations.js';
 import { show, showList } from '../../shown.js';
 import type { Tensor } from '../../tensor.js';
 import { isOnnxDomain, labelOf, type ModelValues, NodeContext, Unsupported, type Value } from './nodeContext.js';
