@@ -8,8 +8,8 @@ import { graphFrom, type NodeSpec, type NormSpec } from './graphSpec.js';
 import * as oracle from './oracle.js';
 import { randomNd, seededRandom } from './support.js';
 
-const MOST_VALUES = 1500;
-const MOST_DIMS = 6;
+const MAX_VALUES = 1500;
+const MAX_DIMS = 6;
 
 export interface RandomGraph {
   graph: Graph;
@@ -114,12 +114,12 @@ class Maker {
     },
     reshape: (name: string, x: oracle.Nd) => {
       const dims: number[] = [];
-      for (let rest = x.data.length; dims.length < MOST_DIMS - 1 && (rest > 1 || this.#random() < 0.2); ) {
+      for (let rest = x.data.length; dims.length < MAX_DIMS - 1 && (rest > 1 || this.#random() < 0.2); ) {
         const divisors = Array.from({ length: rest }, (_, i) => i + 1).filter((d) => rest % d === 0);
-        const dim = dims.length === MOST_DIMS - 2 ? rest : this.#pick(divisors);
+        const dim = dims.length === MAX_DIMS - 2 ? rest : this.#pick(divisors);
         dims.push(dim);
         rest /= dim;
-        if (dims.length === MOST_DIMS - 1 && rest > 1) return;
+        if (dims.length === MAX_DIMS - 1 && rest > 1) return;
       }
       this.#add({ op: 'reshape', target: this.#disguise(dims, x) }, [name], array.reshape(x, dims));
     },
@@ -143,7 +143,7 @@ class Maker {
     },
     unsqueeze: (name: string, x: oracle.Nd) => {
       const rank = x.dims.length + 2;
-      if (rank > MOST_DIMS) return;
+      if (rank > MAX_DIMS) return;
       const first = this.#whole(0, rank - 2);
       const second = this.#whole(first + 1, rank - 1);
       const dims = [...x.dims];
@@ -308,7 +308,7 @@ class Maker {
         const both = array.broadcastDims(dims, x.dims);
         const goes = (own: readonly number[]) =>
           own.every((dim, axis) => dim === 1 || dim === both[axis + both.length - own.length]);
-        return both.length <= MOST_DIMS && goes(dims) && goes(x.dims);
+        return both.length <= MAX_DIMS && goes(dims) && goes(x.dims);
       });
       other = this.#pick(fits)[0];
     }
@@ -318,8 +318,8 @@ class Maker {
   }
 
   #add(settings: Settings<GraphNode>, inputs: readonly string[], value: oracle.Nd): void {
-    const isTame = value.data.length <= MOST_VALUES && oracle.largestMagnitude(value.data) < 1e3;
-    if (!isTame || value.dims.length > MOST_DIMS) return;
+    const isTame = value.data.length <= MAX_VALUES && oracle.largestMagnitude(value.data) < 1e3;
+    if (!isTame || value.dims.length > MAX_DIMS) return;
     const output = `value${this.#nodes.length}`;
     const names = { path: output, layer: settings.op };
     this.#nodes.push({ ...settings, ...names, inputs, output });

@@ -21,8 +21,8 @@ const U_OFFSET: usize = HALF_OFFSET + 6 * ROW_BYTES;
 const LINES_OFFSET: usize = 2048;
 const LINE_BYTES: usize = 64;
 /** The most points with weights of their own: F(2x3, 5x5). */
-const MOST_POINTS: usize = 6 * 7;
-export const WEIGHTS_BYTES: usize = LINES_OFFSET + MOST_POINTS * LINE_BYTES;
+const MAX_POINTS: usize = 6 * 7;
+export const WEIGHTS_BYTES: usize = LINES_OFFSET + MAX_POINTS * LINE_BYTES;
 
 /**
  * Packs output channels `first` (a multiple of GROUP_CHANNELS) to `first + channels` of `outChannels`. `weightPtr`:

@@ -3,7 +3,7 @@
 // says more about the code than the median does, and unlike the minimum it is no single lucky call.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LEAST_CALLS = 3;
+const MIN_CALLS = 3;
 /**
  * V8 moves a function to its optimising compiler in the background, which takes calls and then time on another thread.
  * On a busy machine onnxruntime-web was seen at a third of its speed for its first 900 ms: so the first warm-up is long,
@@ -66,7 +66,7 @@ async function timePerCall(call, time) {
     if (pending instanceof Promise) await pending;
     after = performance.now();
     samples.push(after - before);
-  } while (after - start < time || samples.length < LEAST_CALLS);
+  } while (after - start < time || samples.length < MIN_CALLS);
   samples.sort((a, b) => a - b);
   return samples[samples.length >> 2];
 }

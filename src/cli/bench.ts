@@ -24,8 +24,8 @@ const RUNS = 30;
 /** Of each form, before the clock counts. */
 const WARM_UP_RUNS = 3;
 const PROFILED_RUNS = 10;
-const MOST_RUNS = 100_000;
-const MOST_THREADS = 64;
+const MAX_RUNS = 100_000;
+const MAX_THREADS = 64;
 const SIMD = ['auto', 'baseline', 'relaxed'] as const;
 
 const HELP = `Usage: acnet bench MODEL [OPTIONS]
@@ -72,8 +72,8 @@ export const bench: Command = {
   },
   async run(args, output) {
     const [file] = expectPositionals(args, ['MODEL']) as [string];
-    const runs = args.whole('runs', 1, MOST_RUNS) ?? RUNS;
-    const threads = args.whole('threads', 1, MOST_THREADS) ?? 1;
+    const runs = args.whole('runs', 1, MAX_RUNS) ?? RUNS;
+    const threads = args.whole('threads', 1, MAX_THREADS) ?? 1;
     const simd = parseSimd(args.text('simd'));
     const trace = args.text('trace');
     const { graph } = await readGraphFile(file);

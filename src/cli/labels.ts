@@ -6,7 +6,7 @@ import type { Graph } from '../index.js';
 import { parseNumber } from './arguments.js';
 
 const LABEL_KEYS = ['labels', 'classes', 'class_names', 'names'];
-const MOST_LABELS = 1_000_000;
+const MAX_LABELS = 1_000_000;
 
 /** One label per line, or JSON: an array, or an object with the class numbers as keys. */
 export function parseLabels(text: string): string[] {
@@ -67,7 +67,7 @@ function labelsOfPython(text: string): string[] | undefined {
 function byNumber(entries: readonly (readonly [key: string, label: string])[]): string[] | undefined {
   const labels: string[] = [];
   for (const [key, label] of entries) {
-    if (!/^\d+$/.test(key) || Number(key) >= MOST_LABELS) return undefined;
+    if (!/^\d+$/.test(key) || Number(key) >= MAX_LABELS) return undefined;
     labels[Number(key)] = label;
   }
   return labels.length === 0 ? undefined : Array.from(labels, (label, i) => label ?? String(i));

@@ -33,9 +33,9 @@ export interface CheckpointFile {
 }
 
 /** Values of an input that a file may declare: a hundred photos as networks take them. */
-const MOST_DECLARED = 2 ** 24;
+const MAX_DECLARED = 2 ** 24;
 /** Values of one input that may be asked for; more do not fit into a runtime's memory beside anything else. */
-const MOST_ASKED = 2 ** 28;
+const MAX_ASKED = 2 ** 28;
 /** Enough to tell what a file is. */
 const HEAD_BYTES = 256;
 const DIMS = /^\d+(x\d+)*$/i;
@@ -163,7 +163,7 @@ export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly nu
       );
     }
     const size = sizeOf(dims as number[]);
-    const most = asked.has(name) ? MOST_ASKED : MOST_DECLARED;
+    const most = asked.has(name) ? MAX_ASKED : MAX_DECLARED;
     if (!(size >= 1 && size <= most)) {
       throw new CommandError(
         printable(`input ${name} has dims ${showDims(dims)}, expected 1 to ${most} values; --shape takes others`),

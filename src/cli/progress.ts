@@ -8,7 +8,7 @@ import { describeTerminal } from './terminal.js';
 
 const WIDEST = 30;
 /** Not more often than people can see. */
-const LEAST_MILLISECONDS = 40;
+const MIN_MILLISECONDS = 40;
 const CLEAR_LINE = '\r\u001b[K';
 
 let isShown = false;
@@ -25,7 +25,7 @@ export async function withProgress<T>(
   let drawn = 0;
   const step = async (done: number, of = total): Promise<void> => {
     const now = performance.now();
-    if (drawn === 0 || now - drawn > LEAST_MILLISECONDS) {
+    if (drawn === 0 || now - drawn > MIN_MILLISECONDS) {
       drawn = now;
       draw(title, done, of);
     }

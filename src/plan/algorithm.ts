@@ -60,7 +60,7 @@ export function winogradScheme(algorithm: Algorithm): WinogradScheme | undefined
   return (WINOGRAD as Partial<Record<Algorithm, WinogradScheme>>)[algorithm];
 }
 
-const LEAST_TILES = 4;
+const MIN_TILES = 4;
 /**
  * Fewest input channels for which Winograd is chosen. A sum of so few products shows the error of the transforms: over a
  * [1, 2, 62, 62] input the squared differences between a block's train and deploy form add up to as much as 2.9e-8, where
@@ -89,7 +89,7 @@ export function applicableAlgorithms(node: WeightedNode, runtime: Runtime, dimsO
       window.kernel.every((size) => size === r) &&
       window.stride.every((step) => step === stride) &&
       // Fewer tiles at a time than these would read the weights too often.
-      kernels.winogradScratchBytes(points, LEAST_TILES, kernels.winogradDepth(inPerGroup, rows), outChannels, false) <=
+      kernels.winogradScratchBytes(points, MIN_TILES, kernels.winogradDepth(inPerGroup, rows), outChannels, false) <=
         kernels.scratchBytes(),
   );
   return ['gemm', ...(isDense ? schemes.map(([name]) => name as Algorithm) : [])];

@@ -22,7 +22,7 @@ interface Output extends Place {
 }
 
 /** Allocations that are looked at after a single step. */
-const MOST_ZONES = 256;
+const MAX_ZONES = 256;
 
 const ofPlan = new WeakMap<object, StepGuard>();
 
@@ -110,7 +110,7 @@ export class StepGuard {
 
   #after(step: number, at: readonly number[], who: string): void {
     // Of thousands of steps each has allocations of its own: a look at all of them after each would take minutes.
-    const every = Math.max(1, Math.ceil(this.#zones.count / MOST_ZONES));
+    const every = Math.max(1, Math.ceil(this.#zones.count / MAX_ZONES));
     const isLast = step === this.#outputs.length - 1;
     if (isLast || step % every === 0) this.#zones.check(every === 1 ? who : `${who}, or one of ${every} steps before,`);
     for (const { slot, bytes } of this.#alive) this.#zones.expectZones(at[slot]!, bytes, who);

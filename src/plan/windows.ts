@@ -6,7 +6,7 @@ import { UnsupportedError } from '../errors.js';
 import type { PaddingMode, Window } from '../ops/node.js';
 
 /** Far beyond what networks need: an image 100,000 pixels high under kernels of 100 takes 10 million. */
-const MOST_ENTRIES = 2 ** 24;
+const MAX_ENTRIES = 2 ** 24;
 
 /** Taps of a window that can lie inside an image at the same time: none of the others is ever seen. */
 export function seenTaps(window: Window, axis: 0 | 1, inSize: number): number {
@@ -28,9 +28,9 @@ export function windowTable(
   taps: number = window.kernel[axis],
 ): Int32Array {
   const [stride, dilation, before] = [window.stride[axis], window.dilation[axis], window.pads[axis]];
-  if (outSize * taps > MOST_ENTRIES) {
+  if (outSize * taps > MAX_ENTRIES) {
     throw new UnsupportedError(
-      `plan: a kernel of ${taps} at ${outSize} positions needs a table of ${outSize * taps} entries, expected at most ${MOST_ENTRIES}`,
+      `plan: a kernel of ${taps} at ${outSize} positions needs a table of ${outSize * taps} entries, expected at most ${MAX_ENTRIES}`,
     );
   }
   const table = new Int32Array(outSize * taps);

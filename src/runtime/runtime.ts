@@ -12,7 +12,7 @@ import { whyNoThreads } from './startThread.js';
 import { type PoolMemory, Threads } from './threads.js';
 
 const PAGE = 65536;
-const MOST_THREADS = 64;
+const MAX_THREADS = 64;
 const OPTION_NAMES: readonly string[] = ['simd', 'threads', 'memory', 'maximumMemory', 'wasm'];
 
 export interface RuntimeOptions {
@@ -266,7 +266,7 @@ function layOut(memory: WebAssembly.Memory, kernels: Kernels, maximum: number, t
 
 function checkOptions(simd: string, threads: number, memory: string, maximumMemory: number): void {
   oneOf('createRuntime', 'simd', simd, ['auto', 'baseline', 'relaxed']);
-  wholeNumber('createRuntime', 'threads', threads, 1, MOST_THREADS);
+  wholeNumber('createRuntime', 'threads', threads, 1, MAX_THREADS);
   oneOf('createRuntime', 'memory', memory, ['fast', 'small']);
   finiteNumber('createRuntime', 'maximumMemory', maximumMemory, PAGE, MAX_BYTES);
 }

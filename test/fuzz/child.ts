@@ -14,11 +14,11 @@ const LOOK_INPUTS = 64;
 const LOOK_MILLISECONDS = 10;
 /** Between reports, and turns of the event loop that let them go. */
 const REPORT_MILLISECONDS = 200;
-const MOST_SLOWEST = 5;
+const MAX_SLOWEST = 5;
 /** Growth by one input that is looked into. */
 const LARGE_BYTES = 64 * 2 ** 20;
 /** Growth by many small ones, after which a new process shows again what a single one takes. */
-const MOST_GROWTH = 192 * 2 ** 20;
+const MAX_GROWTH = 192 * 2 ** 20;
 
 export async function serve(kind: Kind, seed: number, progressPath: string): Promise<void> {
   const progress = openSync(progressPath, 'w');
@@ -31,7 +31,7 @@ export async function serve(kind: Kind, seed: number, progressPath: string): Pro
     let tally = emptyTally();
     let reported = performance.now();
     let [peak, index] = [peakBytes(), from];
-    for (; index < from + count && Date.now() < until && peak - first < MOST_GROWTH; index++) {
+    for (; index < from + count && Date.now() < until && peak - first < MAX_GROWTH; index++) {
       number[0] = index;
       writeSync(progress, number, 0, 8, 0);
       const bytes = kind.make(new Random(seed, index));
@@ -55,7 +55,7 @@ export async function serve(kind: Kind, seed: number, progressPath: string): Pro
       }
     }
     send({ report: 'progress', tally: { ...tally, peak } });
-    send({ report: 'done', next: index, again: peak - first >= MOST_GROWTH });
+    send({ report: 'done', next: index, again: peak - first >= MAX_GROWTH });
   }
 
   async function judgeAlone({ bytes }: Order & { order: 'judge' }): Promise<void> {
@@ -98,10 +98,10 @@ function add(
   milliseconds: number,
 ): void {
   for (const name of [outcome, ...facts]) counts[name] = (counts[name] ?? 0) + 1;
-  if (slowest.length === MOST_SLOWEST && milliseconds <= slowest.at(-1)!.milliseconds) return;
+  if (slowest.length === MAX_SLOWEST && milliseconds <= slowest.at(-1)!.milliseconds) return;
   slowest.push({ index, milliseconds, outcome });
   slowest.sort((a, b) => b.milliseconds - a.milliseconds);
-  slowest.length = Math.min(slowest.length, MOST_SLOWEST);
+  slowest.length = Math.min(slowest.length, MAX_SLOWEST);
 }
 
 function peakBytes(): number {

@@ -9,10 +9,10 @@ import { Random } from './random.js';
 import { shrink, shrinkBytes } from './shrink.js';
 
 const FOLDER = 'build/fuzz/kept';
-const MOST_SLOWEST = 5;
+const MAX_SLOWEST = 5;
 /** Findings that are made small; of large inputs, those that are looked into. */
-const MOST_SHRUNK = 12;
-const MOST_LARGE = 30;
+const MAX_SHRUNK = 12;
+const MAX_LARGE = 30;
 const EFFORT = { tries: 1500, milliseconds: 20_000 };
 
 export interface FuzzOptions {
@@ -134,7 +134,7 @@ class Fuzzer {
   #tally({ counts, slowest, peak }: Tally): void {
     for (const [name, count] of Object.entries(counts)) this.#counts[name] = (this.#counts[name] ?? 0) + count;
     this.#slowest = [...this.#slowest, ...slowest].sort((a, b) => b.milliseconds - a.milliseconds);
-    this.#slowest.length = Math.min(this.#slowest.length, MOST_SLOWEST);
+    this.#slowest.length = Math.min(this.#slowest.length, MAX_SLOWEST);
     this.#peak = Math.max(this.#peak, peak);
   }
 
@@ -150,14 +150,14 @@ class Fuzzer {
   }
 
   async #checkLarge(): Promise<void> {
-    for (const index of this.#large.slice(0, MOST_LARGE)) {
+    for (const index of this.#large.slice(0, MAX_LARGE)) {
       const broken = await this.judgeAlone(this.#make(index));
       if (broken?.rule === 'memory') this.#add(index, broken);
     }
   }
 
   async #shrinkFindings(): Promise<void> {
-    for (const [key, finding] of [...this.#findings].slice(0, MOST_SHRUNK)) {
+    for (const [key, finding] of [...this.#findings].slice(0, MAX_SHRUNK)) {
       const made = this.#make(finding.index);
       const smaller = kindOf(this.#kind).shrink ?? shrinkBytes;
       // What a process takes shows in a new one only.

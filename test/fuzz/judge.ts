@@ -2,8 +2,8 @@
 import type { Host } from './host.js';
 import { Broken, type Kind } from './kind.js';
 
-export const MOST_MILLISECONDS = 1000;
-const MOST_CHARACTERS = 1000;
+export const MAX_MILLISECONDS = 1000;
+const MAX_CHARACTERS = 1000;
 /** Further tries of an input that took too long: the machine may have been busy. */
 const TRIES = 3;
 
@@ -29,11 +29,11 @@ export interface Verdict {
 
 export async function judge(kind: Kind, bytes: Uint8Array, host: Host): Promise<Verdict> {
   let verdict = await tryOnce(kind, bytes, host, false);
-  for (let i = 0; i < TRIES && verdict.broken === undefined && verdict.milliseconds > MOST_MILLISECONDS; i++) {
+  for (let i = 0; i < TRIES && verdict.broken === undefined && verdict.milliseconds > MAX_MILLISECONDS; i++) {
     const again = await tryOnce(kind, bytes, host, true);
     if (again.broken !== undefined || again.milliseconds < verdict.milliseconds) verdict = again;
   }
-  if (verdict.broken === undefined && verdict.milliseconds > MOST_MILLISECONDS) {
+  if (verdict.broken === undefined && verdict.milliseconds > MAX_MILLISECONDS) {
     const detail = `${verdict.milliseconds.toFixed(0)} ms, ${verdict.outcome}`;
     return { ...verdict, broken: { rule: 'slow', detail } };
   }
@@ -74,7 +74,7 @@ function wrongOf(error: unknown): Verdict['broken'] {
   if (error instanceof Broken) return { rule: 'broken', detail: message };
   if (!DOCUMENTED.includes(name)) return { rule: 'error', detail: `${name}: ${stack}` };
   if (UNCHECKED.test(message)) return { rule: 'engine message', detail: `${stack}` };
-  if (message.length > MOST_CHARACTERS) {
+  if (message.length > MAX_CHARACTERS) {
     return { rule: 'long message', detail: `${message.length} characters: ${message.slice(0, 200)}` };
   }
   return undefined;

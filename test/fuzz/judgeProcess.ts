@@ -5,7 +5,7 @@ import { kindOf } from './kinds.js';
 import type { Report } from './messages.js';
 import { Random } from './random.js';
 
-const MOST_BYTES = 256 * 2 ** 20;
+const MAX_BYTES = 256 * 2 ** 20;
 
 export type Answer = Pick<Verdict, 'broken' | 'outcome' | 'milliseconds'> & { readonly grown: number };
 
@@ -28,7 +28,7 @@ export class JudgeProcess {
       const { verdict, grown } = report as Report & { report: 'judged' };
       const { outcome, milliseconds, broken } = verdict;
       const large = { rule: 'memory', detail: `${Math.round(grown / 2 ** 20)} MiB, ${outcome}` };
-      const found = broken ?? (grown > MOST_BYTES ? large : undefined);
+      const found = broken ?? (grown > MAX_BYTES ? large : undefined);
       return { outcome, milliseconds, grown, ...(found && { broken: found }) };
     } catch (error) {
       if (!(error instanceof Lost)) throw error;

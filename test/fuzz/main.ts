@@ -19,7 +19,7 @@ rule is kept, made small, in build/fuzz/kept.
   --json          prints one object
 `;
 
-const MOST_DETAIL = 600;
+const MAX_DETAIL = 600;
 
 async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
@@ -73,7 +73,7 @@ function print({ kind, seed, inputs, seconds, counts, slowest, peak, findings }:
   const shown = slowest.map(({ index, milliseconds, outcome }) => `#${index} ${milliseconds.toFixed(0)} ms ${outcome}`);
   console.log(`slowest: ${shown.join(', ')}; most memory ${Math.round(peak / 2 ** 20)} MiB`);
   for (const { rule, detail, index, inputs: count, file, bytes } of findings) {
-    console.log(`\n${rule} (#${index}, ${count} inputs): ${detail.slice(0, MOST_DETAIL)}`);
+    console.log(`\n${rule} (#${index}, ${count} inputs): ${detail.slice(0, MAX_DETAIL)}`);
     if (file !== undefined) console.log(`  kept in ${file}, ${bytes} bytes`);
   }
 }

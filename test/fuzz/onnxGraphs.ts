@@ -27,7 +27,7 @@ interface Window {
 }
 
 const OPSETS = [9, 10, 11, 12, 13, 13, 13, 14, 17, 18, 20, 21];
-const MOST_VALUES = 3000;
+const MAX_VALUES = 3000;
 const FLOAT = 1;
 const SPECIAL = [Number.NaN, Number.POSITIVE_INFINITY, -0, 1e38, -3e38, 1e-45, 1e30];
 
@@ -94,7 +94,7 @@ class Maker {
     this.nodes.push({ op, inputs, outputs, attributes, ...name });
     const value = { name: output, dims };
     // What is too large to go on with is an output at most.
-    if (sizeOf(dims) <= MOST_VALUES) this.values.push(value);
+    if (sizeOf(dims) <= MAX_VALUES) this.values.push(value);
     return value;
   }
 

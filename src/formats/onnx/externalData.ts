@@ -43,7 +43,7 @@ export function checkExternalData<T extends { readonly path: string }>(
 
 /** Ranges that overlap make much of a small file: in all 16 MB and 4 times the bytes that they cover. */
 const SPARE_BYTES = 2 ** 24;
-const MOST_TIMES = 4;
+const MAX_TIMES = 4;
 
 /**
  * The tensors of a model that lie in other files: by the file's path, in the order of their ranges.
@@ -128,7 +128,7 @@ function checkOverlaps(tensors: readonly ExternalTensor[]): void {
     covered += Math.max(0, end - Math.max(begin, reached));
     reached = Math.max(reached, end);
     bytes += end - begin;
-    const limit = SPARE_BYTES + MOST_TIMES * covered;
+    const limit = SPARE_BYTES + MAX_TIMES * covered;
     if (bytes <= limit) continue;
     throw new FormatError(
       `readOnnx: the external data of tensors up to ${show(tensor.name)} overlaps so much that it takes ${bytes} bytes, ` +

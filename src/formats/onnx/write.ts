@@ -55,7 +55,7 @@ const UNARY = {
 const BINARY = { add: 'Add', sub: 'Sub', mul: 'Mul', div: 'Div' } as const;
 
 /** Tensors of fewer bytes stay in the model: a file of many small ones is slow to load. */
-const LEAST_EXTERNAL_BYTES = 1024;
+const MIN_EXTERNAL_BYTES = 1024;
 
 /**
  * Writes a Graph as an ONNX file. Nodes have the names of their paths, values those of the Graph; dims of inputs are
@@ -141,7 +141,7 @@ class Writer {
   #floatTensor(name: string, { data, dims }: Tensor): TensorProto {
     const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const tensor = { ...emptyTensor(name, dims), dataType: DataType.FLOAT };
-    if (this.#dataPath === undefined || rawData.length < LEAST_EXTERNAL_BYTES) return { ...tensor, rawData };
+    if (this.#dataPath === undefined || rawData.length < MIN_EXTERNAL_BYTES) return { ...tensor, rawData };
     const entries = { location: this.#dataPath, offset: this.#dataBytes, length: rawData.length };
     this.#data.push(rawData);
     this.#dataBytes += rawData.length;

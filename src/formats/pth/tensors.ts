@@ -15,7 +15,7 @@ import { PickleDict, PickleFunction, type PickleHost, PickleObject } from './pic
 import { checkCrc, checkStored, type ZipEntry } from './zip.js';
 
 /** A storage of the archive, seen as elements of one type. */
-class Storage {
+class TensorStorage {
   readonly type: ElementType;
   readonly entry: ZipEntry;
   readonly length: number;
@@ -29,7 +29,7 @@ class Storage {
 
 /** A tensor whose values are still in the file. */
 export class StoredTensor {
-  readonly storage: Storage;
+  readonly storage: TensorStorage;
   readonly offset: number;
   readonly dims: readonly number[];
   readonly strides: readonly number[];
@@ -37,7 +37,7 @@ export class StoredTensor {
   /** Where the pickle makes it, for errors. */
   readonly at: number;
 
-  constructor(storage: Storage, offset: number, dims: readonly number[], strides: readonly number[], at: number) {
+  constructor(storage: TensorStorage, offset: number, dims: readonly number[], strides: readonly number[], at: number) {
     this.storage = storage;
     this.offset = offset;
     this.dims = dims;
@@ -103,7 +103,7 @@ export function pickleHost(storageOf: FindStorage): PickleHost {
 }
 
 /** ('storage', type, key, device, number of elements, and before 1.6 of what it is a part) */
-function loadStorage(storageOf: FindStorage, id: unknown, at: number): Storage | PickleObject {
+function loadStorage(storageOf: FindStorage, id: unknown, at: number): TensorStorage | PickleObject {
   const [kind, type, key, , length, whole] = Array.isArray(id) ? (id as unknown[]) : [];
   // A class with its source, and elements that have no place here; what is made of these has none either.
   if ((kind === 'module' || kind === 'storage') && type instanceof PickleObject) return type;
@@ -122,7 +122,7 @@ function loadStorage(storageOf: FindStorage, id: unknown, at: number): Storage |
       `storage ${show(key)} has ${bytes} bytes, expected those of ${length} elements of type ${element}`,
     );
   }
-  return new Storage(element, entry, length);
+  return new TensorStorage(element, entry, length);
 }
 
 /** State dicts are pickled as an empty one, whose items are set afterwards; by Python 2 with a list of them. */
@@ -156,7 +156,7 @@ function rebuildParameter([data]: readonly unknown[], at: number): StoredTensor 
 /** (storage, storage_offset, size, stride), and since 0.4 (requires_grad, backward_hooks, metadata?) */
 function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at: number): StoredTensor | PickleObject {
   if (storage instanceof PickleObject) return storage;
-  if (!(storage instanceof Storage)) throw broken(at, 'the pickle makes a tensor of what is not a storage');
+  if (!(storage instanceof TensorStorage)) throw broken(at, 'the pickle makes a tensor of what is not a storage');
   if (!isSize(offset) || !areSizes(dims) || !areSizes(strides) || dims.length !== strides.length) {
     throw broken(
       at,
