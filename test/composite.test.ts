@@ -74,7 +74,7 @@ test('what is no network is refused, in words', () => {
   assert.throws(apply('gelu', 'input0'), /Composite\.forward: wiring must apply one of its layers, got "gelu"$/);
   assert.throws(apply('relu', undefined), /wiring must use its input and what apply returns, got undefined$/);
   assert.throws(apply('relu', 'relu'), /wiring must use its input and what apply returns, got "relu"$/);
-  assert.throws(apply('relu'), /expected 1 input, got 0$/);
+  assert.throws(apply('relu'), /there must be 1 input, got 0$/);
   assert.throws(
     wired(() => undefined),
     /wiring must use its input and what apply returns, got undefined$/,

@@ -251,13 +251,13 @@ test('a header length that lies is refused', () => {
   refuses('0', fileOf(entry, 4, 0), /not JSON/, 8);
   refuses('too short', fileOf(entry, 4, length - 1), /not JSON/, 8);
   refuses('too long', fileOf(entry, 4, length + 4), /not JSON/, 8);
-  refuses('beyond the file', fileOf(entry, 4, length + 5), /has \d+ bytes, expected at most \d+/, 0);
+  refuses('beyond the file', fileOf(entry, 4, length + 5), /must have at most \d+ bytes in a file of \d+, got \d+/, 0);
   for (const size of [2n ** 31n, 2n ** 32n, 2n ** 32n + BigInt(length), 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
-    refuses(`${size}`, fileOf(entry, 4, size), /header has \d+ bytes, expected at most \d+/, 0);
+    refuses(`${size}`, fileOf(entry, 4, size), /header must have at most \d+ bytes in a file of \d+, got \d+/, 0);
   }
   const long = new Uint8Array(100_000_009).fill(0x20);
   long.set(fileOf('{}', 0, 100_000_001));
-  refuses('longer than the limit', long, /expected at most 100000000/, 0);
+  refuses('longer than the limit', long, /must have at most 100000000 bytes/, 0);
 });
 
 test('a header that is not a JSON object is refused', () => {
@@ -294,51 +294,56 @@ test('an entry that lies is refused, by its name and place', () => {
   const good = { dtype: 'F32', shape: [2], data_offsets: [0, 8] };
   const shapes: unknown[] = [null, 2, '2', {}, [-1], [1.5], [null], ['2'], [true], [2 ** 53], [-2, -1], [1e308]];
   const cases: [unknown, RegExp][] = [
-    [null, /dtype undefined/],
-    [7, /dtype undefined/],
-    ['F32', /dtype undefined/],
-    [[], /dtype undefined/],
-    [{}, /dtype undefined/],
+    [null, /dtype of tensor .* must be one of .*, got undefined/],
+    [7, /dtype of tensor .* must be one of .*, got undefined/],
+    ['F32', /dtype of tensor .* must be one of .*, got undefined/],
+    [[], /dtype of tensor .* must be one of .*, got undefined/],
+    [{}, /dtype of tensor .* must be one of .*, got undefined/],
     ...['f32', 'F8_E4M3', '', 'constructor', '__proto__', null, 4, ['F32'], {}].map((dtype): [unknown, RegExp] => [
       { ...good, dtype },
-      /dtype .*expected one of F32,/,
+      /dtype .*must be one of F32,/,
     ]),
-    ...shapes.map((shape): [unknown, RegExp] => [{ ...good, shape }, /shape .*expected at most 32 integers from 0/]),
-    [{ ...good, shape: Array(33).fill(1) }, /shape .*expected at most 32/],
+    ...shapes.map((shape): [unknown, RegExp] => [{ ...good, shape }, /shape .*must be at most 32 integers from 0/]),
+    [{ ...good, shape: Array(33).fill(1) }, /shape .*must be at most 32/],
     [{ ...good, shape: undefined }, /shape undefined/],
     [{ ...good, shape: [[2]] }, /nested deeper/],
     ...[null, 8, '0,8', {}, [], [0], [0, 8, 8], ['0', '8'], [-8, 0], [0.5, 8.5], [0, null], [0, 1e300]].map(
-      (offsets): [unknown, RegExp] => [{ ...good, data_offsets: offsets }, /data_offsets .*expected \[begin, end\]/],
+      (offsets): [unknown, RegExp] => [{ ...good, data_offsets: offsets }, /data_offsets .*must be \[begin, end\]/],
     ),
-    [{ ...good, data_offsets: [8, 0] }, /expected a range within 8 bytes/],
-    [{ ...good, data_offsets: [0, 9] }, /expected a range within 8 bytes/],
-    [{ ...good, data_offsets: [8, 16] }, /expected a range within 8 bytes/],
-    [{ ...good, data_offsets: [2 ** 52, 2 ** 52 + 8] }, /expected a range within 8 bytes/],
-    [{ ...good, data_offsets: [0, 7] }, /expected 8 bytes for F32 \[2\]/],
-    [{ ...good, shape: [] }, /expected 4 bytes for F32 \[\]/],
-    [{ ...good, shape: [3] }, /expected 12 bytes/],
-    [{ ...good, dtype: 'F64' }, /expected 16 bytes for F64/],
-    [{ ...good, shape: [0] }, /expected 0 bytes/],
+    [{ ...good, data_offsets: [8, 0] }, /must be a range within 8 bytes/],
+    [{ ...good, data_offsets: [0, 9] }, /must be a range within 8 bytes/],
+    [{ ...good, data_offsets: [8, 16] }, /must be a range within 8 bytes/],
+    [{ ...good, data_offsets: [2 ** 52, 2 ** 52 + 8] }, /must be a range within 8 bytes/],
+    [{ ...good, data_offsets: [0, 7] }, /must be 8 bytes for F32 \[2\]/],
+    [{ ...good, shape: [] }, /must be 4 bytes for F32 \[\]/],
+    [{ ...good, shape: [3] }, /must be 12 bytes/],
+    [{ ...good, dtype: 'F64' }, /must be 16 bytes for F64/],
+    [{ ...good, shape: [0] }, /must be 0 bytes/],
     // Products that overflow to what the data has: modulo 2^32, modulo 2^64, to infinity, and infinity times zero.
-    [{ ...good, shape: [2 ** 30 + 2] }, /expected 4294967304 bytes/],
-    [{ ...good, shape: [2 ** 32, 2 ** 31, 2] }, /expected Infinity bytes/],
-    [{ ...good, shape: Array(32).fill(2 ** 52) }, /expected Infinity bytes/],
+    [{ ...good, shape: [2 ** 30 + 2] }, /must be 4294967304 bytes/],
+    [{ ...good, shape: [2 ** 32, 2 ** 31, 2] }, /must be Infinity bytes/],
+    [{ ...good, shape: Array(32).fill(2 ** 52) }, /must be Infinity bytes/],
     [
       { ...good, shape: [...Array(31).fill(2 ** 52), 0], data_offsets: [0, 0] },
-      /shape .*expected at most 1073741824 values/,
+      /shape .*must be at most 1073741824 values/,
     ],
   ];
   for (const [entry, expected] of cases) {
     const text = `{ "the\\"name":${JSON.stringify(entry)}}`;
     refuses(text, fileOf(text, 8), expected);
     if (expected.source === 'nested deeper') continue;
-    refuses(text, fileOf(text, 8), /tensor "the\\"name" has /, 10);
+    refuses(text, fileOf(text, 8), /of tensor "the\\"name" must be /, 10);
   }
 });
 
 test('metadata must be an object of strings', () => {
   for (const metadata of [null, 1, 'x', [], ['x'], { a: 1 }, { a: null }, { a: { b: 'c' } }, { a: 'x', b: ['y'] }]) {
-    refuses(JSON.stringify(metadata), fileOf({ __metadata__: metadata }), /__metadata__ is .*object of strings/, 9);
+    refuses(
+      JSON.stringify(metadata),
+      fileOf({ __metadata__: metadata }),
+      /__metadata__ must be an object of strings, got /,
+      9,
+    );
   }
 });
 
@@ -353,15 +358,15 @@ test('tensors that overlap or leave holes are refused', () => {
     't2',
     't3',
   ]);
-  refuses('one range twice', fileOf(make([0, 4], [0, 4]), 4), /tensor "t1" begins at data byte 0, expected 4/);
-  refuses('overlap', fileOf(make([0, 3], [2, 4]), 4), /tensor "t1" begins at data byte 2, expected 3/);
-  refuses('within', fileOf(make([0, 4], [1, 2]), 4), /tensor "t1" begins at data byte 1, expected 4/);
-  refuses('empty, within', fileOf(make([0, 4], [1, 1]), 4), /tensor "t1" begins at data byte 1, expected 4/);
-  refuses('hole', fileOf(make([0, 1], [2, 4]), 4), /tensor "t1" begins at data byte 2, expected 1/);
-  refuses('hole before', fileOf(make([1, 4]), 4), /tensor "t0" begins at data byte 1, expected 0/, 9);
+  refuses('one range twice', fileOf(make([0, 4], [0, 4]), 4), /tensor "t1" must begin at data byte 4, got 0/);
+  refuses('overlap', fileOf(make([0, 3], [2, 4]), 4), /tensor "t1" must begin at data byte 3, got 2/);
+  refuses('within', fileOf(make([0, 4], [1, 2]), 4), /tensor "t1" must begin at data byte 4, got 1/);
+  refuses('empty, within', fileOf(make([0, 4], [1, 1]), 4), /tensor "t1" must begin at data byte 4, got 1/);
+  refuses('hole', fileOf(make([0, 1], [2, 4]), 4), /tensor "t1" must begin at data byte 1, got 2/);
+  refuses('hole before', fileOf(make([1, 4]), 4), /tensor "t0" must begin at data byte 0, got 1/, 9);
   const open = fileOf(make([0, 3]), 4);
-  refuses('hole after', open, /cover 3 bytes of data, expected all 4/, open.length - 1);
-  refuses('data without tensors', fileOf({}, 1), /cover 0 bytes of data, expected all 1/);
+  refuses('hole after', open, /must cover all 4 bytes of data, got 3/, open.length - 1);
+  refuses('data without tensors', fileOf({}, 1), /must cover all 1 bytes of data, got 0/);
 });
 
 test('a key that stands twice is refused', () => {
@@ -403,7 +408,11 @@ test('names of Object.prototype are names like any other', () => {
   );
   assert.equal(Object.keys(tensors), ['__proto__', 'hasOwnProperty']);
   assert.is(Object.getPrototypeOf(tensors), Object.prototype);
-  refuses('fields from a prototype', fileOf('{"x":{"__proto__":{"dtype":"F32"}}}'), /dtype undefined/);
+  refuses(
+    'fields from a prototype',
+    fileOf('{"x":{"__proto__":{"dtype":"F32"}}}'),
+    /dtype of tensor .* must be one of .*, got undefined/,
+  );
 });
 
 test('nesting without end and very long values are refused', () => {
@@ -443,19 +452,19 @@ test(`${MUTATIONS} mutations of a valid file are read or refused, within the mem
   // Mutations too wild would leave no file whole and reach no check behind the first.
   assert.ok(read > MUTATIONS / 50 && read < MUTATIONS / 2, `${read} of ${MUTATIONS} were read`);
   for (const reason of [
-    /the header has \d+ bytes/,
+    /the header must have at most/,
     /does not begin with/,
     /not JSON/,
     /nested deeper/,
     / twice/,
-    /__metadata__ is/,
-    / has dtype /,
-    / has shape /,
-    /expected \[begin, end\]/,
-    /expected a range within/,
-    /expected \d+ bytes for/,
-    /begins at data byte/,
-    /the tensors cover/,
+    /__metadata__ must be/,
+    /dtype of tensor /,
+    /shape of tensor /,
+    /must be \[begin, end\]/,
+    /must be a range within/,
+    /must be \d+ bytes for/,
+    /must begin at data byte/,
+    /the tensors must cover/,
   ]) {
     assert.ok(
       messages.some((message) => reason.test(message)),
@@ -554,13 +563,16 @@ function mutateHeader(text: string, data: Uint8Array, random: () => number): Uin
 test('wrong arguments are TypeError and RangeError', () => {
   const isTypeError = (pattern: RegExp) => (error: Error) => error instanceof TypeError && pattern.test(error.message);
   for (const bytes of [undefined, null, 'x', [1, 2], {}, 7, new Float32Array(8), new DataView(new ArrayBuffer(8))]) {
-    assert.throws(() => readSafetensors(bytes as Uint8Array), isTypeError(/bytes is \w+, expected a Uint8Array/));
+    assert.throws(
+      () => readSafetensors(bytes as Uint8Array),
+      isTypeError(/bytes must be a Uint8Array or an ArrayBuffer, got \w+/),
+    );
   }
   const tensor = new Tensor('float32', [1], [1]);
   for (const tensors of [undefined, null, 7, 'x']) {
     assert.throws(
       () => writeSafetensors(tensors as unknown as StateDict),
-      isTypeError(/tensors is .*, expected an object/),
+      isTypeError(/tensors must be an object, got /),
     );
   }
   for (const value of [
@@ -573,13 +585,13 @@ test('wrong arguments are TypeError and RangeError', () => {
   ]) {
     assert.throws(
       () => writeSafetensors({ good: tensor, 'a.b': value as unknown as Tensor }),
-      isTypeError(/tensors\["a.b"\] is of type \w+, expected a Tensor/),
+      isTypeError(/tensors\["a.b"\] must be a Tensor, got /),
     );
   }
   for (const metadata of [null, 7, { k: 1 }, { k: null }, { k: undefined }, { k: {} }]) {
     assert.throws(
       () => writeSafetensors({ tensor }, metadata as unknown as Record<string, string>),
-      isTypeError(/metadata(\["k"\] is of type \w+, expected a string| is .*, expected an object)/),
+      isTypeError(/metadata(\["k"\] must be a string| must be an object), got /),
     );
   }
   assert.throws(
@@ -588,7 +600,7 @@ test('wrong arguments are TypeError and RangeError', () => {
   );
   assert.throws(
     () => writeSafetensors({}, { long: 'x'.repeat(100_000_000) }),
-    (error: Error) => error instanceof RangeError && /expected at most 100000000/.test(error.message),
+    (error: Error) => error instanceof RangeError && /must have at most 100000000 bytes/.test(error.message),
   );
 });
 

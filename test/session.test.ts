@@ -490,7 +490,10 @@ test('weights and shapes as inputs: bound when they come, again when they change
     await refuses((async () => run([5, 7]))(), RangeError, /./);
     await refuses((async () => run([0.5, 7]))(), RangeError, /whole/);
     assert.equal([...run([2, 128]).dims], [2, 128]);
-    assert.throws(() => session.profile(), /does not declare all of its inputs' dims, expected feeds for w, x, shape/);
+    assert.throws(
+      () => session.profile(),
+      /feeds must be given for w, x, shape, as the model does not declare the dims of all/,
+    );
     assert.ok(session.profile({ x, w, shape: new Tensor('float32', [2, 128], [2]) }).length > 0);
     await session.release();
   }));
@@ -542,7 +545,7 @@ test('profile: every step, its share, its multiply-adds; the trace adds up', () 
       await session.release();
     }
     const open = await InferenceSession.create(new Flatten(runtime).eval());
-    assert.throws(() => open.profile(), /expected feeds for input/);
+    assert.throws(() => open.profile(), /feeds must be given for input/);
     await open.release();
   }));
 
@@ -645,7 +648,7 @@ test('run(tensor) says what to write', async () => {
     refuses(
       session.run(x as never),
       TypeError,
-      /feeds is a Tensor, expected tensors by name: run\(\{ "x": tensor \}\)$/,
+      /feeds must be tensors by name, got a Tensor: run\(\{ "x": tensor \}\)$/,
     ),
   );
   const two = fileOf({ nodes: [{ op: 'Add', inputs: ['a', 'b c'], outputs: ['y'] }], inputs: { a: [1], 'b c': [1] } });
@@ -658,7 +661,7 @@ test('dims that a model cannot run with are told by the input that has them; oth
   withSession('test/fixtures/exporters/acnet-default.onnx', async (session) => {
     const run = (dims: number[]) =>
       session.run({ x: new Tensor('float32', new Float32Array(dims.reduce((a, b) => a * b, 1)), dims) });
-    const expected = (dims: string) => new RegExp(`feed "x" has dims \\[${dims}\\], expected \\[2, 3, 16, 16\\]: `);
+    const expected = (dims: string) => new RegExp(`feed "x" must have dims \\[2, 3, 16, 16\\], got \\[${dims}\\]: `);
     await refuses(run([2, 4, 16, 16]), RangeError, expected('2, 4, 16, 16'));
     await refuses(run([3, 16, 16]), RangeError, expected('3, 16, 16'));
     await refuses(run([3, 3, 16, 16]), RangeError, expected('3, 3, 16, 16'));

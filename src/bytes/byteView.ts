@@ -5,7 +5,7 @@ export function byteView(bytes: Uint8Array | ArrayBuffer, caller: string): Uint8
   // By tag, not instanceof: test runners give modules a realm of their own.
   const tag = Object.prototype.toString.call(bytes).slice(8, -1);
   if (tag !== 'Uint8Array' && tag !== 'ArrayBuffer') {
-    throw new TypeError(`${caller}: bytes is ${tag}, expected a Uint8Array or an ArrayBuffer`);
+    throw new TypeError(`${caller}: bytes must be a Uint8Array or an ArrayBuffer, got ${tag}`);
   }
   return ArrayBuffer.isView(bytes)
     ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)

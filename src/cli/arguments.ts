@@ -27,7 +27,7 @@ export function parseArguments(args: readonly string[], options: OptionSpecs): A
     if (value === undefined) return undefined;
     const parsed = parseNumber(value);
     if (parsed === undefined || parsed < least) {
-      throw new UsageError(`--${name} is '${value}', expected a number from ${least}`);
+      throw new UsageError(`--${name} must be a number from ${least}, got '${value}'`);
     }
     return parsed;
   };
@@ -43,7 +43,7 @@ export function parseArguments(args: readonly string[], options: OptionSpecs): A
       const parsed = /^\d+$/.test(value) ? Number(value) : Number.NaN;
       if (!(parsed >= least && parsed <= most)) {
         const bounds = most === LARGEST_WHOLE ? `from ${least}` : `from ${least} to ${most}`;
-        throw new UsageError(`--${name} is '${value}', expected a whole number ${bounds}`);
+        throw new UsageError(`--${name} must be a whole number ${bounds}, got '${value}'`);
       }
       return parsed;
     },

@@ -98,7 +98,7 @@ export const bench: Command = {
 
 function parseSimd(text = 'auto'): (typeof SIMD)[number] {
   const simd = SIMD.find((kind) => kind === text);
-  if (simd === undefined) throw new UsageError(`--simd is '${text}', expected ${SIMD.join(', ')}`);
+  if (simd === undefined) throw new UsageError(`--simd must be one of ${SIMD.join(', ')}, got '${text}'`);
   return simd;
 }
 

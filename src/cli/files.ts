@@ -32,7 +32,7 @@ export async function readHead(file: string, length: number): Promise<{ head: Ui
 
 async function checkFile(file: string): Promise<Stats> {
   const status = await stat(file);
-  if (status.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file`);
+  if (status.isDirectory()) throw new CommandError(`${file}: must be a file, got a directory`);
   // A pipe or a terminal may never end, and one that waits to be opened cannot be interrupted.
   if (!status.isFile()) throw new CommandError(`${file}: is no regular file; - reads standard input`);
   return status;
@@ -63,7 +63,7 @@ export async function writeWhole(files: readonly WholeFile[]): Promise<void> {
 async function prepare(file: string, bytes: Uint8Array): Promise<() => Promise<void>> {
   const target = await realpath(file).catch(() => file);
   const existing = await stat(target).catch(() => undefined);
-  if (existing?.isDirectory()) throw new CommandError(`${file}: is a directory, expected a file to write`);
+  if (existing?.isDirectory()) throw new CommandError(`${file}: must be a file to write, got a directory`);
   if (existing?.isCharacterDevice()) {
     await writeAll(await open(target, 'w'), bytes, false);
     return async () => {};

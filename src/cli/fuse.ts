@@ -136,7 +136,7 @@ function checkFormats(source: 'onnx' | 'pth' | 'safetensors' | undefined, target
   if (format === 'pth') {
     throw new UsageError(`${target}: .pth files can be read only; write .safetensors, which PyTorch loads too`);
   }
-  if (format === undefined) throw new UsageError(`${target}: expected a name that ends in .onnx or .safetensors`);
+  if (format === undefined) throw new UsageError(`${target}: must be a name that ends in .onnx or .safetensors`);
   if (source === 'onnx' && format !== 'onnx') throw new UsageError(`${target}: an ONNX file becomes .onnx`);
   if (source !== undefined && source !== 'onnx' && format === 'onnx') {
     throw new UsageError(`${target}: a checkpoint has no graph; it becomes .safetensors`);

@@ -48,7 +48,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   if (command === undefined) {
     const kind = name.startsWith('-') ? 'option' : 'command';
     const known = COMMANDS.map((one) => one.name).join(', ');
-    process.stderr.write(`acnet: there is no ${kind} '${printable(name)}', expected ${known}; see acnet --help\n`);
+    process.stderr.write(`acnet: the ${kind} must be one of ${known}, got '${printable(name)}'; see acnet --help\n`);
     return WRONG_USAGE;
   }
   try {

@@ -137,11 +137,10 @@ export function parseShapes(texts: readonly string[], graph: Graph): Map<string,
   for (const text of texts) {
     const split = text.lastIndexOf('=');
     const dims = text.slice(split + 1);
-    if (!DIMS.test(dims))
-      throw new UsageError(`--shape is '${text}', expected one such as 1x3x224x224 or NAME=1x3x32x32`);
+    if (!DIMS.test(dims)) throw new UsageError(`--shape must be such as 1x3x224x224 or NAME=1x3x32x32, got '${text}'`);
     const name = split < 0 ? graph.inputs[0] : text.slice(0, split);
     if (name === undefined || !graph.inputs.includes(name) || (split < 0 && graph.inputs.length > 1)) {
-      throw new UsageError(`--shape is '${text}', expected NAME=DIMS of one of the inputs ${namesOf(graph.inputs)}`);
+      throw new UsageError(`--shape must be NAME=DIMS of one of the inputs ${namesOf(graph.inputs)}, got '${text}'`);
     }
     shapes.set(name, dims.split(/x/i).map(Number));
   }
@@ -166,7 +165,7 @@ export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly nu
     const most = asked.has(name) ? MAX_ASKED : MAX_DECLARED;
     if (!(size >= 1 && size <= most)) {
       throw new CommandError(
-        printable(`input ${name} has dims ${showDims(dims)}, expected 1 to ${most} values; --shape takes others`),
+        printable(`input ${name} must have 1 to ${most} values, got dims ${showDims(dims)}; --shape takes others`),
       );
     }
     return dims as number[];

@@ -92,7 +92,7 @@ export const run: Command = {
       const values = given[key] ?? numbersOf(graph, key) ?? [otherwise];
       if (values.length === 1) return Array(shape.channels).fill(values[0]);
       if (values.length === shape.channels) return values;
-      const message = `has ${values.length} numbers, expected one or ${shape.channels}, one per channel`;
+      const message = `must be one number, or ${shape.channels}, one per channel, got ${values.length}`;
       if (given[key] !== undefined) throw new UsageError(`--${key} ${message}`);
       throw new CommandError(`${key} in the model's metadata ${message}; say it with --${key}`);
     };
@@ -131,14 +131,14 @@ function parseSize(text: string | undefined): readonly [number, number] | undefi
   const [, height, width] = /^(\d+)x(\d+)$/i.exec(text) ?? [];
   const size = [Number(height), Number(width)] as const;
   if (size.every((side) => side >= 1 && side <= LARGEST_SIDE)) return size;
-  throw new UsageError(`--size is '${text}', expected HEIGHTxWIDTH, each from 1 to ${LARGEST_SIDE}`);
+  throw new UsageError(`--size must be HEIGHTxWIDTH, each from 1 to ${LARGEST_SIDE}, got '${text}'`);
 }
 
 function parsePerChannel(args: Arguments, name: 'mean' | 'std'): number[] | undefined {
   const text = args.text(name);
   if (text === undefined) return undefined;
   const numbers = parseNumbers(text);
-  if (numbers === undefined) throw new UsageError(`--${name} is '${text}', expected numbers with commas between them`);
+  if (numbers === undefined) throw new UsageError(`--${name} must be numbers with commas between them, got '${text}'`);
   return numbers;
 }
 
@@ -146,16 +146,16 @@ function parsePerChannel(args: Arguments, name: 'mean' | 'std'): number[] | unde
 function inputShape(graph: Graph, size: readonly [number, number] | undefined): InputShape {
   const [name] = graph.inputs;
   if (name === undefined || graph.inputs.length !== 1) {
-    throw new CommandError(`the model has ${plural(graph.inputs.length, 'input')}, expected one image`);
+    throw new CommandError(`the model must have one image as input, got ${plural(graph.inputs.length, 'input')}`);
   }
   const dims = graph.inputDims?.get(name);
   if (dims === undefined || dims.length !== 4) {
-    const known = dims === undefined ? 'dims that the file does not tell' : `dims ${showDims(dims)}`;
-    throw new CommandError(`input ${name} has ${known}, expected [N, channels, height, width]`);
+    const known = dims === undefined ? 'none in the file' : showDims(dims);
+    throw new CommandError(`input ${name} must have dims [N, channels, height, width], got ${known}`);
   }
   const [batch, channels] = dims;
   if (channels !== 1 && channels !== 3) {
-    throw new CommandError(`input ${name} has dims ${showDims(dims)}, expected 1 or 3 channels`);
+    throw new CommandError(`input ${name} must have 1 or 3 channels, got dims ${showDims(dims)}`);
   }
   const [height, width] = ([2, 3] as const).map((axis) => {
     const declared = dims[axis]!;
@@ -168,7 +168,7 @@ function inputShape(graph: Graph, size: readonly [number, number] | undefined): 
       throw new CommandError(`--size is ${size!.join('x')}, but input ${name} has dims ${showDims(dims)}`);
     }
     if (declared > LARGEST_SIDE) {
-      throw new CommandError(`input ${name} has dims ${showDims(dims)}, expected at most ${LARGEST_SIDE} per side`);
+      throw new CommandError(`input ${name} must have at most ${LARGEST_SIDE} per side, got dims ${showDims(dims)}`);
     }
     return declared;
   }) as [number, number];
@@ -242,7 +242,7 @@ async function scoresOf(
   const classes = dims[1] ?? 0;
   if (dims[0] !== input.dims[0] || classes < 1 || values.length !== dims[0]! * classes) {
     throw new CommandError(
-      `output ${session.outputNames[0]} has dims ${showDims(dims)}, expected [${input.dims[0]}, classes]`,
+      `output ${session.outputNames[0]} must have dims [${input.dims[0]}, classes], got ${showDims(dims)}`,
     );
   }
   const rows = images.map((_, i) => values.slice(i * classes, (i + 1) * classes));

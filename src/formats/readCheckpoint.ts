@@ -73,7 +73,7 @@ function readTensors(
   }
   if (kind === 'pickle' && !isLegacy(file)) {
     throw new UnsupportedError(
-      'readCheckpoint: the file is a bare pickle, expected one of torch.save: torch.save(pickle.load(file), path)',
+      'readCheckpoint: the file must be of torch.save, got a bare pickle: torch.save(pickle.load(file), path)',
     );
   }
   const { value, at } = kind === 'zip' ? readPth(file) : readLegacy(file);

@@ -52,12 +52,12 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): {
   metadata: Record<string, string>;
 } {
   const file = byteView(bytes, 'readSafetensors');
-  if (file.length < 8) throw broken(file.length, `the file has ${file.length} bytes, expected at least 8`);
+  if (file.length < 8) throw broken(file.length, `the file must have at least 8 bytes, got ${file.length}`);
   const view = new DataView(file.buffer, file.byteOffset, 8);
   const headerBytes = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   const limit = Math.min(MAX_HEADER_BYTES, file.length - 8);
   if (headerBytes > limit) {
-    throw broken(0, `the header has ${headerBytes} bytes, expected at most ${limit} in a file of ${file.length}`);
+    throw broken(0, `the header must have at most ${limit} bytes in a file of ${file.length}, got ${headerBytes}`);
   }
   const dataStart = 8 + headerBytes;
   const dataBytes = file.length - dataStart;
@@ -106,7 +106,9 @@ export function writeSafetensors(tensors: StateDict, metadata: Record<string, st
   // The data begins at a multiple of 8, for readers that map the file.
   const headerBytes = Math.ceil(text.length / 8) * 8;
   if (headerBytes > MAX_HEADER_BYTES) {
-    throw new RangeError(`writeSafetensors: the header has ${headerBytes} bytes, expected at most ${MAX_HEADER_BYTES}`);
+    throw new RangeError(
+      `writeSafetensors: the header must have at most ${MAX_HEADER_BYTES} bytes, got ${headerBytes}`,
+    );
   }
   const file = new Uint8Array(8 + headerBytes + dataBytes);
   new DataView(file.buffer).setUint32(0, headerBytes, true);
@@ -174,14 +176,14 @@ function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
 function checkMetadata(value: unknown, at: number): Record<string, string> {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!isObject || !Object.values(value).every((text) => typeof text === 'string')) {
-    throw broken(at, `${METADATA} is ${show(value)}, expected an object of strings`);
+    throw broken(at, `${METADATA} must be an object of strings, got ${show(value)}`);
   }
   return value as Record<string, string>;
 }
 
 function checkEntry(value: unknown, name: string, at: number, dataBytes: number): Entry {
   const fail = (field: string, got: unknown, expected: string) =>
-    broken(at, `tensor ${show(name)} has ${field} ${show(got)}, expected ${expected}`);
+    broken(at, `${field} of tensor ${show(name)} must be ${expected}, got ${show(got)}`);
   const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
   if (!isElementType(dtype)) throw fail('dtype', dtype, `one of ${elementTypes()}`);
   if (!areSizes(shape) || shape.length > MAX_RANK) throw fail('shape', shape, `at most ${MAX_RANK} integers from 0`);
@@ -202,11 +204,11 @@ function areSizes(value: unknown): value is number[] {
 function checkCoverage(entries: readonly Entry[], dataStart: number, dataBytes: number): void {
   let covered = 0;
   for (const { name, at, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== covered) throw broken(at, `tensor ${show(name)} begins at data byte ${begin}, expected ${covered}`);
+    if (begin !== covered) throw broken(at, `tensor ${show(name)} must begin at data byte ${covered}, got ${begin}`);
     covered = end;
   }
   if (covered < dataBytes) {
-    throw broken(dataStart + covered, `the tensors cover ${covered} bytes of data, expected all ${dataBytes}`);
+    throw broken(dataStart + covered, `the tensors must cover all ${dataBytes} bytes of data, got ${covered}`);
   }
 }
 
@@ -217,14 +219,12 @@ function entriesOf<T>(
   expected: string,
 ): [string, T][] {
   if (record === null || typeof record !== 'object') {
-    throw new TypeError(`writeSafetensors: ${argument} is ${show(record)}, expected an object`);
+    throw new TypeError(`writeSafetensors: ${argument} must be an object, got ${show(record)}`);
   }
   const entries = Object.entries(record);
   for (const [key, value] of entries) {
     if (!isExpected(value)) {
-      throw new TypeError(
-        `writeSafetensors: ${argument}[${show(key)}] is of type ${typeof value}, expected ${expected}`,
-      );
+      throw new TypeError(`writeSafetensors: ${argument}[${show(key)}] must be ${expected}, got ${show(value)}`);
     }
   }
   return entries;

@@ -246,7 +246,7 @@ function startGamma(options: ACBlockOptions, affine: boolean): number {
   const reduce = flag('ACBlock', 'reduceGamma', options.reduceGamma ?? false);
   if (options.gammaInit === undefined && !reduce) return 1;
   if (options.gammaInit !== undefined && reduce) {
-    throw new RangeError('ACBlock: gammaInit and reduceGamma both set the gammas, expected at most one of them');
+    throw new RangeError('ACBlock: at most one of gammaInit and reduceGamma must be given, got both');
   }
   if (!affine) {
     throw new RangeError(

@@ -73,7 +73,7 @@ export abstract class Layer {
     if (inputs.length < least || inputs.length > most) {
       const expected = least === most ? `${least} input` : `at least ${least} inputs`;
       const where = path === '' ? '' : ` (${showName(path)})`;
-      throw new TypeError(`${this.kind}.forward${where}: expected ${expected}, got ${inputs.length}`);
+      throw new TypeError(`${this.kind}.forward${where}: there must be ${expected}, got ${inputs.length}`);
     }
     return this.describe(graph, inputs, path);
   }
@@ -266,7 +266,7 @@ export abstract class Layer {
       ? '; fuseStateDict turns a train-form state into this one'
       : '';
     throw new RangeError(
-      `${this.kind}.loadStateDict: expected the keys of this layer; missing: ${showList(missing) || 'none'}; surplus: ${showList(surplus) || 'none'}${hint}`,
+      `${this.kind}.loadStateDict: state must have the keys of this layer; missing: ${showList(missing) || 'none'}; surplus: ${showList(surplus) || 'none'}${hint}`,
     );
   }
 

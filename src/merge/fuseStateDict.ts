@@ -31,17 +31,18 @@ const FOREIGN = ['square_conv.bias', 'ver_conv.bias', 'hor_conv.bias', 'fused_co
  */
 export function fuseStateDict(state: StateDict, options: { eps?: number } = {}): StateDict {
   if (state === null || typeof state !== 'object') {
-    throw new TypeError(`fuseStateDict: state is ${show(state)}, expected an object`);
+    throw new TypeError(`fuseStateDict: state must be an object, got ${show(state)}`);
   }
   checkNames('fuseStateDict', options, ['eps']);
   const { eps = 1e-5 } = options;
-  if (typeof eps !== 'number') throw new TypeError(`fuseStateDict: eps is of type ${typeof eps}, expected a number`);
-  if (!(eps >= 0 && eps < Infinity)) throw new RangeError(`fuseStateDict: eps is ${eps}, expected a finite one from 0`);
+  if (typeof eps !== 'number') throw new TypeError(`fuseStateDict: eps must be a number, got ${show(eps)}`);
+  if (!(eps >= 0 && eps < Infinity))
+    throw new RangeError(`fuseStateDict: eps must be a finite number of at least 0, got ${eps}`);
 
   const tensors = new Map(Object.entries(state));
   for (const [key, value] of tensors) {
     if (!(value instanceof Tensor)) {
-      throw new TypeError(`fuseStateDict: state[${show(key)}] is of type ${typeof value}, expected a Tensor`);
+      throw new TypeError(`fuseStateDict: state[${show(key)}] must be a Tensor, got ${show(value)}`);
     }
   }
   const fused = new Map<string, Tensor>();
@@ -114,5 +115,5 @@ function get(tensors: Map<string, Tensor>, key: string): Tensor {
 }
 
 function wrongDims(key: string, dims: readonly number[], expected: string): RangeError {
-  return new RangeError(`fuseStateDict: ${showName(key)} has dims [${showList(dims)}], expected ${expected}`);
+  return new RangeError(`fuseStateDict: ${showName(key)} must have dims ${expected}, got [${showList(dims)}]`);
 }

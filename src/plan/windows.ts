@@ -30,7 +30,7 @@ export function windowTable(
   const [stride, dilation, before] = [window.stride[axis], window.dilation[axis], window.pads[axis]];
   if (outSize * taps > MAX_ENTRIES) {
     throw new UnsupportedError(
-      `plan: a kernel of ${taps} at ${outSize} positions needs a table of ${outSize * taps} entries, expected at most ${MAX_ENTRIES}`,
+      `plan: the table of a kernel of ${taps} at ${outSize} positions must have at most ${MAX_ENTRIES} entries, got ${outSize * taps}`,
     );
   }
   const table = new Int32Array(outSize * taps);

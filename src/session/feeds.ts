@@ -15,7 +15,7 @@ export function checkFeeds(feeds: Feeds, inputNames: readonly string[], runtime:
   }
   if (feeds instanceof Tensor) {
     const names = showList(inputNames.map((name) => `${show(name)}: tensor`));
-    throw new TypeError(`InferenceSession.run: feeds is a Tensor, expected tensors by name: run({ ${names} })`);
+    throw new TypeError(`InferenceSession.run: feeds must be tensors by name, got a Tensor: run({ ${names} })`);
   }
   const expected = showList(inputNames) || 'none';
   const known = new Set(inputNames);
@@ -55,8 +55,8 @@ export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly Te
       dims.length === shape.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis]);
     if (fits || shape.length === 0) continue;
     return new RangeError(
-      `InferenceSession.run: feed ${show(name)} has dims [${showList(dims)}], expected ` +
-        `[${showList(shape)}]: ${error.message}`,
+      `InferenceSession.run: feed ${show(name)} must have dims [${showList(shape)}], got ` +
+        `[${showList(dims)}]: ${error.message}`,
       { cause: error },
     );
   }

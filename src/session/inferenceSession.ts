@@ -230,7 +230,7 @@ export class InferenceSession {
     if (dims === undefined) {
       const names = showList(this.inputNames);
       throw new RangeError(
-        `InferenceSession.profile: the model does not declare all of its inputs' dims, expected feeds for ${names}`,
+        `InferenceSession.profile: feeds must be given for ${names}, as the model does not declare the dims of all`,
       );
     }
     return zeroFeeds(bound!.graph, dims);
@@ -251,7 +251,7 @@ export class InferenceSession {
 function checkNodes({ nodes }: Graph): void {
   if (nodes.length <= MAX_NODES) return;
   throw new UnsupportedError(
-    `InferenceSession.create: the graph has ${nodes.length} nodes, expected at most ${MAX_NODES}`,
+    `InferenceSession.create: the graph must have at most ${MAX_NODES} nodes, got ${nodes.length}`,
   );
 }
 

@@ -87,8 +87,8 @@ function pathOf(tensor: TensorProto): string {
   const path = location === undefined ? undefined : normalPath(location);
   if (path !== undefined) return path;
   throw new FormatError(
-    `readOnnx: the data of tensor ${show(tensor.name)} lies in ${show(location ?? '')}, ` +
-      "expected a path inside of the model's folder, without \\, : and ..",
+    `readOnnx: the location of the data of tensor ${show(tensor.name)} must be a path inside of the model's folder, ` +
+      `without \\, : and .., got ${show(location ?? '')}`,
     tensor.at,
   );
 }
@@ -99,7 +99,7 @@ function rangeOf(tensor: TensorProto): ExternalTensor {
   const length = numberOf(tensor, 'length') ?? bytes;
   if (length !== bytes) {
     throw new FormatError(
-      `readOnnx: the external data of tensor ${show(tensor.name)} has ${length} bytes, expected ${bytes} for its dims`,
+      `readOnnx: the external data of tensor ${show(tensor.name)} must have ${bytes} bytes for its dims, got ${length}`,
       tensor.at,
     );
   }
@@ -111,7 +111,7 @@ function numberOf(tensor: TensorProto, key: string): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
   throw new FormatError(
-    `readOnnx: the external data of tensor ${show(tensor.name)} has the ${key} ${show(text)}, expected a whole number`,
+    `readOnnx: the ${key} of the external data of tensor ${show(tensor.name)} must be a whole number, got ${show(text)}`,
     tensor.at,
   );
 }
@@ -131,8 +131,8 @@ function checkOverlaps(tensors: readonly ExternalTensor[]): void {
     const limit = SPARE_BYTES + MAX_TIMES * covered;
     if (bytes <= limit) continue;
     throw new FormatError(
-      `readOnnx: the external data of tensors up to ${show(tensor.name)} overlaps so much that it takes ${bytes} bytes, ` +
-        `expected at most ${limit}`,
+      `readOnnx: the external data of tensors up to ${show(tensor.name)}, which overlaps, must take at most ${limit} bytes, ` +
+        `got ${bytes}`,
       tensor.at,
     );
   }
@@ -142,8 +142,8 @@ function checkOverlaps(tensors: readonly ExternalTensor[]): void {
 export function checkLength({ tensor, begin, end }: ExternalTensor, path: string, fileBytes: number): void {
   if (end <= fileBytes) return;
   throw new FormatError(
-    `readOnnx: the data of tensor ${show(tensor.name)} is expected at bytes ${begin} to ${end} of ${show(path)}, ` +
-      `which has ${fileBytes} bytes`,
+    `readOnnx: ${show(path)} must hold the data of tensor ${show(tensor.name)} at bytes ${begin} to ${end}, ` +
+      `got ${fileBytes} bytes`,
     tensor.at,
   );
 }

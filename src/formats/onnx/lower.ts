@@ -89,7 +89,7 @@ function declaredDims({ name, type, at }: ValueInfoProto): (number | string)[] |
     // Exporters write 0 and -1 for what may have any size.
     if (dimValue === undefined || dimValue <= 0) return dimParam || `${name}_dim${axis}`;
     if (Number.isSafeInteger(dimValue)) return dimValue;
-    throw new FormatError(`readOnnx: ${show(name)} has dim ${dimValue}, expected one below 2^53`, at);
+    throw new FormatError(`readOnnx: dims of ${show(name)} must be below 2^53, got ${dimValue}`, at);
   });
 }
 
@@ -141,13 +141,13 @@ function graphOf({ graph }: ModelProto): GraphProto {
   for (const node of graph.node) {
     if (node.input.length > MAX_NAMES) {
       throw new UnsupportedError(
-        `readOnnx: node ${labelOf(node)} has ${node.input.length} inputs, expected at most ${MAX_NAMES}`,
+        `readOnnx: node ${labelOf(node)} must have at most ${MAX_NAMES} inputs, got ${node.input.length}`,
       );
     }
     reads += node.input.length;
   }
   if (reads > MAX_READS) {
-    throw new UnsupportedError(`readOnnx: the nodes of the graph have ${reads} inputs, expected at most ${MAX_READS}`);
+    throw new UnsupportedError(`readOnnx: the nodes of the graph must have at most ${MAX_READS} inputs, got ${reads}`);
   }
   return graph;
 }
@@ -161,7 +161,7 @@ function runtimeInputs(graph: GraphProto): ValueInfoProto[] {
 }
 
 function checkCount(what: string, { length }: readonly unknown[], most: number): void {
-  if (length > most) throw new UnsupportedError(`readOnnx: there are ${length} ${what}, expected at most ${most}`);
+  if (length > most) throw new UnsupportedError(`readOnnx: there must be at most ${most} ${what}, got ${length}`);
 }
 
 function opsetOf(model: ModelProto): number {
@@ -170,7 +170,7 @@ function opsetOf(model: ModelProto): number {
   const version = opset.version ?? 0;
   if (!(version >= OLDEST_OPSET && version <= NEWEST_OPSET)) {
     throw new UnsupportedError(
-      `readOnnx: the model uses opset ${version}, expected one from ${OLDEST_OPSET} to ${NEWEST_OPSET}`,
+      `readOnnx: the model must use an opset from ${OLDEST_OPSET} to ${NEWEST_OPSET}, got ${version}`,
     );
   }
   return version;
@@ -302,12 +302,12 @@ class Lowering implements ModelValues {
       return false;
     }
     if (elemType !== DataType.FLOAT) {
-      const found = type?.tensorType === undefined ? 'no tensor' : `of type ${typeName(elemType)}`;
-      throw new UnsupportedError(`readOnnx: input ${show(name)} is ${found}, expected a tensor of type FLOAT`);
+      const found = type?.tensorType === undefined ? 'no tensor' : `one of type ${typeName(elemType)}`;
+      throw new UnsupportedError(`readOnnx: input ${show(name)} must be a tensor of type FLOAT, got ${found}`);
     }
     const rank = shape?.dim.length ?? 0;
     if (rank > MAX_RANK) {
-      throw new FormatError(`readOnnx: input ${show(name)} has ${rank} axes, expected at most ${MAX_RANK}`, at);
+      throw new FormatError(`readOnnx: input ${show(name)} must have at most ${MAX_RANK} axes, got ${rank}`, at);
     }
     const dims = declaredDims(value);
     if (dims !== undefined) inputDims.set(name, dims);

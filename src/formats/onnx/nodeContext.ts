@@ -249,11 +249,11 @@ export class NodeContext {
   }
 
   #checkLength(role: string, length: number, most: number): void {
-    if (length > most) this.broken(`its ${role} has ${length} elements, expected at most ${most}`);
+    if (length > most) this.broken(`its ${role} must have at most ${most} elements, got ${length}`);
   }
 
   #checkRank(rank: number): void {
-    if (rank > MAX_RANK) this.broken(`its output has ${rank} axes, expected at most ${MAX_RANK}`);
+    if (rank > MAX_RANK) this.broken(`its output must have at most ${MAX_RANK} axes, got ${rank}`);
   }
 
   #name(index: number): string {

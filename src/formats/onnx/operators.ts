@@ -115,7 +115,7 @@ function lowerConv(node: NodeContext): string {
   if (shape.length !== 2 || !shape.every((size, i) => size === kernel[i])) {
     node.broken(`its kernel_shape is [${showList(shape)}], its weight has dims [${showList(weight.dims)}]`);
   }
-  if (weight.size === 0) node.broken(`its weight has dims [${showList(weight.dims)}], expected no 0`);
+  if (weight.size === 0) node.broken(`its weight must have dims from 1, got [${showList(weight.dims)}]`);
   const bias = node.has(2) ? node.parameter(2, 'bias') : undefined;
   if (bias !== undefined) expectVector(node, bias, outChannels, 'bias');
   return node.emit({
@@ -128,12 +128,12 @@ function lowerConv(node: NodeContext): string {
 }
 
 function expectTwoSpatialDims(node: NodeContext, spatial: number, what: string): void {
-  if (spatial !== 2) node.unsupported(`a ${spatial}-D ${what}, expected a 2-D one`);
+  if (spatial !== 2) node.unsupported(`its ${what} must be 2-D, got ${spatial}-D`);
 }
 
 function expectVector(node: NodeContext, constant: Constant, size: number, role: string): void {
   if (constant.dims.length !== 1 || constant.size !== size) {
-    node.broken(`its ${role} has dims [${showList(constant.dims)}], expected [${size}]`);
+    node.broken(`its ${role} must have dims [${size}], got [${showList(constant.dims)}]`);
   }
 }
 
@@ -146,7 +146,7 @@ function readWindow(node: NodeContext, kernel: Pair): Window {
 function readPair(node: NodeContext, name: string, byDefault: number): Pair {
   const pair = node.ints(name) ?? [byDefault, byDefault];
   if (pair.length !== 2 || !pair.every((value) => value >= 1 && value <= MAX_EXTENT)) {
-    node.broken(`its ${name} are [${showList(pair)}], expected two integers from 1`);
+    node.broken(`its ${name} must be two integers from 1, got [${showList(pair)}]`);
   }
   return pair as unknown as Pair;
 }
@@ -157,7 +157,7 @@ function readPads(node: NodeContext, kernel: Pair, stride: Pair, dilation: Pair)
   if (mode === 'NOTSET' || mode === '') {
     const pads = node.ints('pads') ?? [0, 0, 0, 0];
     if (pads.length !== 4 || !pads.every((pad) => Math.abs(pad) <= MAX_EXTENT)) {
-      node.broken(`its pads are [${showList(pads)}], expected four integers`);
+      node.broken(`its pads must be four integers, got [${showList(pads)}]`);
     }
     return pads as unknown as Pads;
   }
@@ -220,7 +220,7 @@ function lowerClip(node: NodeContext): string {
     if (node.opset < 11) return node.float(name, byDefault);
     if (!node.has(index)) return byDefault;
     const constant = node.parameter(index, name);
-    if (constant.size !== 1) node.broken(`its ${name} has dims [${showList(constant.dims)}], expected a scalar`);
+    if (constant.size !== 1) node.broken(`its ${name} must be a scalar, got dims [${showList(constant.dims)}]`);
     return constant.tensor.data[0]!;
   };
   return node.emit({
@@ -383,7 +383,7 @@ function lowerGemm(node: NodeContext): string {
   const beta = node.float('beta', 1);
   const right = node.constant(1);
   if (right !== undefined && right.dims.length !== 2)
-    node.broken(`its input B has dims [${showList(right.dims)}], expected two`);
+    node.broken(`its input B must have two dims, got [${showList(right.dims)}]`);
   let left = node.operand(0);
   if (node.flag('transA', false)) {
     left = node.emit({ op: 'transpose', inputs: [left], permutation: [1, 0] }, node.derive('transA'));
@@ -506,7 +506,7 @@ function lowerTranspose(node: NodeContext): string {
   const rank = node.dims(0)?.length ?? permutation?.length ?? 0;
   const sorted = [...(permutation ?? [])].sort((a, b) => a - b);
   if (permutation && (permutation.length !== rank || !sorted.every((axis, i) => axis === i))) {
-    node.broken(`its perm is [${showList(permutation)}], expected the numbers from 0 to ${rank - 1} in some order`);
+    node.broken(`its perm must be the numbers from 0 to ${rank - 1} in some order, got [${showList(permutation)}]`);
   }
   if (constant !== undefined) {
     const all = permutation ?? constant.dims.map((_, i) => constant.dims.length - 1 - i);
@@ -722,7 +722,7 @@ function lowerConstantOfShape(node: NodeContext): string {
   if (dims.some((dim) => dim < 0)) node.broken(`its shape is [${showList(dims)}]`);
   const proto = node.attribute('value')?.t;
   const fill = proto && readTensor(proto);
-  if (fill !== undefined && fill.size !== 1) node.broken(`its value has ${fill.size} elements, expected 1`);
+  if (fill !== undefined && fill.size !== 1) node.broken(`its value must have 1 element, got ${fill.size}`);
   const size = sizeOf(dims);
   if (!Number.isSafeInteger(size)) node.broken(`its shape is [${showList(dims)}]`);
   node.spend(8 * size);

@@ -256,7 +256,7 @@ class Decoder {
       const expected = typeof type === 'string' ? WIRE_TYPES[type] : BYTES;
       const packed = repeated && wireType === BYTES && expected !== BYTES;
       if (wireType !== expected && !packed) {
-        throw new FormatError(`readOnnx: ${key} is of wire type ${wireType}, expected ${expected}`, at);
+        throw new FormatError(`readOnnx: ${key} must be of wire type ${expected}, got ${wireType}`, at);
       }
       if (!repeated) {
         message[key] =

@@ -108,11 +108,11 @@ export class Constant {
 function layoutOf({ dims, dataType, name, at }: TensorProto): { label: string; type: ElementType; size: number } {
   const label = `tensor ${show(name)}`;
   if (dims.length > MAX_RANK || !dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    throw new FormatError(`readOnnx: ${label} has dims [${showList(dims)}], expected at most ${MAX_RANK} from 0`, at);
+    throw new FormatError(`readOnnx: ${label} must have at most ${MAX_RANK} dims from 0, got [${showList(dims)}]`, at);
   }
   const type = ELEMENT_TYPES.get(dataType);
   if (type === undefined) {
-    throw new UnsupportedError(`readOnnx: ${label} has elements of type ${dataType}, expected numbers or booleans`);
+    throw new UnsupportedError(`readOnnx: ${label} must have numbers or booleans as elements, got type ${dataType}`);
   }
   return { label, type, size: sizeOf(dims) };
 }
@@ -133,7 +133,7 @@ export function readTensor(tensor: TensorProto): Constant {
   const given = rawData === undefined ? tensor[type.field].length : rawData.length / type.array.BYTES_PER_ELEMENT;
   if (given !== size || !fitsMemory(dims)) {
     throw new FormatError(
-      `readOnnx: ${label} has ${given} elements of type ${type.name}, expected ${size} for dims [${showList(dims)}]`,
+      `readOnnx: ${label} of dims [${showList(dims)}] must have ${size} elements of type ${type.name}, got ${given}`,
       tensor.at,
     );
   }

@@ -105,7 +105,7 @@ export class WireReader {
     else if (type === FIXED64) this.#take(8);
     else if (type === BYTES) this.message();
     else if (type === FIXED32) this.#take(4);
-    else throw new FormatError(`readOnnx: a field of wire type ${type}, expected 0, 1, 2 or 5`, this.position);
+    else throw new FormatError(`readOnnx: the wire type of a field must be 0, 1, 2 or 5, got ${type}`, this.position);
   }
 
   /** The low and the high 32 bits, each unsigned. */
@@ -130,7 +130,7 @@ export class WireReader {
   #take(count: number): number {
     const at = this.position;
     if (count > this.end - at) {
-      throw new FormatError(`readOnnx: the message ends after ${this.end - at} bytes, expected ${count} or more`, at);
+      throw new FormatError(`readOnnx: the message must go on for at least ${count} bytes, got ${this.end - at}`, at);
     }
     this.position = at + count;
     return at;

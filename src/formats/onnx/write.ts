@@ -300,7 +300,7 @@ class Writer {
   #writeBatchNorm(node: BatchNormNode): string {
     if (node.momentum !== undefined) {
       throw new UnsupportedError(
-        `writeOnnx: BatchNorm ${JSON.stringify(node.path)} is in training mode, expected evaluation mode`,
+        `writeOnnx: BatchNorm ${JSON.stringify(node.path)} must be in evaluation mode, got one in training mode`,
       );
     }
     const [image, gamma, beta, mean, variance] = node.inputs;

@@ -57,11 +57,14 @@ const MAX_SHOWN_LENGTH = 32;
 export function findState(saved: unknown, select: string | undefined, at: number): FoundState {
   const all = new Search(at).candidatesOf(saved);
   if (all.length === 0) {
-    throw broken(at, `the checkpoint ${describe(saved)}, expected tensors by name, or a dict of such in "state_dict"`);
+    throw broken(
+      at,
+      `the checkpoint must hold tensors by name, or a dict of such in "state_dict"; it ${describe(saved)}`,
+    );
   }
   const within = all.filter(({ path }) => select === undefined || path === select || path.startsWith(`${select}.`));
   if (within.length === 0) {
-    throw new RangeError(`readCheckpoint: select is ${show(select)}, expected one of ${showNames(pathsOf(all))}`);
+    throw new RangeError(`readCheckpoint: select must be one of ${showNames(pathsOf(all))}, got ${show(select)}`);
   }
   const { path, tensors, unknown } = choose(within, select === undefined ? 0 : select.split('.').length - 1, at);
   if (unknown !== undefined) {

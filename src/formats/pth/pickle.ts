@@ -272,7 +272,7 @@ class Unpickler {
   #checkProtocol(protocol: number): void {
     if (protocol < 2 || protocol > 5) {
       throw new UnsupportedError(
-        `readCheckpoint: the pickle is of protocol ${protocol}, expected 2 to 5: save the checkpoint again ` +
+        `readCheckpoint: the pickle must be of protocol 2 to 5, got ${protocol}: save the checkpoint again ` +
           'without the argument pickle_protocol',
       );
     }

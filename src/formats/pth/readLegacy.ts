@@ -39,7 +39,7 @@ export function readLegacy(file: Uint8Array): Saved {
     return value;
   };
   const version = next();
-  if (version !== VERSION) throw broken(MAGIC.length, `the version is ${show(version)}, expected ${VERSION}`);
+  if (version !== VERSION) throw broken(MAGIC.length, `the version must be ${VERSION}, got ${show(version)}`);
   const system = next();
   if (system instanceof PickleDict && system.get('little_endian') === false) throw bigEndian();
   const at = position;
@@ -61,7 +61,7 @@ function locate(file: Uint8Array, entries: ReadonlyMap<string, Entry>, key: unkn
   const start = at + COUNT_BYTES;
   const end = start + entry.end;
   if (end > file.length) {
-    throw broken(at, `storage ${show(key)} is at bytes ${start} to ${end}, expected a range within ${file.length}`);
+    throw broken(at, `storage ${show(key)} must lie within ${file.length} bytes, got ${start} to ${end}`);
   }
   entry.start = start;
   entry.end = end;

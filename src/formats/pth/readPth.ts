@@ -22,7 +22,7 @@ export function readPth(file: Uint8Array): Saved {
   const folder = pickle.name.slice(0, -'data.pkl'.length);
   checkByteOrder(file, entries.get(`${folder}byteorder`));
   if (pickle.end - pickle.start > MAX_PICKLE_BYTES) {
-    throw broken(pickle.start, `${show(pickle.name)} has ${pickle.end - pickle.start} bytes, expected at most 64 MB`);
+    throw broken(pickle.start, `${show(pickle.name)} must have at most 64 MB, got ${pickle.end - pickle.start} bytes`);
   }
   checkStored(pickle);
   checkCrc(file, pickle);
@@ -46,7 +46,7 @@ function checkByteOrder(file: Uint8Array, entry: ZipEntry | undefined): void {
   if (entry === undefined) return;
   const order = String.fromCharCode(...file.subarray(entry.start, Math.min(entry.end, entry.start + 16)));
   if (order === 'big') throw bigEndian();
-  if (order !== 'little') throw broken(entry.start, `the byte order is ${show(order)}, expected "little"`);
+  if (order !== 'little') throw broken(entry.start, `the byte order must be "little", got ${show(order)}`);
 }
 
 export function bigEndian(): UnsupportedError {

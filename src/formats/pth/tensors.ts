@@ -119,7 +119,7 @@ function loadStorage(storageOf: FindStorage, id: unknown, at: number): TensorSto
     const bytes = entry.end - entry.start;
     throw broken(
       at,
-      `storage ${show(key)} has ${bytes} bytes, expected those of ${length} elements of type ${element}`,
+      `storage ${show(key)} of ${length} elements of type ${element} must have ${expected} bytes, got ${bytes}`,
     );
   }
   return new TensorStorage(element, entry, length);
@@ -197,7 +197,7 @@ function checkTotal(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>
   for (const [name, { size, at }] of tensors) {
     bytes += 4 * size;
     if (bytes > limit) {
-      throw broken(at, `the tensors up to ${show(name)} take ${bytes} bytes, expected at most ${limit}`);
+      throw broken(at, `the tensors up to ${show(name)} must take at most ${limit} bytes, got ${bytes}`);
     }
   }
 }

@@ -79,7 +79,7 @@ export function readZipDirectory(file: Uint8Array): Map<string, ZipEntry> {
 export function checkStored({ name, problem }: ZipEntry): void {
   if (problem === undefined) return;
   throw new UnsupportedError(
-    `readCheckpoint: zip entry ${show(name)} is ${problem}, expected a stored one, as torch.save writes them: ` +
+    `readCheckpoint: zip entry ${show(name)} must be stored as torch.save writes them, got one that is ${problem}: ` +
       'load the checkpoint in PyTorch and save it again',
   );
 }
@@ -92,7 +92,7 @@ export function checkCrc(file: Uint8Array, { name, start, end, crc }: ZipEntry):
   if (crc === 0) return;
   const actual = crc32(file, start, end);
   if (actual !== crc) {
-    throw broken(start, `zip entry ${show(name)} is damaged: its CRC-32 is ${hex(actual)}, expected ${hex(crc)}`);
+    throw broken(start, `zip entry ${show(name)} is damaged: its CRC-32 must be ${hex(crc)}, got ${hex(actual)}`);
   }
 }
 
@@ -113,9 +113,9 @@ function findDirectory(file: Uint8Array, view: DataView): Directory {
     start = readUint64(view, record + 48);
     end = record;
   }
-  if (count > MAX_ENTRIES) throw broken(at, `the zip archive has ${count} entries, expected at most ${MAX_ENTRIES}`);
+  if (count > MAX_ENTRIES) throw broken(at, `the zip archive must have at most ${MAX_ENTRIES} entries, got ${count}`);
   if (start + bytes !== end) {
-    throw broken(at, `the zip directory is at bytes ${start} to ${start + bytes}, expected it to end at byte ${end}`);
+    throw broken(at, `the zip directory must end at byte ${end}, got bytes ${start} to ${start + bytes}`);
   }
   return { start, end, count };
 }
@@ -208,7 +208,7 @@ function locate(file: Uint8Array, view: DataView, headers: readonly CentralHeade
     const start = dataStart(file, view, header, limit);
     const end = start + bytes;
     if (end > limit) {
-      throw broken(at, `zip entry ${show(name)} is at bytes ${start} to ${end}, expected a range before byte ${limit}`);
+      throw broken(at, `zip entry ${show(name)} must end before byte ${limit}, got bytes ${start} to ${end}`);
     }
     free = end;
     entries.set(name, { name, start, end, crc, problem });
