@@ -25,7 +25,7 @@ const LAYERS = [
   ['Cifar-quick ver', 32, 32, 5, 15, 2, 1, 1],
 ];
 
-const { windowTable } = await importSource('plan/windows.ts');
+const { windowTable } = await importSource('plan/steps/windows.ts');
 const { WEIGHT_GRAD_DESCRIPTOR } = await importSource('train/records.ts');
 const { chooseWeightGradient, planWeightGradient, WEIGHT_GRADIENT_KERNELS } =
   await importSource('train/weightGradient.ts');

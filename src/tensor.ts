@@ -4,7 +4,7 @@
  * A resident tensor has one of two layouts:
  *   planar         row-major in the order of its dims (parameters)
  *   channelsLast   [dims[0]][the other dims][dims[1] rounded up to 4, the rest zero] (activations)
- * Operations tell which one they take (src/plan/layouts.ts).
+ * Operations tell which one they take (src/plan/memory/layouts.ts).
  */
 import type { Allocation } from './runtime/heap.js';
 import { redZonesOf } from './runtime/redZones.js';

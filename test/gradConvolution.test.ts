@@ -6,7 +6,7 @@
 import { Conv2d, createRuntime, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { windowTable } from '../src/plan/windows.js';
+import { windowTable } from '../src/plan/steps/windows.js';
 import { phasesOf } from '../src/train/phases.js';
 import { WEIGHT_GRAD_DESCRIPTOR } from '../src/train/records.js';
 import { planWeightGradient, type WeightGradientShape } from '../src/train/weightGradient.js';

@@ -7,8 +7,8 @@ import { readFileSync } from 'node:fs';
 import { createRuntime, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { UNARY_OPS } from '../src/plan/records.js';
-import { windowDivisors, windowTable } from '../src/plan/windows.js';
+import { UNARY_OPS } from '../src/plan/steps/records.js';
+import { windowDivisors, windowTable } from '../src/plan/steps/windows.js';
 import type { Kernels } from '../src/runtime/kernels.js';
 import { trainKernels } from '../src/train/kernels.js';
 import {

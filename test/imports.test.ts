@@ -1,9 +1,19 @@
-/** Within `src` there is no circle of files that import each other, types included. */
+/**
+ * Imports within `src` run one way: from a room, a folder or a file beside them, to those before it in the list. No
+ * circle of files either, types included.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import ts from 'typescript';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+
+const ROOMS = [
+  ...['errors.ts', 'shown.ts', 'sizes.ts', 'options.ts', 'bytes', 'runtime', 'tensor.ts'],
+  ...['nodes', 'merge', 'plan/steps', 'plan/conv', 'ops', 'graph', 'passes', 'plan/memory', 'plan'],
+  ...['layers', 'models', 'formats/pth', 'formats', 'formats/onnx', 'session', 'index.ts'],
+  ...['images', 'train', 'cli'],
+];
 
 const files = (readdirSync('src', { recursive: true }) as string[])
   .map((file) => file.replaceAll('\\', '/'))
@@ -16,6 +26,26 @@ function importsOf(file: string): string[] {
     .filter(({ fileName }) => /^\..*\.js$/.test(fileName))
     .map(({ fileName }) => posix.join(posix.dirname(file), fileName).replace(/\.js$/, '.ts'));
 }
+
+function roomOf(file: string): string {
+  return file.includes('/') ? posix.dirname(file) : file;
+}
+
+test('every file is in a room of the list, and every import leads to a file', () => {
+  assert.equal([...new Set(files.map(roomOf))].sort(), [...ROOMS].sort());
+  assert.equal(
+    [...imports.values()].flat().filter((target) => !imports.has(target)),
+    [],
+  );
+});
+
+test('a room imports from rooms before it only', () => {
+  const place = (file: string): number => ROOMS.indexOf(roomOf(file));
+  const upward = files.flatMap((file) =>
+    imports.get(file)!.flatMap((target) => (place(target) > place(file) ? [`${file} -> ${target}`] : [])),
+  );
+  assert.equal(upward, []);
+});
 
 test('no file imports itself by way of others', () => {
   const done = new Set<string>();

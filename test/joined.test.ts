@@ -1,12 +1,12 @@
 /**
- * Concatenations whose parts are made at their places (src/plan/joined.ts): random graphs of convolutions, BatchNorms and
+ * Concatenations whose parts are made at their places (src/plan/memory/joined.ts): random graphs of convolutions, BatchNorms and
  * concatenations, one within another, read by this and that, against float64.
  */
 import { createRuntime, type Graph, InferenceSession, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { useAllOperations } from '../src/graph/operations.js';
-import { findHomes } from '../src/plan/joined.js';
+import { findHomes } from '../src/plan/memory/joined.js';
 import { runGraph } from './graphOracle.js';
 import { graphFrom, type NodeSpec } from './graphSpec.js';
 import { randomNd, relativeError, seededRandom, supportedBuilds, toTensor } from './support.js';

@@ -305,7 +305,7 @@ test('an entry that lies is refused, by its name and place', () => {
     ]),
     ...shapes.map((shape): [unknown, RegExp] => [{ ...good, shape }, /shape .*must be at most 32 integers from 0/]),
     [{ ...good, shape: Array(33).fill(1) }, /shape .*must be at most 32/],
-    [{ ...good, shape: undefined }, /shape undefined/],
+    [{ ...good, shape: undefined }, /shape of tensor .* must be .*, got undefined/],
     [{ ...good, shape: [[2]] }, /nested deeper/],
     ...[null, 8, '0,8', {}, [], [0], [0, 8, 8], ['0', '8'], [-8, 0], [0.5, 8.5], [0, null], [0, 1e300]].map(
       (offsets): [unknown, RegExp] => [{ ...good, data_offsets: offsets }, /data_offsets .*must be \[begin, end\]/],

@@ -3,7 +3,7 @@ import { Panels } from '../gemm/panels';
 import { BLOCK_DEPTH, BLOCK_PIXELS, DEPTH_CHUNK, STREAM_DEPTH, STREAM_ROWS, TILE_ROWS } from '../tuning';
 
 /**
- * The parameters of a convolution kernel. The plan writes them once (CONV_DESCRIPTOR in src/plan/records.ts is
+ * The parameters of a convolution kernel. The plan writes them once (CONV_DESCRIPTOR in src/plan/steps/records.ts is
  * generated from this class). All fields are 32 bits wide; distances are in bytes.
  *
  * Images are channels-last, with channels padded by zeros to a multiple of four: [batch][height][width][lanes].

@@ -1,6 +1,6 @@
 /**
  * A walk over up to three tensors at once, each with its own strides, run by run. Its table is a Walk, followed by a
- * WalkAxis for each outer axis, innermost first; src/plan/strided.ts writes it. A stride may be 0 (broadcasting) or
+ * WalkAxis for each outer axis, innermost first; src/plan/steps/strided.ts writes it. A stride may be 0 (broadcasting) or
  * negative (reversal).
  */
 

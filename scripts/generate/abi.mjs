@@ -1,4 +1,4 @@
-// src/runtime/kernels.ts and src/plan/records.ts, and for training src/train/abi.ts and src/train/records.ts: what
+// src/runtime/kernels.ts and src/plan/steps/records.ts, and for training src/train/abi.ts and src/train/records.ts: what
 // TypeScript knows of assembly/, from where it is written there.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -82,8 +82,8 @@ export function planRecords() {
 export function trainRecords() {
   return text(
     header('assembly/train/'),
-    '/** Memory that the kernels for training read, see src/plan/records.ts. */',
-    `import { WORD } from '../plan/records.js';`,
+    '/** Memory that the kernels for training read, see src/plan/steps/records.ts. */',
+    `import { WORD } from '../plan/steps/records.js';`,
     '',
     TRAIN_RECORDS.map(recordOf),
   );

@@ -24,7 +24,7 @@ write({
 // These are read from assembly/, of which the files above are a part.
 write({
   'src/runtime/kernels.ts': kernels('assembly/index.ts', 'Kernels'),
-  'src/plan/records.ts': planRecords(),
+  'src/plan/steps/records.ts': planRecords(),
   'src/train/abi.ts': kernels('assembly/train.ts', 'TrainKernels'),
   'src/train/records.ts': trainRecords(),
   'test/testKernels.ts': kernels('assembly/testKernels.ts', 'TestKernels'),

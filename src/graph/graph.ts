@@ -4,16 +4,17 @@
  * values by name: inputs, outputs of nodes before them, and stored values such as weights. The types of nodes are in
  * src/ops, each beside the rule of its operation.
  */
+
+import type { Conv2dNode, LinearNode, ParallelKernel, WeightedNode } from '../nodes/conv.js';
+import type { DimOf } from '../nodes/dims.js';
+import type { NodeBase, Optional, PaddingMode, Pads, Pair, Window } from '../nodes/node.js';
 import type { BatchNormNode } from '../ops/batchNorm.js';
 import type { BinaryNode } from '../ops/binary.js';
 import type { ConcatNode } from '../ops/concat.js';
-import type { Conv2dNode, LinearNode, ParallelKernel, WeightedNode } from '../ops/conv/node.js';
-import type { DimOf } from '../ops/dims.js';
 import type { FlattenNode } from '../ops/flatten.js';
 import type { GlobalPoolNode } from '../ops/globalPool.js';
 import type { IdentityNode } from '../ops/identity.js';
 import type { MatMulNode } from '../ops/matMul.js';
-import type { NodeBase, Optional, PaddingMode, Pads, Pair, Window } from '../ops/node.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import type { PadNode } from '../ops/pad.js';
 import type { PoolNode } from '../ops/pool.js';

@@ -1,13 +1,13 @@
 /** The table of all operations: what Graphs from files may hold, and those that are written by hand. */
-import type { GraphNode } from './graph.js';
+
 import { batchNorm } from '../ops/batchNorm.js';
 import { binary } from '../ops/binary.js';
 import { concat } from '../ops/concat.js';
-import { conv2d } from '../ops/conv/conv2d.js';
-import { linear } from '../ops/conv/linear.js';
+import { conv2d } from '../ops/conv2d.js';
 import { flatten } from '../ops/flatten.js';
 import { globalPool } from '../ops/globalPool.js';
 import { identity } from '../ops/identity.js';
+import { linear } from '../ops/linear.js';
 import { matMul } from '../ops/matMul.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import { pad } from '../ops/pad.js';
@@ -20,6 +20,7 @@ import { softmax } from '../ops/softmax.js';
 import { squeeze } from '../ops/squeeze.js';
 import { transpose } from '../ops/transpose.js';
 import { unary } from '../ops/unary.js';
+import type { GraphNode } from './graph.js';
 
 type Op = GraphNode['op'];
 type NodeOf<O extends Op, N = GraphNode> = N extends GraphNode ? (O extends N['op'] ? N : never) : never;

@@ -4,7 +4,7 @@
  *   op      path  inputs  output  weight          window            flags
  *   conv2d  conv  input0  value0  [8, 3, 3, 3]    3x3 pads 1,1,1,1  bias relu
  */
-import type { Optional } from '../ops/node.js';
+import type { Optional } from '../nodes/node.js';
 import { ruleOf } from '../ops/operation.js';
 import { format, type Tensor } from '../tensor.js';
 import type { Graph, GraphNode, Window } from './graph.js';

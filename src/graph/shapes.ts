@@ -1,9 +1,10 @@
 /** Shapes of a graph's values from the shapes of its inputs: when it runs, and as far as they are known before. */
+
+import type { Dim, Dims, KnownDims, NamedDims } from '../nodes/dims.js';
+import type { Optional } from '../nodes/node.js';
+import { fail } from '../nodes/shapeErrors.js';
 import { frontAxis } from '../ops/axes.js';
-import type { Dim, Dims, KnownDims, NamedDims } from '../ops/dims.js';
-import type { Optional } from '../ops/node.js';
 import { ruleOf } from '../ops/operation.js';
-import { fail } from '../ops/shapeErrors.js';
 import { fitsMemory, MAX_VALUES, sizeOf } from '../sizes.js';
 import type { Graph, GraphNode } from './graph.js';
 

@@ -2,7 +2,9 @@
  * Whether a graph makes sense before any shape is known: every name made once, and before it is read; stored values of
  * the sizes that kernels take them to have.
  */
-import { type Expect, type InputRule, ruleOf } from '../ops/operation.js';
+
+import type { InputRule } from '../nodes/node.js';
+import { type Expect, ruleOf } from '../ops/operation.js';
 import { showName } from '../shown.js';
 import type { Graph, GraphNode } from './graph.js';
 import { useAllOperations } from './operations.js';

@@ -11,7 +11,7 @@ import { type MergedBlock, mergeBlock } from '../merge/block.js';
 import { centredWindow } from '../merge/window.js';
 import type { Algorithm } from '../nodes/algorithm.js';
 import { binary } from '../ops/binary.js';
-import { conv2d } from '../ops/conv/conv2d.js';
+import { conv2d } from '../ops/conv2d.js';
 import { checkNames, finiteNumber, flag, oneOf, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';

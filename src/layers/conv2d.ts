@@ -2,7 +2,7 @@
 
 import type { GraphBuilder, PaddingMode, Window } from '../graph/graph.js';
 import type { Algorithm } from '../nodes/algorithm.js';
-import { conv2d } from '../ops/conv/conv2d.js';
+import { conv2d } from '../ops/conv2d.js';
 import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';

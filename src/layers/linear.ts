@@ -1,6 +1,6 @@
 /** Fully connected layer, as torch.nn.Linear. */
 import type { GraphBuilder } from '../graph/graph.js';
-import { linear } from '../ops/conv/linear.js';
+import { linear } from '../ops/linear.js';
 import { checkNames, flag, wholeNumber } from '../options.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { Layer } from './layer.js';

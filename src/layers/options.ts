@@ -3,7 +3,7 @@
 import type { PaddingMode, Pads, Pair, Window } from '../graph/graph.js';
 import type { Algorithm } from '../nodes/algorithm.js';
 import { oneOf, wholeNumber } from '../options.js';
-import { ALGORITHMS } from '../plan/algorithm.js';
+import { ALGORITHMS } from '../plan/conv/algorithm.js';
 import { show } from '../shown.js';
 
 /** One number for both axes, or [height, width]. */

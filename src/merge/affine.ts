@@ -55,3 +55,9 @@ export function compose(first: Affine, second: Affine): Affine {
 export function foldBias({ mean, scale, shift }: Affine, bias: Values | undefined): Float64Array {
   return scale.map((factor, c) => ((bias?.[c] ?? 0) - mean[c]!) * factor + shift[c]!);
 }
+
+/** A weight or a bias, or no bias at all, with a BatchNorm behind the convolution that reads it. */
+export interface Folded {
+  readonly from: string | undefined;
+  readonly norm: NormOf<string>;
+}

@@ -3,7 +3,7 @@
  * for Powerful CNN via Asymmetric Convolution Blocks", ICCV 2019, section 3.3): each BatchNorm is folded into its
  * branch, and the branches are added at their places in the window. Computed in float64, rounded once.
  */
-import type { Window } from '../ops/node.js';
+import type { Window } from '../nodes/node.js';
 import { foldBias, type NormValues, normAffine } from './affine.js';
 import { type ConvShape, type LinearBranch, sumBiases, sumWeights } from './branches.js';
 import { forEachRow, rowsOf, scaleRows } from './rows.js';

@@ -7,7 +7,7 @@
  *
  * The groups of the sum are the finest ones that hold all of theirs.
  */
-import type { PaddingMode, Window } from '../ops/node.js';
+import type { PaddingMode, Window } from '../nodes/node.js';
 import { product } from '../sizes.js';
 import { IN_ORDER, type Places, type Rows, throughRow } from './rows.js';
 import { greatestDivisor, joinWindows, tapPlaces } from './window.js';

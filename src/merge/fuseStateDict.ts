@@ -2,7 +2,7 @@
  * Merges every asymmetric convolution block of a state dict into one convolution, by the names of its keys alone: no
  * network has to be built, and no runtime is needed.
  */
-import type { Window } from '../ops/node.js';
+import type { Window } from '../nodes/node.js';
 import { checkNames } from '../options.js';
 import { show, showList, showName } from '../shown.js';
 import { type StateDict, Tensor } from '../tensor.js';

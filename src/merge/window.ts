@@ -6,7 +6,7 @@
  *
  * and likewise for columns. A negative padding crops.
  */
-import type { Pair, Window } from '../ops/node.js';
+import type { Pair, Window } from '../nodes/node.js';
 import { MAX_COUNT, product } from '../sizes.js';
 
 /** The window of a smaller kernel in the middle of `window`: at row floor(K / 2) - floor(a / 2). */

@@ -1,8 +1,9 @@
 /** Axes by number: negative ones count from the end. */
+
+import type { KnownDims } from '../nodes/dims.js';
+import type { NodeBase } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
 import { format } from '../tensor.js';
-import type { KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
-import { fail, title } from './shapeErrors.js';
 
 /** An axis counted from the front. */
 export function frontAxis(node: NodeBase, axis: number, input: KnownDims): number {

@@ -1,6 +1,10 @@
 /** BatchNorm over images or matrices, with running statistics or, in training, those of the batch. */
-import type { Prepared } from '../plan/prepared.js';
-import { withStaging } from '../plan/staging.js';
+
+import { isNumeric, type KnownDims } from '../nodes/dims.js';
+import type { NodeBase, Optional } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
+import type { Prepared } from '../plan/steps/prepared.js';
+import { withStaging } from '../plan/steps/staging.js';
 import {
   type Addresses,
   type Find,
@@ -11,16 +15,13 @@ import {
   ports,
   type Step,
   type StepContext,
-} from '../plan/step.js';
+} from '../plan/steps/step.js';
 import { showList } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { checkVector, expectAddend, expectChannels, expectVector } from './checks.js';
-import { isNumeric, type KnownDims } from './dims.js';
 import { addendFlag, reluFlag } from './flags.js';
-import type { NodeBase, Optional } from './node.js';
 import type { OperationRule } from './operation.js';
-import { fail, title } from './shapeErrors.js';
 
 /** gamma, beta, mean and variance: [channels]. mean and variance are the running statistics. */
 export interface BatchNormNode extends NodeBase {

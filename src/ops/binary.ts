@@ -1,14 +1,15 @@
 /** Arithmetic of two values with broadcasting, and a ReLU behind it. */
-import { BINARY_OPS } from '../plan/records.js';
-import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from '../plan/step.js';
-import { stridesOf, type WalkAxis, writeWalk } from '../plan/strided.js';
+
+import { broadcast, type KnownDims } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
+import { BINARY_OPS } from '../plan/steps/records.js';
+import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from '../plan/steps/step.js';
+import { stridesOf, type WalkAxis, writeWalk } from '../plan/steps/strided.js';
 import { sameDims } from '../sizes.js';
 import { format } from '../tensor.js';
-import { broadcast, type KnownDims } from './dims.js';
 import { reluFlag } from './flags.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 /** Two inputs, broadcast as ONNX does (numpy's rules). */
 export interface BinaryNode extends FullNode {

@@ -1,10 +1,11 @@
 /** Checks that several operations share: of their nodes, and of the shapes of what comes. */
+
+import { type Dim, differ, isNumeric, type KnownDims } from '../nodes/dims.js';
+import type { NodeBase } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
 import { sizeOf } from '../sizes.js';
 import { format, type Tensor } from '../tensor.js';
-import { type Dim, differ, isNumeric, type KnownDims } from './dims.js';
-import type { NodeBase } from './node.js';
 import type { Expect, InputDims } from './operation.js';
-import { fail, title } from './shapeErrors.js';
 
 export function checkVector(expect: Expect, name: string, tensor: Tensor | undefined, size: number): void {
   expect(tensor === undefined || tensor.size === size, name, `of ${size} values`, tensor?.size);

@@ -1,12 +1,13 @@
 /** Values one behind the other along an axis. */
-import { finder, laneCleaner, type Step, type StepContext } from '../plan/step.js';
+
+import { type Dim, differ, type KnownDims, plus } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
+import { finder, laneCleaner, type Step, type StepContext } from '../plan/steps/step.js';
 import { format } from '../tensor.js';
 import { frontAxis, isOverChannels } from './axes.js';
 import { makeCopy, strides } from './copies.js';
-import { type Dim, differ, type KnownDims, plus } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 /** Along one axis; negative ones count from the end. */
 export interface ConcatNode extends FullNode {

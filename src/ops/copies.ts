@@ -1,7 +1,8 @@
 /** Strided copies, of which the steps of operations that move values are made. */
-import { laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
-import { stridesOf, writeWalk } from '../plan/strided.js';
-import type { NodeBase } from './node.js';
+
+import type { NodeBase } from '../nodes/node.js';
+import { laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
+import { stridesOf, writeWalk } from '../plan/steps/strided.js';
 
 /** A part of a copy's axis: bytes from one value to the next, and where it begins, on both sides. */
 export interface CopyAxis {

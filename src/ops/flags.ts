@@ -1,5 +1,5 @@
 /** How what is fused into a node prints. */
-import type { Optional } from './node.js';
+import type { Optional } from '../nodes/node.js';
 
 export function addendFlag(addend: Optional): string[] {
   return addend === undefined ? [] : ['addend'];

@@ -1,7 +1,8 @@
 /** Axes joined into two. */
+
+import { type KnownDims, quotient } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
 import { frontAxis } from './axes.js';
-import { type KnownDims, quotient } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Axes before `axis` become rows, those from it on columns; negative ones count from the end. */

@@ -1,7 +1,8 @@
 /** Pooling over the whole of an image: the mean, or the largest value. */
-import { input, ports, type Step, type StepContext } from '../plan/step.js';
+
+import type { FullNode } from '../nodes/node.js';
+import { input, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import { expectImage } from './checks.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Of the whole image: [N, C, H, W] to [N, C, 1, 1]. */

@@ -1,5 +1,5 @@
 /** A value under another name. */
-import type { FullNode } from './node.js';
+import type { FullNode } from '../nodes/node.js';
 import type { OperationRule } from './operation.js';
 
 export interface IdentityNode extends FullNode {

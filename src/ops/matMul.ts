@@ -1,11 +1,12 @@
 /** Products of matrices, as numpy has them. */
-import type { Step, StepContext } from '../plan/step.js';
+
+import { broadcast, differ, type KnownDims } from '../nodes/dims.js';
+import type { FullNode, NodeBase } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
+import type { Step, StepContext } from '../plan/steps/step.js';
 import { rowMajorStrides, sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
-import { broadcast, differ, type KnownDims } from './dims.js';
-import type { FullNode, NodeBase } from './node.js';
 import type { OperationRule } from './operation.js';
-import { fail, title } from './shapeErrors.js';
 
 /** numpy's matmul of two values. */
 export interface MatMulNode extends FullNode {

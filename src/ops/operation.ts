@@ -7,11 +7,12 @@
  * whoever takes a Graph from elsewhere brings all (`useAllOperations`). So a page whose networks are made of layers does
  * not carry the operations of files.
  */
-import type { Step, StepContext } from '../plan/step.js';
+
+import type { Dim, Dims, KnownDims } from '../nodes/dims.js';
+import type { InputRule, NodeBase, Optional } from '../nodes/node.js';
+import type { Step, StepContext } from '../plan/steps/step.js';
 import { show, showName } from '../shown.js';
 import type { Layout, Tensor } from '../tensor.js';
-import type { Dim, Dims, KnownDims } from './dims.js';
-import type { NodeBase, Optional } from './node.js';
 
 /** The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there. */
 export type DimOfValue = (value: string, axis: number) => Dim;
@@ -29,19 +30,6 @@ export type LayoutRule = Layout | 'input' | 'view' | 'any';
 
 /** Expects something of a node that is true whatever its shapes are. */
 export type Expect = (isRight: boolean, name: string, expected: string, got: unknown) => void;
-
-/** How an operation takes an input. */
-export interface InputRule {
-  /** For messages. */
-  readonly name?: string;
-  /** Whether it may be left out. */
-  readonly isOptional?: boolean;
-  /**
-   * Of an input that does not follow the operation's layout. packed: the step makes something of it beforehand, once for
-   * all runs where it is stored; planar, channelsLast: the step reads it in this one.
-   */
-  readonly as?: 'packed' | Layout;
-}
 
 export interface OperationRule<N extends NodeBase = NodeBase> {
   /** What its inputs are, in order; by default all are needed and in the operation's layout. */

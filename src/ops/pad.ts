@@ -1,12 +1,13 @@
 /** Values before and behind those of each axis, or fewer of them. */
-import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
+
+import { type Dim, type Dims, type KnownDims, plus } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
+import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import { countOf } from '../sizes.js';
 import { format } from '../tensor.js';
 import { makeCopy, strides } from './copies.js';
-import { type Dim, type Dims, type KnownDims, plus } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 /** Values before and after, for each axis; negative ones crop. */
 export interface PadNode extends FullNode {

@@ -1,10 +1,10 @@
 /** Pooling over windows of an image: the largest value, or the mean. */
 import { UnsupportedError } from '../errors.js';
-import { input, laneCleaner, ports, type Step, type StepContext, writeTable } from '../plan/step.js';
-import { seenTaps, seesNothing, windowDivisors, windowTable } from '../plan/windows.js';
-import type { FullNode, Window } from './node.js';
+import type { FullNode, Window } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
+import { input, laneCleaner, ports, type Step, type StepContext, writeTable } from '../plan/steps/step.js';
+import { seenTaps, seesNothing, windowDivisors, windowTable } from '../plan/steps/windows.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 import { checkWindow, expectWindowable, windowCounts } from './window.js';
 
 export interface PoolNode extends FullNode {

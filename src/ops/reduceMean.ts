@@ -1,11 +1,12 @@
 /** The mean over some axes. */
-import { laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
-import { type WalkAxis, writeWalk } from '../plan/strided.js';
+
+import type { KnownDims } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
+import { type WalkAxis, writeWalk } from '../plan/steps/strided.js';
 import { sizeOf } from '../sizes.js';
 import { frontAxes } from './axes.js';
 import { strides } from './copies.js';
-import type { KnownDims } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 export interface ReduceNode extends FullNode {

@@ -1,11 +1,12 @@
 /** The same values in the same row-major order, under other dims. */
+
+import { type Dim, type DimOf, isNumeric, type KnownDims, quotient } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
 import { showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { format } from '../tensor.js';
-import { type Dim, type DimOf, isNumeric, type KnownDims, quotient } from './dims.js';
-import type { FullNode } from './node.js';
 import type { DimOfValue, OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 /** The same values in the same row-major order. */
 export interface ReshapeNode extends FullNode {

@@ -1,12 +1,12 @@
 /** Images of another size, as ONNX's Resize: the nearest pixel, or a mean of four by their distances. */
 import { UnsupportedError } from '../errors.js';
+import type { Dim, DimOf, KnownDims } from '../nodes/dims.js';
+import type { FullNode, Pair } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
 import { oneOf } from '../options.js';
-import { input, ports, type Step, type StepContext, writeTable } from '../plan/step.js';
+import { input, ports, type Step, type StepContext, writeTable } from '../plan/steps/step.js';
 import { show, showName } from '../shown.js';
-import type { Dim, DimOf, KnownDims } from './dims.js';
-import type { FullNode, Pair } from './node.js';
 import type { DimOfValue, Expect, OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 import { expectWindowable } from './window.js';
 
 export const MODES = ['nearest', 'linear'] as const;

@@ -1,10 +1,11 @@
 /** A part of each axis. */
+
+import type { Dims, KnownDims } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
 import { frontAxes } from './axes.js';
 import { copyStep } from './copies.js';
-import type { Dims, KnownDims } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 /** As ONNX's Slice: negative positions count from the end, those outside are clamped, steps may be negative. */
 export interface SliceNode extends FullNode {

@@ -1,8 +1,9 @@
 /** Softmax and its logarithm over one axis. */
-import { input, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
+
+import type { FullNode } from '../nodes/node.js';
+import { input, laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import { sizeOf } from '../sizes.js';
 import { frontAxis, isOverChannels } from './axes.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
 
 /** Over one axis; negative ones count from the end. */

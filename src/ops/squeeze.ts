@@ -1,10 +1,11 @@
 /** Axes of size 1 taken away or put in. */
+
+import { differ, isNumeric, type KnownDims } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
 import { format } from '../tensor.js';
 import { frontAxes } from './axes.js';
-import { differ, isNumeric, type KnownDims } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { fail, title } from './shapeErrors.js';
 
 /** squeeze without axes: all of size 1. unsqueeze: axes of the output. */
 export interface SqueezeNode extends FullNode {

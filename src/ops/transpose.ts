@@ -1,10 +1,11 @@
 /** Axes in another order. */
+
+import type { KnownDims } from '../nodes/dims.js';
+import type { FullNode } from '../nodes/node.js';
+import { title } from '../nodes/shapeErrors.js';
 import { format } from '../tensor.js';
 import { copyStep } from './copies.js';
-import type { KnownDims } from './dims.js';
-import type { FullNode } from './node.js';
 import type { OperationRule } from './operation.js';
-import { title } from './shapeErrors.js';
 
 export interface TransposeNode extends FullNode {
   readonly op: 'transpose';

@@ -1,7 +1,8 @@
 /** Operations of one value at a time: ReLU and its kin, clip, sigmoid. */
-import { UNARY_OPS } from '../plan/records.js';
-import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/step.js';
-import type { FullNode } from './node.js';
+
+import type { FullNode } from '../nodes/node.js';
+import { UNARY_OPS } from '../plan/steps/records.js';
+import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import type { OperationRule } from './operation.js';
 
 /**

@@ -1,11 +1,12 @@
 /** Windows that slide over images: their checks, and how many there are. */
+
+import { type Dim, isNumeric, type KnownDims, plus } from '../nodes/dims.js';
+import type { NodeBase, Window } from '../nodes/node.js';
+import { fail, title } from '../nodes/shapeErrors.js';
 import { countOf, extentOf, MAX_COUNT, product } from '../sizes.js';
 import { format } from '../tensor.js';
 import { checkWholes, expectImage } from './checks.js';
-import { type Dim, isNumeric, type KnownDims, plus } from './dims.js';
-import type { NodeBase, Window } from './node.js';
 import type { Expect } from './operation.js';
-import { fail, title } from './shapeErrors.js';
 
 export function checkWindow(expect: Expect, { kernel, stride, dilation, pads }: Window): void {
   checkWholes(expect, 'a window', [...kernel, ...stride, ...dilation], 1);

@@ -6,9 +6,9 @@
  * src/train/gradients.
  */
 import { addendOf, type Graph, type GraphNode, type StoredValue } from '../graph/graph.js';
+import type { Dims } from '../nodes/dims.js';
+import type { NodeBase, Optional } from '../nodes/node.js';
 import { binary } from '../ops/binary.js';
-import type { Dims } from '../ops/dims.js';
-import type { NodeBase, Optional } from '../ops/node.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import { showName } from '../shown.js';
 import type { Tensor } from '../tensor.js';

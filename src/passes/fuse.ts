@@ -3,6 +3,7 @@
  * into the node before them; convolutions of one image that are added become one node. A value that is read elsewhere is
  * left alone.
  */
+
 import {
   addendOf,
   type BatchNormNode,
@@ -14,19 +15,13 @@ import {
   type WeightedNode,
   type Window,
 } from '../graph/graph.js';
-import type { NormOf } from '../merge/affine.js';
+import type { Folded, NormOf } from '../merge/affine.js';
 import { normOf } from './affine.js';
 import { PassValues } from './pass.js';
 
 /** A graph with weights and biases that are made of others while they are packed. */
 export interface FusedGraph extends Graph {
   readonly folded: ReadonlyMap<string, Folded>;
-}
-
-/** A weight or a bias, or no bias at all, with a BatchNorm behind the convolution that reads it. */
-export interface Folded {
-  readonly from: string | undefined;
-  readonly norm: NormOf<string>;
 }
 
 interface Rule {

@@ -11,9 +11,9 @@ import type { Runtime } from '../runtime/runtime.js';
 import { bytesOf, sameDims } from '../sizes.js';
 import { convert, type Layout, residentPtr, residentTensor, type Tensor } from '../tensor.js';
 import { Plan } from './plan.js';
-import { type Prepared, PreparedValues } from './prepared.js';
-import { withStaging } from './staging.js';
 import type { OnStep } from './stepInfo.js';
+import { type Prepared, PreparedValues } from './steps/prepared.js';
+import { withStaging } from './steps/staging.js';
 
 /** Plans kept; the one not used for longest goes first. */
 const MOST_PLANS = 8;

@@ -1,8 +1,8 @@
 /** Steps that a plan adds of its own accord: a value into the other layout, a value into other memory. */
 import { convert } from '../tensor.js';
-import type { Move } from './lower.js';
-import { floatCount, type Step, type StepContext } from './step.js';
-import { writeWalk } from './strided.js';
+import type { Move } from './memory/lower.js';
+import { floatCount, type Step, type StepContext } from './steps/step.js';
+import { writeWalk } from './steps/strided.js';
 
 export function move(node: Move, context: StepContext): Step {
   const { runtime, output } = context;

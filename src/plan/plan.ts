@@ -8,14 +8,14 @@ import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, Tensor } from '../tensor.js';
-import { isMove, lower, type Operation, type Place } from './lower.js';
+import { isMove, lower, type Operation, type Place } from './memory/lower.js';
+import { type Placed, place } from './memory/slots.js';
 import { move } from './moves.js';
-import { computedParameter, type Parameter, storedParameter } from './parameter.js';
-import type { Prepared, PreparedValues } from './prepared.js';
-import { type Placed, place } from './slots.js';
-import type { InRun, Step, StepContext } from './step.js';
 import { guardOf, guardSteps, StepGuard, withZones } from './stepGuard.js';
 import { describeStep, type OnStep, type StepInfo } from './stepInfo.js';
+import { computedParameter, type Parameter, storedParameter } from './steps/parameter.js';
+import type { Prepared, PreparedValues } from './steps/prepared.js';
+import type { InRun, Step, StepContext } from './steps/step.js';
 
 type Dims = readonly number[];
 

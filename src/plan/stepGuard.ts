@@ -5,11 +5,11 @@
 import { type RedZones, redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { roundUp } from '../sizes.js';
-import { type Lifetime, placeInArena } from './arena.js';
-import type { Lowered, Place } from './lower.js';
-import { lifetimesOf, type Placed } from './slots.js';
-import type { Step } from './step.js';
+import { type Lifetime, placeInArena } from './memory/arena.js';
+import type { Lowered, Place } from './memory/lower.js';
+import { lifetimesOf, type Placed } from './memory/slots.js';
 import type { OnStep, StepInfo } from './stepInfo.js';
+import type { Step } from './steps/step.js';
 
 /** A value of the arena, and in which steps it lives. */
 interface Slot extends Lifetime {

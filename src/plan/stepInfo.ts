@@ -1,9 +1,9 @@
 /** What is to be told of a step: in profiles, for instance. */
 import type { GraphNode } from '../graph/graph.js';
 import { ruleOf } from '../ops/operation.js';
-import { type Algorithm, chooseAlgorithm } from './algorithm.js';
-import { isMove, type Move } from './lower.js';
-import type { StepContext } from './step.js';
+import { type Algorithm, chooseAlgorithm } from './conv/algorithm.js';
+import { isMove, type Move } from './memory/lower.js';
+import type { StepContext } from './steps/step.js';
 
 export interface StepInfo {
   /** Operation of the node; `convert` and `copy` are the plan's own. */

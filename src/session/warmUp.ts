@@ -6,9 +6,9 @@
 
 import { GraphBuilder } from '../graph/graph.js';
 import type { Algorithm } from '../nodes/algorithm.js';
-import { conv2d } from '../ops/conv/conv2d.js';
+import { conv2d } from '../ops/conv2d.js';
 import { checkNames } from '../options.js';
-import { winogradScheme } from '../plan/algorithm.js';
+import { winogradScheme } from '../plan/conv/algorithm.js';
 import { Executable } from '../plan/executable.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';

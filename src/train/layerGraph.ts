@@ -2,7 +2,7 @@
 import { type Graph, GraphBuilder } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';
 import { Layer, Tensor } from '../index.js';
-import type { Dims } from '../ops/dims.js';
+import type { Dims } from '../nodes/dims.js';
 import { show } from '../shown.js';
 import { runtimeOf } from '../tensor.js';
 

@@ -4,7 +4,7 @@
  * become as many nested calls.
  */
 
-import { broadcast as broadcastShapes } from '../../ops/dims.js';
+import { broadcast as broadcastShapes } from '../../nodes/dims.js';
 import { showList } from '../../shown.js';
 import { rowMajorStrides, sizeOf } from '../../sizes.js';
 import type { NodeContext } from './nodeContext.js';

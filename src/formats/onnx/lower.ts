@@ -13,7 +13,7 @@ import type { DimOf, Graph, GraphNode, StoredValue } from '../../graph/graph.js'
 import { Names } from '../../graph/names.js';
 import { useAllOperations } from '../../graph/operations.js';
 import { inferKnownDims } from '../../graph/shapes.js';
-import type { NamedDims } from '../../ops/dims.js';
+import type { NamedDims } from '../../nodes/dims.js';
 import { show, showList } from '../../shown.js';
 import type { Tensor } from '../../tensor.js';
 import { isOnnxDomain, labelOf, type ModelValues, NodeContext, Unsupported, type Value } from './nodeContext.js';

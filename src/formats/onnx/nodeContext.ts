@@ -5,7 +5,7 @@
 import { FormatError } from '../../errors.js';
 import type { GraphNode } from '../../graph/graph.js';
 import { inferKnownDims } from '../../graph/shapes.js';
-import type { NamedDims } from '../../ops/dims.js';
+import type { NamedDims } from '../../nodes/dims.js';
 import { show, showList, showName } from '../../shown.js';
 import { Tensor } from '../../tensor.js';
 import type { AttributeProto, NodeProto } from './proto.js';

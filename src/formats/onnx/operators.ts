@@ -4,7 +4,7 @@
  * inputs, one operator after the other.
  */
 import type { DimOf, Pads, Pair, Window } from '../../graph/graph.js';
-import { type Dim, type NamedDims, sameDim } from '../../ops/dims.js';
+import { type Dim, type NamedDims, sameDim } from '../../nodes/dims.js';
 import { COORDINATES, MODES, ROUNDINGS } from '../../ops/resize.js';
 import { show, showList } from '../../shown.js';
 import { sizeOf } from '../../sizes.js';

@@ -3,7 +3,7 @@
  * with. `x.view(x.size(0), -1)` arrives as Shape, Gather, Unsqueeze, Concat and Reshape; evaluated here, it is a Reshape
  * to [size of axis 0 of x, -1]. Scalars and vectors only, as shapes are.
  */
-import { type Dim, sameDim } from '../../ops/dims.js';
+import { type Dim, sameDim } from '../../nodes/dims.js';
 import { rangeOf } from '../../ops/slice.js';
 
 /** undefined: some integer, which nobody can tell before the graph runs. */

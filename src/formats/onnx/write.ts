@@ -18,7 +18,7 @@ import {
   type UnaryNode,
 } from '../../graph/graph.js';
 import { Names } from '../../graph/names.js';
-import { type Kernel, kernelsOf } from '../../ops/conv/node.js';
+import { type Kernel, kernelsOf } from '../../nodes/conv.js';
 import { checkNames } from '../../options.js';
 import { Tensor } from '../../tensor.js';
 import { normalPath } from './externalData.js';

@@ -1,6 +1,7 @@
 /** Gradients of arithmetic with broadcasting. */
+
+import type { Optional } from '../../nodes/node.js';
 import { type BinaryNode, binary } from '../../ops/binary.js';
-import type { Optional } from '../../ops/node.js';
 import type { Backward, GradientRule } from '../../passes/differentiate.js';
 import { sameDims } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';

@@ -1,8 +1,9 @@
 /** Gradients of convolutions and linear layers. */
-import { conv2d } from '../../ops/conv/conv2d.js';
-import { linear } from '../../ops/conv/linear.js';
-import type { Conv2dNode, LinearNode } from '../../ops/conv/node.js';
-import type { Pads, Window } from '../../ops/node.js';
+
+import type { Conv2dNode, LinearNode } from '../../nodes/conv.js';
+import type { Pads, Window } from '../../nodes/node.js';
+import { conv2d } from '../../ops/conv2d.js';
+import { linear } from '../../ops/linear.js';
 import { transpose } from '../../ops/transpose.js';
 import type { Backward, GradientRule } from '../../passes/differentiate.js';
 import { channelSums } from '../ops/channelSums.js';

@@ -1,7 +1,8 @@
 /** Gradients of what only moves values. */
+
+import type { FullNode } from '../../nodes/node.js';
 import { frontAxis } from '../../ops/axes.js';
 import type { ConcatNode } from '../../ops/concat.js';
-import type { FullNode } from '../../ops/node.js';
 import { reshape } from '../../ops/reshape.js';
 import { slice } from '../../ops/slice.js';
 import type { GradientRule } from '../../passes/differentiate.js';

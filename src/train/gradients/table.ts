@@ -1,6 +1,6 @@
 /** The gradients of all operations that have one. */
 import type { GraphNode } from '../../graph/graph.js';
-import type { NodeBase } from '../../ops/node.js';
+import type { NodeBase } from '../../nodes/node.js';
 import type { GradientRule } from '../../passes/differentiate.js';
 import { globalPoolGradient, poolGradientRule, unaryGradientRule } from './activations.js';
 import { binaryGradient } from './arithmetic.js';

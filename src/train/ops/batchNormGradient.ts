@@ -1,7 +1,7 @@
 /** The gradients of a BatchNorm's input, gamma and beta. */
-import type { NodeBase, Optional } from '../../ops/node.js';
-import type { InputRule, OperationRule } from '../../ops/operation.js';
-import { type Find, finder, type Step, type StepContext } from '../../plan/step.js';
+import type { InputRule, NodeBase, Optional } from '../../nodes/node.js';
+import type { OperationRule } from '../../ops/operation.js';
+import { type Find, finder, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 import { CHUNK_PIXELS } from './channelSums.js';

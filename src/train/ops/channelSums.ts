@@ -1,7 +1,7 @@
 /** Sums over all but the channels: the gradient of a bias. */
-import type { FullNode } from '../../ops/node.js';
+import type { FullNode } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { ports, type Step, type StepContext } from '../../plan/step.js';
+import { ports, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 

@@ -1,7 +1,7 @@
 /** An image from its phases: from every stride-th pixel of it, down and across, in images of their own. */
-import type { NodeBase } from '../../ops/node.js';
+import type { NodeBase } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { finder, type Step, type StepContext } from '../../plan/step.js';
+import { finder, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 

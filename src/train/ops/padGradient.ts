@@ -1,8 +1,8 @@
 /** What the border of a padded image adds to the pixels that it repeats. */
-import type { FullNode, PaddingMode, Pads, Window } from '../../ops/node.js';
+import type { FullNode, PaddingMode, Pads, Window } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { finder, type Step, type StepContext, writeTable } from '../../plan/step.js';
-import { windowTable } from '../../plan/windows.js';
+import { finder, type Step, type StepContext, writeTable } from '../../plan/steps/step.js';
+import { windowTable } from '../../plan/steps/windows.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 

@@ -1,10 +1,11 @@
 /** The gradients of pools: over windows of an image, and over all of it. */
+
+import type { NodeBase, Optional } from '../../nodes/node.js';
 import type { GlobalPoolNode } from '../../ops/globalPool.js';
-import type { NodeBase, Optional } from '../../ops/node.js';
 import type { OperationRule } from '../../ops/operation.js';
 import type { PoolNode } from '../../ops/pool.js';
-import { type Find, finder, type Step, type StepContext, writeTable } from '../../plan/step.js';
-import { seenTaps, windowDivisors, windowTable } from '../../plan/windows.js';
+import { type Find, finder, type Step, type StepContext, writeTable } from '../../plan/steps/step.js';
+import { seenTaps, windowDivisors, windowTable } from '../../plan/steps/windows.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 

@@ -1,9 +1,10 @@
 /** Sums over the axes along which a smaller value was repeated: the gradient of what broadcasts. */
+
+import type { FullNode } from '../../nodes/node.js';
 import { strides } from '../../ops/copies.js';
-import type { FullNode } from '../../ops/node.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { laneCleaner, ports, type Step, type StepContext } from '../../plan/step.js';
-import { type WalkAxis, writeWalk } from '../../plan/strided.js';
+import { laneCleaner, ports, type Step, type StepContext } from '../../plan/steps/step.js';
+import { type WalkAxis, writeWalk } from '../../plan/steps/strided.js';
 
 export interface SumToNode extends FullNode {
   readonly op: 'sumTo';

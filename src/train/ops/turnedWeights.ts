@@ -2,9 +2,9 @@
  * The kernels of the convolutions that give a convolution's input its gradient: channels swapped, taps reversed, and with
  * a stride every so many of the taps.
  */
-import type { FullNode } from '../../ops/node.js';
+import type { FullNode } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { ports, type Step, type StepContext } from '../../plan/step.js';
+import { ports, type Step, type StepContext } from '../../plan/steps/step.js';
 import { trainKernels } from '../kernels.js';
 import type { Phase } from '../phases.js';
 

@@ -1,9 +1,9 @@
 /** The gradient of ReLU and its kin. */
-import type { FullNode } from '../../ops/node.js';
+import type { FullNode } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
 import { coefficientsOf, type UnaryNode } from '../../ops/unary.js';
-import { UNARY_OPS } from '../../plan/records.js';
-import { finder, floatCount, type Step, type StepContext } from '../../plan/step.js';
+import { UNARY_OPS } from '../../plan/steps/records.js';
+import { finder, floatCount, type Step, type StepContext } from '../../plan/steps/step.js';
 import { trainKernels } from '../kernels.js';
 
 /** value: the output of a relu or sigmoid, the input of the others. */

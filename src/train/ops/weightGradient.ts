@@ -1,8 +1,9 @@
 /** The gradient of the weights of a convolution or a linear layer. */
-import type { Conv2dNode, LinearNode } from '../../ops/conv/node.js';
-import type { FullNode, PaddingMode, Window } from '../../ops/node.js';
+import type { Conv2dNode, LinearNode } from '../../nodes/conv.js';
+import type { FullNode, PaddingMode, Window } from '../../nodes/node.js';
+import { title } from '../../nodes/shapeErrors.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { title } from '../../ops/shapeErrors.js';
+import { LARGEST_TRANSFORMED } from '../../plan/conv/weights.js';
 import {
   type Find,
   finder,
@@ -11,9 +12,8 @@ import {
   type StepContext,
   writeRecord,
   writeTable,
-} from '../../plan/step.js';
-import { LARGEST_TRANSFORMED } from '../../plan/weights.js';
-import { windowTable } from '../../plan/windows.js';
+} from '../../plan/steps/step.js';
+import { windowTable } from '../../plan/steps/windows.js';
 import { extentOf, roundUp } from '../../sizes.js';
 import type { TrainKernels } from '../abi.js';
 import { trainKernels } from '../kernels.js';

@@ -1,7 +1,7 @@
 /** What packed weights and coefficients are made of: stored values, and values that nodes give. */
-import type { Runtime } from '../runtime/runtime.js';
-import { sizeOf } from '../sizes.js';
-import { residentPtr, type Tensor } from '../tensor.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { sizeOf } from '../../sizes.js';
+import { residentPtr, type Tensor } from '../../tensor.js';
 
 export interface Parameter {
   readonly dims: readonly number[];

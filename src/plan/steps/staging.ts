@@ -1,6 +1,6 @@
 /** Memory of a runtime for a while: values copied in, room for work. */
-import type { Allocation } from '../runtime/heap.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { Allocation } from '../../runtime/heap.js';
+import type { Runtime } from '../../runtime/runtime.js';
 import type { Parameter } from './parameter.js';
 
 export interface Staging {

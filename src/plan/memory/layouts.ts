@@ -2,11 +2,11 @@
  * Which layout each value of a plan is in. Convolutions and pools work on channels-last values; what treats tensors as
  * arrays finds its values by strides, whatever their layout, and writes the layout that those who read it want.
  */
-import type { Graph } from '../graph/graph.js';
-import type { Dims } from '../ops/dims.js';
-import { ruleOf } from '../ops/operation.js';
-import { extentOf } from '../sizes.js';
-import type { Layout } from '../tensor.js';
+import type { Graph } from '../../graph/graph.js';
+import type { Dims } from '../../nodes/dims.js';
+import { ruleOf } from '../../ops/operation.js';
+import { extentOf } from '../../sizes.js';
+import type { Layout } from '../../tensor.js';
 
 type Shapes = ReadonlyMap<string, Dims>;
 

@@ -1,5 +1,7 @@
 /** What nodes of all operations have in common, and words that several of them use. Layouts are N, C, H, W. */
 
+import type { Layout } from '../sizes.js';
+
 export type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular';
 /** [height, width] */
 export type Pair = readonly [number, number];
@@ -35,4 +37,17 @@ export interface Window {
   readonly stride: Pair;
   readonly dilation: Pair;
   readonly pads: Pads;
+}
+
+/** How an operation takes an input. */
+export interface InputRule {
+  /** For messages. */
+  readonly name?: string;
+  /** Whether it may be left out. */
+  readonly isOptional?: boolean;
+  /**
+   * Of an input that does not follow the operation's layout. packed: the step makes something of it beforehand, once for
+   * all runs where it is stored; planar, channelsLast: the step reads it in this one.
+   */
+  readonly as?: 'packed' | Layout;
 }

@@ -1,14 +1,15 @@
 /** Convolution of an image, with what is fused into it: an addend, a ReLU, parallel kernels. */
-import { convolution } from '../../plan/convolution.js';
-import { product, sizeOf } from '../../sizes.js';
-import { format } from '../../tensor.js';
-import { checkVector, checkWholes, expectAddend, expectChannels, expectVector } from '../checks.js';
-import { differ, type KnownDims } from '../dims.js';
-import { addendFlag, reluFlag } from '../flags.js';
-import type { InputDims, OperationRule } from '../operation.js';
-import { fail, title } from '../shapeErrors.js';
-import { checkWindow, expectWindowable, UNKNOWN_IMAGE, windowCounts } from '../window.js';
-import { type Conv2dNode, convInputs, kernelsOf } from './node.js';
+
+import { type Conv2dNode, convInputs, kernelsOf } from '../nodes/conv.js';
+import { differ, type KnownDims } from '../nodes/dims.js';
+import { fail, title } from '../nodes/shapeErrors.js';
+import { convolution } from '../plan/conv/convolution.js';
+import { product, sizeOf } from '../sizes.js';
+import { format } from '../tensor.js';
+import { checkVector, checkWholes, expectAddend, expectChannels, expectVector } from './checks.js';
+import { addendFlag, reluFlag } from './flags.js';
+import type { InputDims, OperationRule } from './operation.js';
+import { checkWindow, expectWindowable, UNKNOWN_IMAGE, windowCounts } from './window.js';
 
 export const conv2d: OperationRule<Conv2dNode> = {
   inputs: convInputs,

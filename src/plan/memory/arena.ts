@@ -2,7 +2,7 @@
  * Places values with lifetimes into one arena: largest first, each at the lowest place where nothing that lives at the
  * same time is in its way.
  */
-import { roundUp } from '../sizes.js';
+import { roundUp } from '../../sizes.js';
 
 export interface Lifetime {
   readonly bytes: number;

@@ -3,16 +3,16 @@
  * where who writes a value and who reads it differ, and values that are others under a new name get no buffer of their
  * own.
  */
-import type { GraphNode } from '../graph/graph.js';
-import type { Dims } from '../ops/dims.js';
-import type { Optional } from '../ops/node.js';
-import { type InputRule, ruleOf } from '../ops/operation.js';
-import type { FusedGraph } from '../passes/fuse.js';
-import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../sizes.js';
-import type { Layout } from '../tensor.js';
+import type { GraphNode } from '../../graph/graph.js';
+import type { Dims } from '../../nodes/dims.js';
+import type { InputRule, Optional } from '../../nodes/node.js';
+import { ruleOf } from '../../ops/operation.js';
+import type { FusedGraph } from '../../passes/fuse.js';
+import { bytesOf, extentOf, layoutsCoincide, sameDims } from '../../sizes.js';
+import type { Layout } from '../../tensor.js';
+import type { Among } from '../steps/step.js';
 import { findHomes, type Home } from './joined.js';
 import { hasSameExtent, usualLayout, wantedLayouts } from './layouts.js';
-import type { Among } from './step.js';
 
 type Shapes = ReadonlyMap<string, Dims>;
 

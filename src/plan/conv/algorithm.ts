@@ -1,8 +1,8 @@
 /** Which kernels compute a convolution, and the cost model that chooses. */
-import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../nodes/algorithm.js';
-import type { Conv2dNode, WeightedNode } from '../ops/conv/node.js';
-import type { Runtime } from '../runtime/runtime.js';
-import { sizeOf } from '../sizes.js';
+import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../../nodes/algorithm.js';
+import type { Conv2dNode, WeightedNode } from '../../nodes/conv.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { sizeOf } from '../../sizes.js';
 
 export type { Algorithm, DirectAlgorithm, WinogradAlgorithm };
 

@@ -1,25 +1,14 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
-import { UnsupportedError } from '../errors.js';
-import { mapNorm } from '../merge/affine.js';
-import { type Conv2dNode, type Kernel, kernelsOf, type WeightedNode } from '../ops/conv/node.js';
-import type { Optional, Window } from '../ops/node.js';
-import { title } from '../ops/shapeErrors.js';
-import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../runtime/protocol.js';
-import type { Runtime } from '../runtime/runtime.js';
-import { sizeOf } from '../sizes.js';
-import {
-  type Algorithm,
-  applicableAlgorithms,
-  chooseAlgorithm,
-  chooseShared,
-  type DirectAlgorithm,
-  WINOGRAD,
-  type WinogradAlgorithm,
-  winogradScheme,
-  winogradTiles,
-} from './algorithm.js';
-import type { Parameter } from './parameter.js';
-import { CONV_DESCRIPTOR } from './records.js';
+import { UnsupportedError } from '../../errors.js';
+import { mapNorm } from '../../merge/affine.js';
+import { type Conv2dNode, type Kernel, kernelsOf, type WeightedNode } from '../../nodes/conv.js';
+import type { Optional, Window } from '../../nodes/node.js';
+import { title } from '../../nodes/shapeErrors.js';
+import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../../runtime/protocol.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { sizeOf } from '../../sizes.js';
+import type { Parameter } from '../steps/parameter.js';
+import { CONV_DESCRIPTOR } from '../steps/records.js';
 import {
   finder,
   type InRun,
@@ -31,9 +20,20 @@ import {
   type StepContext,
   writeRecord,
   writeTable,
-} from './step.js';
+} from '../steps/step.js';
+import { countSeen, windowTable } from '../steps/windows.js';
+import {
+  type Algorithm,
+  applicableAlgorithms,
+  chooseAlgorithm,
+  chooseShared,
+  type DirectAlgorithm,
+  WINOGRAD,
+  type WinogradAlgorithm,
+  winogradScheme,
+  winogradTiles,
+} from './algorithm.js';
 import { type FilterKernel, LARGEST_TRANSFORMED, type PackedWeights, packFilters, parametersOf } from './weights.js';
-import { countSeen, windowTable } from './windows.js';
 
 const MOST_TILES = 60;
 /** About what a thread computes while another wakes up. */

@@ -2,11 +2,12 @@
  * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run; it
  * gets the addresses of all values of the plan, by slot.
  */
-import type { NodeBase, Optional } from '../ops/node.js';
-import type { Folded } from '../passes/fuse.js';
-import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf, type Extent, extentOf, wordsOf } from '../sizes.js';
-import type { Layout } from '../tensor.js';
+
+import type { Folded } from '../../merge/affine.js';
+import type { NodeBase, Optional } from '../../nodes/node.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { bytesOf, type Extent, extentOf, wordsOf } from '../../sizes.js';
+import type { Layout } from '../../tensor.js';
 import type { Parameter } from './parameter.js';
 import type { Prepared } from './prepared.js';
 import { FLOAT } from './records.js';

@@ -2,18 +2,18 @@
  * Weights as kernels want them, packed of a convolution's or linear layer's parameters. BatchNorms are folded on the way,
  * in float64.
  */
-import { foldBias, mapNorm, type NormOf, normAffine } from '../merge/affine.js';
-import { sumWeights } from '../merge/branches.js';
-import { IN_ORDER, type Rows, rowsOf, scaleRows } from '../merge/rows.js';
-import type { Window } from '../ops/node.js';
-import type { Allocation } from '../runtime/heap.js';
-import { redZonesOf, ZONE_BYTES } from '../runtime/redZones.js';
-import type { Runtime } from '../runtime/runtime.js';
-import { lanesOf, sizeOf } from '../sizes.js';
+import { foldBias, mapNorm, type NormOf, normAffine } from '../../merge/affine.js';
+import { sumWeights } from '../../merge/branches.js';
+import { IN_ORDER, type Rows, rowsOf, scaleRows } from '../../merge/rows.js';
+import type { Window } from '../../nodes/node.js';
+import type { Allocation } from '../../runtime/heap.js';
+import { redZonesOf, ZONE_BYTES } from '../../runtime/redZones.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { lanesOf, sizeOf } from '../../sizes.js';
+import type { Parameter } from '../steps/parameter.js';
+import type { Prepared } from '../steps/prepared.js';
+import { withStaging } from '../steps/staging.js';
 import { type Algorithm, winogradScheme } from './algorithm.js';
-import type { Parameter } from './parameter.js';
-import type { Prepared } from './prepared.js';
-import { withStaging } from './staging.js';
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
 const LEAST_STREAMED_BYTES = 2 ** 21;

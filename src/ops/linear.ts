@@ -1,13 +1,14 @@
 /** A matrix of features times a weight, with a bias, an addend and a ReLU. */
-import { convolution } from '../../plan/convolution.js';
-import { sizeOf } from '../../sizes.js';
-import { format } from '../../tensor.js';
-import { checkVector, expectAddend, expectVector } from '../checks.js';
-import { differ, type KnownDims } from '../dims.js';
-import { addendFlag, reluFlag } from '../flags.js';
-import type { OperationRule } from '../operation.js';
-import { fail, title } from '../shapeErrors.js';
-import { type LinearNode, WEIGHTED_INPUTS } from './node.js';
+
+import { type LinearNode, WEIGHTED_INPUTS } from '../nodes/conv.js';
+import { differ, type KnownDims } from '../nodes/dims.js';
+import { fail, title } from '../nodes/shapeErrors.js';
+import { convolution } from '../plan/conv/convolution.js';
+import { sizeOf } from '../sizes.js';
+import { format } from '../tensor.js';
+import { checkVector, expectAddend, expectVector } from './checks.js';
+import { addendFlag, reluFlag } from './flags.js';
+import type { OperationRule } from './operation.js';
 
 export const linear: OperationRule<LinearNode> = {
   inputs: () => WEIGHTED_INPUTS,

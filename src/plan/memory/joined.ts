@@ -2,13 +2,13 @@
  * Values that are made where a concatenation of channels would put them, so that nothing is copied: what DenseNets are
  * made of. The channels of such a value lie among those of others, pixel by pixel.
  */
-import type { Graph, GraphNode } from '../graph/graph.js';
-import { isOverChannels } from '../ops/axes.js';
-import type { ConcatNode } from '../ops/concat.js';
-import type { Dims } from '../ops/dims.js';
-import { ruleOf } from '../ops/operation.js';
-import { extentOf } from '../sizes.js';
-import type { Layout } from '../tensor.js';
+import type { Graph, GraphNode } from '../../graph/graph.js';
+import type { Dims } from '../../nodes/dims.js';
+import { isOverChannels } from '../../ops/axes.js';
+import type { ConcatNode } from '../../ops/concat.js';
+import { ruleOf } from '../../ops/operation.js';
+import { extentOf } from '../../sizes.js';
+import type { Layout } from '../../tensor.js';
 
 /** Where a value is made: in the channels of another one from `channel` on. */
 export interface Home {

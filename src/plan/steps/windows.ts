@@ -2,8 +2,8 @@
  * The tables by which kernels find what a window sees, one per axis: for every output position and kernel position the
  * byte distance of the input position, or -1 in zero padding (assembly/conv/descriptor.ts).
  */
-import { UnsupportedError } from '../errors.js';
-import type { PaddingMode, Window } from '../ops/node.js';
+import { UnsupportedError } from '../../errors.js';
+import type { PaddingMode, Window } from '../../nodes/node.js';
 
 /** Far beyond what networks need: an image 100,000 pixels high under kernels of 100 takes 10 million. */
 const MAX_ENTRIES = 2 ** 24;

@@ -1,7 +1,6 @@
 /** Convolutions and linear layers as a Graph has them. */
-import type { Algorithm } from '../../nodes/algorithm.js';
-import type { NodeBase, Optional, PaddingMode, Window } from '../node.js';
-import type { InputRule } from '../operation.js';
+import type { Algorithm } from './algorithm.js';
+import type { InputRule, NodeBase, Optional, PaddingMode, Window } from './node.js';
 
 /** weight: [outChannels, inChannels / groups, height, width]. The addend has the output's dims. */
 export interface Conv2dNode extends NodeBase {
