@@ -463,7 +463,7 @@ test('ranges that do not fit their tensors are refused', async () => {
     [external('w', [4], { location: 'w', length: '0x10' }), /the length of .* must be a whole number, got "0x10"/],
     [external('w', [2 ** 31, 2 ** 31], { location: 'w' }), /"w" must hold .*, got 64 bytes/],
     [external('w', [2 ** 52, 2 ** 52], { location: 'w' }), /"w" must hold .*, got 64 bytes/],
-    [{ ...external('w', [4], { location: 'w' }), dataType: 8 }, /of type 8/],
+    [{ ...external('w', [4], { location: 'w' }), dataType: 8 }, /got type 8/],
   ];
   for (const [tensor, expected] of cases) {
     const error = await rejects(() => readOnnx(adding(tensor), given));
