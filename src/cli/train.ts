@@ -11,19 +11,12 @@ import { Interrupted, interruptible } from './interrupt.js';
 import { RunFolder, type TimedEvent } from './runFolder.js';
 import { plural } from './table.js';
 import { paint, printable } from './terminal.js';
-import {
-  DEFAULTS,
-  readSettings,
-  SETTING_OPTIONS,
-  scheduleOf,
-  settingsOf,
-  type TrainSettings,
-  writeSettings,
-} from './trainArguments.js';
+import { DEFAULTS, readSettings, SETTING_OPTIONS, scheduleOf, settingsOf, writeSettings } from './trainArguments.js';
 import { openData, type TrainData } from './trainData.js';
 import { finish } from './trainFinish.js';
 import { ARCHITECTURES, createModel } from './trainModel.js';
 import { TrainReport } from './trainReport.js';
+import type { TrainSettings } from './trainSettings.js';
 
 const MOST_THREADS = 64;
 

@@ -6,7 +6,7 @@ import { hasIdxFiles, idxDataset } from '../train/idx.js';
 import { imageFolder } from '../train/imageFolder.js';
 import { CommandError } from './errors.js';
 import { withProgress } from './progress.js';
-import type { TrainSettings } from './trainArguments.js';
+import type { TrainSettings } from './trainSettings.js';
 
 export interface TrainData {
   readonly training: Dataset;

@@ -10,8 +10,8 @@ import { CommandError } from './errors.js';
 import type { RunFolder } from './runFolder.js';
 import { significant } from './table.js';
 import { paint, printable } from './terminal.js';
-import type { TrainSettings } from './trainArguments.js';
 import type { TrainData } from './trainData.js';
+import type { TrainSettings } from './trainSettings.js';
 
 /** Of the logits of both forms, relative to the largest. */
 const TOLERANCE = 1e-3;

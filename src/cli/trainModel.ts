@@ -17,7 +17,7 @@ import type { Dataset } from '../train/dataset.js';
 import { initialise } from '../train/initialise.js';
 import { CommandError, messageOf } from './errors.js';
 import { readModelFile } from './model.js';
-import type { TrainSettings } from './trainArguments.js';
+import type { TrainSettings } from './trainSettings.js';
 
 interface Architecture {
   readonly create: (runtime: Runtime, options: StagedModelOptions) => Layer;

@@ -15,7 +15,7 @@ import {
   type WeightedNode,
   type Window,
 } from '../graph/graph.js';
-import type { Folded, NormOf } from '../merge/affine.js';
+import type { Folded } from '../merge/affine.js';
 import { normOf } from './affine.js';
 import { PassValues } from './pass.js';
 
