@@ -14,7 +14,8 @@ const WIDE: usize = 64;
 
 /**
  * Chunks `firstChunk` to `lastChunk` (excluded) of `chunkBlocks` rows of the output each, counted over the batch. The
- * descriptor is that of weightGrad.ts. Needs no scratch, but has its place like all kernels that threads share out.
+ * descriptor is that of weightGrad.ts; the pixels of dy follow each other. Needs no scratch, but has its place like all
+ * kernels that threads share out.
  */
 export function depthwiseWeightGrad(
   descriptorPtr: usize,
