@@ -2,7 +2,7 @@
 // only when it is used. The worker's script is a file of its own, and text in the library. edge.js is the library once
 // more, for places that compile no bytes (Cloudflare Workers, Next's edge): the files of src that have a twin
 // NAME.edge.ts are replaced by it. The command line is a file of its own that imports the library, which so stays what
-// it is; a text beside it has the licences of what is bundled into it.
+// it is; a text beside it and train.js has the licences of what is bundled into it.
 import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -41,6 +41,7 @@ await build({
   sourcesContent: true,
   chunkNames: '[name]-[hash]',
   loader: { '.wasm': 'base64' },
+  plugins: [decoderAsModule()],
 });
 
 if (!checked) {
@@ -62,7 +63,19 @@ if (!checked) {
     plugins: [libraryBeside()],
   });
   chmodSync(cli, 0o755);
-  writeFileSync(path.join(folder, 'cli.LICENSES.txt'), licences());
+  for (const name of ['cli', 'train']) writeFileSync(path.join(folder, `${name}.LICENSES.txt`), licences(name));
+}
+
+/** The JPEG decoder, which only training needs here, as an ES module: what CommonJS needs would be a chunk for all. */
+function decoderAsModule() {
+  return {
+    name: 'decoder as module',
+    setup({ onLoad }) {
+      onLoad({ filter: /jpeg-js.lib.decoder\.js$/ }, ({ path: file }) => ({
+        contents: `const module = {};\n${readFileSync(file, 'utf8')}\nexport default module.exports;`,
+      }));
+    },
+  };
 }
 
 /** The twins of edge.js; the kernels stay a file beside it, imported as Workers and Next write it. */
@@ -92,11 +105,11 @@ function libraryBeside() {
   };
 }
 
-function licences() {
+function licences(name) {
   const read = (file) => readFileSync(`node_modules/${file}`, 'utf8').trim();
   const [notice] = /Copyright 2011[\s\S]*?(?=\s*\*\/)/.exec(read('jpeg-js/lib/decoder.js'));
   return [
-    'cli.js contains the JPEG decoder of jpeg-js (https://github.com/eugeneware/jpeg-js).',
+    `${name}.js contains the JPEG decoder of jpeg-js (https://github.com/eugeneware/jpeg-js).`,
     read('jpeg-js/LICENSE'),
     notice.replace(/^ {3}/gm, ''),
     // The notice points to it; AssemblyScript is under the same license.

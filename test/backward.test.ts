@@ -135,7 +135,7 @@ test('what does not fit is refused, and nothing has changed', async () => {
         /gradOutput must have the output's dims \[1, 3, 4, 4\], got \[1, 3, 4, 5\]/,
       ],
       [() => backward(block, tensor(1, 3, 4, 4), dy), /input has 3 channels, this block expects 2/],
-      [() => backward(block, [x, x], dy), /expected 1 input, got 2/],
+      [() => backward(block, [x, x], dy), /there must be 1 input, got 2/],
       [() => backward(block, tensor(1, 2, 1, 1), tensor(1, 3, 1, 1)), /more than one value per channel/],
     ];
     for (const [work, message] of cases) assert.throws(work, message);

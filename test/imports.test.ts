@@ -12,7 +12,7 @@ const ROOMS = [
   ...['errors.ts', 'shown.ts', 'sizes.ts', 'options.ts', 'bytes', 'runtime', 'tensor.ts'],
   ...['nodes', 'merge', 'plan/steps', 'plan/conv', 'ops', 'graph', 'passes', 'plan/memory', 'plan'],
   ...['layers', 'models', 'formats/pth', 'formats', 'formats/onnx', 'session', 'index.ts'],
-  ...['images', 'train', 'cli'],
+  ...['images', 'train', 'train/ops', 'train/gradients', 'train/model', 'train.ts', 'cli'],
 ];
 
 const files = (readdirSync('src', { recursive: true }) as string[])

@@ -13,6 +13,8 @@ export interface Conv2dNode extends NodeBase {
   readonly relu?: boolean;
   /** Forced; undefined: the fastest. */
   readonly algorithm?: Algorithm | undefined;
+  /** Whether it is to err hardly more than a direct sum. */
+  readonly precise?: boolean;
   /** Further convolutions of the same image that are added; their windows lie within this one's. */
   readonly parallel?: readonly ParallelKernel[];
 }

@@ -145,6 +145,8 @@ class Tape implements Backward {
       if (gradient !== undefined) gradients.set(name, gradient);
     }
     const values = new Map([...(this.#graph.values ?? []), ...this.#constants]);
-    return { graph: { ...this.#graph, nodes: this.#nodes, values }, gradients };
+    // A rounding error that takes a value to the other side of a ReLU's kink changes gradients, and all that is learnt.
+    const nodes = this.#nodes.map((node) => (node.op === 'conv2d' ? { ...node, precise: true } : node));
+    return { graph: { ...this.#graph, nodes, values }, gradients };
   }
 }

@@ -97,7 +97,7 @@ export function applicableAlgorithms(node: WeightedNode, runtime: Runtime, dimsO
 
 /** The forced algorithm, or the one that the model holds to be fastest. */
 export function chooseAlgorithm(node: WeightedNode, runtime: Runtime, dimsOf: DimsOf): Algorithm {
-  const applicable = applicableAlgorithms(node, runtime, dimsOf);
+  let applicable = applicableAlgorithms(node, runtime, dimsOf);
   if (node.op === 'conv2d' && node.algorithm !== undefined) {
     if (!applicable.includes(node.algorithm)) {
       throw new RangeError(
@@ -108,6 +108,10 @@ export function chooseAlgorithm(node: WeightedNode, runtime: Runtime, dimsOf: Di
   }
   if (!runtime.transformsWeights || applicable[0] === 'depthwise') return applicable[0]!;
   if (dimsOf(node.inputs[1])[1]! < MIN_WINOGRAD_CHANNELS) return 'gemm';
+  if (node.op === 'conv2d' && node.precise === true) {
+    // Tiles of 4 x 4 outputs err up to three times as much as a direct sum.
+    applicable = applicable.filter((name) => winogradScheme(name)?.tile[0] !== 4);
+  }
   const costs = applicable.map((algorithm) => predictCost(runtime, algorithm, node, dimsOf));
   return applicable[costs.indexOf(Math.min(...costs))]!;
 }

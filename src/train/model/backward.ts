@@ -1,11 +1,12 @@
 /** `backward`: the gradients of a layer. */
-import { type Layer, type StateDict, Tensor } from '../index.js';
-import { differentiate } from '../passes/differentiate.js';
-import { Executable } from '../plan/executable.js';
-import { sameDims, sizeOf } from '../sizes.js';
-import { copyToHost, format } from '../tensor.js';
-import { gradientRuleOf } from './gradients/table.js';
-import { checkLayer, checkTensor, describeLayer } from './layerGraph.js';
+import type { Graph } from '../../graph/graph.js';
+import { type Layer, type StateDict, Tensor } from '../../index.js';
+import { differentiate } from '../../passes/differentiate.js';
+import { Executable } from '../../plan/executable.js';
+import { sameDims, sizeOf } from '../../sizes.js';
+import { copyToHost, format } from '../../tensor.js';
+import { gradientRuleOf } from '../gradients/table.js';
+import { checkLayer, checkTensor, describeLayer, parametersOf } from './layerGraph.js';
 
 /** `output` and `inputGradient` are resident, and the caller's to dispose of; `gradients` are in JavaScript's memory. */
 export interface Gradients<Input extends Tensor | readonly Tensor[]> {
@@ -42,7 +43,7 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
     layer,
     given.map(({ dims }) => dims),
   );
-  const { shapes, inputs, output, trainable } = described;
+  const { shapes, inputs, output } = described;
   if (!sameDims(gradOutput.dims, shapes.get(output)!)) {
     const expected = format(shapes.get(output)!);
     throw new RangeError(
@@ -50,7 +51,8 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
     );
   }
   const withSeed = { ...described.graph, inputs: [...inputs, GRADIENT] };
-  const wanted = [...inputs, ...trainable];
+  const parameters = trainedBy(layer, described.graph);
+  const wanted = [...inputs, ...parameters.values()];
   const { graph, gradients } = differentiate(withSeed, shapes, new Map([[output, GRADIENT]]), wanted, gradientRuleOf);
   const found = [...gradients];
   const executable = new Executable(layer.runtime, {
@@ -62,7 +64,7 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
     const byName = new Map(found.map(([name], i) => [name, values[i]!]));
     const ofInputs = inputs.map((name, i) => byName.get(name) ?? zeros(given[i]!));
     const inputGradient = (Array.isArray(input) ? ofInputs : ofInputs[0]) as Gradients<Input>['inputGradient'];
-    return { output: result!, inputGradient, gradients: takeState(trainable, byName) };
+    return { output: result!, inputGradient, gradients: takeState(parameters, byName) };
   } finally {
     executable.dispose();
   }
@@ -73,12 +75,23 @@ function zeros({ dims }: Tensor): Tensor {
   return new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
 }
 
-function takeState(names: readonly string[], values: ReadonlyMap<string, Tensor>): StateDict {
+/** Names in a graph of the parameters that it reads, by their keys in the state dict. */
+function trainedBy(layer: Layer, { values }: Graph): Map<string, string> {
+  const nameOf = new Map([...(values ?? [])].map(([name, { tensor }]) => [tensor, name]));
+  const names = new Map<string, string>();
+  for (const { key, tensor, role } of parametersOf(layer)) {
+    const name = nameOf.get(tensor);
+    if (role === 'trainable' && name !== undefined) names.set(key, name);
+  }
+  return names;
+}
+
+function takeState(names: ReadonlyMap<string, string>, values: ReadonlyMap<string, Tensor>): StateDict {
   const state: StateDict = {};
-  for (const name of names) {
+  for (const [key, name] of names) {
     const tensor = values.get(name);
     if (tensor === undefined) continue;
-    state[name] = copyToHost(tensor);
+    state[key] = copyToHost(tensor);
     tensor.dispose();
   }
   return state;
