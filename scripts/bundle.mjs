@@ -95,12 +95,12 @@ function edgeTwins() {
   };
 }
 
-/** What src/cli imports from the library's index.ts comes from the bundled one. */
+/** What src/cli imports from the library's index.ts and train.ts comes from the bundled ones. */
 function libraryBeside() {
   return {
     name: 'library beside',
     setup({ onResolve }) {
-      onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: './index.js', external: true }));
+      onResolve({ filter: /^\.\.\/(index|train)\.js$/ }, ({ path: name }) => ({ path: name.slice(1), external: true }));
     },
   };
 }

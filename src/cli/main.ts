@@ -2,6 +2,7 @@
 /** The command `acnet`: finds the command, and turns what goes wrong into one line and an exit code. */
 import process from 'node:process';
 import { version } from '../../package.json';
+import { Trainer } from '../train.js';
 import { parseArguments } from './arguments.js';
 import { bench } from './bench.js';
 import { type Command, createOutput } from './command.js';
@@ -14,8 +15,10 @@ import { clearProgress } from './progress.js';
 import { run } from './run.js';
 import { skeleton } from './skeleton.js';
 import { printable } from './terminal.js';
+import { trainCommand } from './train.js';
 
-const COMMANDS: readonly Command[] = [inspect, fuse, run, bench, skeleton];
+const train = trainCommand((model, options) => new Trainer(model, options));
+const COMMANDS: readonly Command[] = [inspect, fuse, run, bench, train, skeleton];
 const FAILED = 1;
 const WRONG_USAGE = 2;
 /** Signals that end a command, and their numbers; the exit code is 128 more. */
