@@ -339,7 +339,7 @@ test('what is wrong is said before anything is written', async () => {
       [[...base, '--schedule', 'step'], UsageError, "--schedule is 'step', expected constant, cosine, step:"],
       [[...base, '--schedule', 'multistep:3,2'], UsageError, '--schedule'],
       [[...base, '--momentum', '1'], UsageError, "--momentum is '1', expected a number below 1"],
-      [[...base, '--lr', 'fast'], UsageError, "--lr is 'fast', expected a number from 0"],
+      [[...base, '--lr', 'fast'], UsageError, "--lr must be a number from 0, got 'fast'"],
       [[...base, '--channels', '2;3'], UsageError, '--channels'],
       [[...base, 'more'], UsageError, "unexpected argument 'more'"],
       [[...base, '--batch-size', '71'], Error, 'batchSize must be at most 70, the number of images, got 71'],
