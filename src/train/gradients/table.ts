@@ -5,8 +5,16 @@ import type { GradientRule } from '../../passes/differentiate.js';
 import { globalPoolGradient, poolGradientRule, unaryGradientRule } from './activations.js';
 import { binaryGradient } from './arithmetic.js';
 import { conv2dGradient, linearGradient } from './convolution.js';
-import { concatGradient, identityGradient, reshapeGradient } from './moves.js';
+import {
+  concatGradient,
+  identityGradient,
+  padGradientRule,
+  reshapeGradient,
+  sliceGradientRule,
+  transposeGradient,
+} from './moves.js';
 import { batchNormGradientRule } from './normalisation.js';
+import { matMulGradient, reduceMeanGradient, softmaxGradientRule } from './products.js';
 
 type Op = GraphNode['op'];
 type NodeOf<O extends Op, N = GraphNode> = N extends GraphNode ? (O extends N['op'] ? N : never) : never;
@@ -29,7 +37,14 @@ const GRADIENTS: { readonly [O in Op]?: GradientRule<NodeOf<O>> } = {
   sub: binaryGradient,
   mul: binaryGradient,
   div: binaryGradient,
+  matMul: matMulGradient,
+  softmax: softmaxGradientRule,
+  logSoftmax: softmaxGradientRule,
+  reduceMean: reduceMeanGradient,
   concat: concatGradient,
+  slice: sliceGradientRule,
+  pad: padGradientRule,
+  transpose: transposeGradient,
   flatten: reshapeGradient,
   reshape: reshapeGradient,
   squeeze: reshapeGradient,

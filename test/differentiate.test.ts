@@ -1,0 +1,315 @@
+/** The gradient of every operation against differences of the oracle's float64 values, and what has none. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Graph, GraphNode } from '../src/graph/graph.js';
+import { useAllOperations } from '../src/graph/operations.js';
+import { inferShapes } from '../src/graph/shapes.js';
+import { createRuntime, type Runtime } from '../src/index.js';
+import { differentiate } from '../src/passes/differentiate.js';
+import { Executable } from '../src/plan/executable.js';
+import { Tensor } from '../src/tensor.js';
+import { gradientRuleOf } from '../src/train/gradients/table.js';
+import * as array from './arrayOracle.js';
+import { runGraph } from './graphOracle.js';
+import type { Nd } from './oracle.js';
+import { randomNd, relativeError, seededRandom } from './support.js';
+
+/** Differences of float64 values err 1e-8 of them, float32 gradients some 1e-6. */
+const TOLERANCE = 2e-5;
+const STEP = 1e-4;
+const GRADIENT = 'dy';
+
+interface Case {
+  readonly name: string;
+  readonly dims: readonly (readonly number[])[];
+  /** Without paths and layers; they read input0, input1, ... and v0, v1, ..., what the nodes before them give. */
+  readonly nodes: readonly (Record<string, unknown> & { readonly op: string; readonly inputs: readonly unknown[] })[];
+  /** Of the inputs' values; a negative one where they are below zero, too. */
+  readonly least?: number;
+}
+
+const one = (name: string, dims: Case['dims'], settings: Record<string, unknown> = {}, least?: number): Case => {
+  const inputs = dims.map((_, i) => `input${i}`);
+  const op = name.split(' ')[0]!;
+  return { name, dims, nodes: [{ op, inputs, ...settings }], ...(least !== undefined && { least }) };
+};
+
+const image = [2, 3, 5, 6];
+const plain = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1, 1, 1, 1] };
+const conv = (changes: object, more: object = {}) => ({
+  window: { ...plain, ...changes },
+  paddingMode: 'zeros',
+  groups: 1,
+  ...more,
+});
+const poolOf = (changes: object, more: object = {}) => {
+  const window = { ...plain, kernel: [2, 2], stride: [2, 2], pads: [0, 0, 0, 0], ...changes };
+  return { window, ceilMode: false, countIncludePad: false, ...more };
+};
+const norm = { eps: 1e-5, momentum: undefined };
+
+const CASES: readonly Case[] = [
+  one('conv2d', [image, [4, 3, 3, 3], [4]], conv({})),
+  one('conv2d strided', [image, [4, 3, 3, 3]], conv({ stride: [2, 3] })),
+  one(
+    'conv2d of one pixel, strided',
+    [image, [4, 3, 1, 1]],
+    conv({ kernel: [1, 1], stride: [2, 2], pads: [0, 0, 0, 0] }),
+  ),
+  one('conv2d dilated and strided', [image, [4, 3, 2, 2]], conv({ kernel: [2, 2], stride: [2, 2], dilation: [2, 3] })),
+  one('conv2d cropping', [image, [4, 3, 2, 2]], conv({ kernel: [2, 2], pads: [-1, 0, 1, -2] })),
+  one(
+    'conv2d in groups',
+    [
+      [2, 4, 5, 6],
+      [6, 2, 3, 3],
+    ],
+    conv({}, { groups: 2 }),
+  ),
+  one('conv2d depthwise', [image, [3, 1, 3, 3]], conv({ stride: [2, 1] }, { groups: 3 })),
+  ...['reflect', 'replicate', 'circular'].map((paddingMode) =>
+    one(`conv2d ${paddingMode}`, [image, [4, 3, 3, 3]], conv({ pads: [2, 1, 0, 2] }, { paddingMode })),
+  ),
+  one('linear', [[5, 7], [3, 7], [3]]),
+  one('batchNorm', [image, [3], [3], [3], [3]], norm, 0.5),
+  one('batchNorm of the batch', [image, [3], [3], [3], [3]], { ...norm, momentum: 0.1 }, 0.5),
+  one('maxPool2d', [image], poolOf({ kernel: [3, 2], stride: [2, 1], pads: [1, 1, 1, 1] })),
+  one('avgPool2d', [image], poolOf({ kernel: [3, 2], stride: [2, 1], pads: [1, 0, 1, 1] })),
+  one('avgPool2d counting pads', [image], poolOf({ kernel: [3, 3], pads: [1, 1, 1, 1] }, { countIncludePad: true })),
+  one('globalAvgPool2d', [image]),
+  one('globalMaxPool2d', [image]),
+  ...['relu', 'sigmoid', 'hardSigmoid', 'hardSwish'].map((op) => one(op, [image], {}, -3)),
+  one('leakyRelu', [[7, 5]], { alpha: 0.1 }),
+  one('clip', [[7, 5]], { alpha: -0.5, beta: 0.4 }),
+  ...['add', 'sub', 'mul', 'div'].flatMap((op) => [
+    one(op, [image, image], {}, 0.5),
+    one(`${op} with channels`, [image, [3, 1, 1]], {}, 0.5),
+    one(
+      `${op} of rows and columns`,
+      [
+        [4, 1, 3],
+        [5, 1],
+      ],
+      {},
+      0.5,
+    ),
+  ]),
+  one('matMul', [
+    [3, 4],
+    [4, 5],
+  ]),
+  one('matMul of batches', [
+    [2, 1, 3, 4],
+    [3, 4, 5],
+  ]),
+  one('matMul of vectors', [[4], [4]]),
+  one('matMul of a matrix and a vector', [[2, 3, 4], [4]]),
+  ...['softmax', 'logSoftmax'].flatMap((op) => [
+    one(op, [[4, 5]], { axis: 1 }),
+    one(`${op} of rows`, [image], { axis: 2 }),
+  ]),
+  one('reduceMean', [image], { axes: [1, 3], keepDims: false }),
+  one('reduceMean of all', [image], { axes: undefined, keepDims: true }),
+  one('concat', [image, [2, 4, 5, 6], image], { axis: 1 }),
+  one('concat of rows', [image, [2, 3, 1, 6]], { axis: -2 }),
+  one('slice', [image], { axes: [1, 3], starts: [1, -1], ends: [3, -6], steps: [1, -2] }),
+  one('pad', [image], { pads: [0, 1, 2, -1, 1, 0, 1, 2], mode: 'constant', value: 3 }),
+  ...['reflect', 'edge', 'wrap'].map((mode) =>
+    one(`pad ${mode}`, [image], { pads: [0, 0, 2, 1, 0, 0, 1, 3], mode, value: 0 }),
+  ),
+  one('transpose', [image], { permutation: [2, 0, 3, 1] }),
+  one('transpose of all', [[3, 4, 5]], { permutation: undefined }),
+  one('reshape', [image], { target: [3, 0, -1] }),
+  one('flatten', [image], { axis: 1 }),
+  one('squeeze', [[2, 1, 3, 1]], { axes: undefined }),
+  one('unsqueeze', [[2, 3]], { axes: [1] }),
+  one('identity', [image]),
+  {
+    name: 'a value that is read three times',
+    dims: [image],
+    nodes: [
+      { op: 'sigmoid', inputs: ['input0'] },
+      { op: 'mul', inputs: ['v0', 'v0'] },
+      { op: 'add', inputs: ['v1', 'v0'] },
+      { op: 'mul', inputs: ['v2', 'input0'] },
+    ],
+  },
+];
+
+function graphOf({ dims, nodes }: Case): Graph {
+  const built = nodes.map((node, i) => ({ path: '', layer: 'Test', ...node, outputs: [`v${i}`] }));
+  const inputs = dims.map((_, i) => `input${i}`);
+  return { inputs, outputs: [`v${nodes.length - 1}`], nodes: built as unknown as GraphNode[] };
+}
+
+function gradientsOf(runtime: Runtime, graph: Graph, inputs: readonly Nd[], dy: Nd): (Float32Array | undefined)[] {
+  const shapes = inferShapes(
+    graph,
+    inputs.map(({ dims }) => dims),
+  );
+  const withSeed = { ...graph, inputs: [...graph.inputs, GRADIENT] };
+  const seeds = new Map([[graph.outputs[0]!, GRADIENT]]);
+  const { graph: both, gradients } = differentiate(withSeed, shapes, seeds, graph.inputs, gradientRuleOf);
+  const executable = new Executable(runtime, { ...both, outputs: [...gradients.values()] });
+  const feeds = [...inputs, dy].map(({ data, dims }) => new Tensor('float32', Float32Array.from(data), dims));
+  const results = executable.run(feeds).map((tensor) => {
+    const { data } = tensor;
+    tensor.dispose();
+    return data;
+  });
+  executable.dispose();
+  const names = [...gradients.keys()];
+  return graph.inputs.map((name) => results[names.indexOf(name)]);
+}
+
+/** What a graph gives, in float64. */
+function reference(graph: Graph, feeds: Readonly<Record<string, Nd>>): Nd {
+  const shapes = inferShapes(
+    graph,
+    graph.inputs.map((name) => feeds[name]!.dims),
+  );
+  const values = new Map(Object.entries(feeds));
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => values.get(name!)!);
+    values.set(node.outputs[0], referenceOf(node, inputs, shapes.get(node.outputs[0])!));
+  }
+  return values.get(graph.outputs[0]!)!;
+}
+
+function referenceOf(node: GraphNode, inputs: readonly Nd[], dims: readonly number[]): Nd {
+  const [x] = inputs as [Nd];
+  const front = (axis: number): number => (axis < 0 ? axis + x.dims.length : axis);
+  switch (node.op) {
+    case 'leakyRelu':
+      return array.map(x, (value) => (value < 0 ? node.alpha! * value : value));
+    case 'clip':
+      return array.map(x, (value) => Math.min(Math.max(value, node.alpha!), node.beta!));
+    case 'sigmoid':
+    case 'hardSigmoid':
+    case 'hardSwish':
+      return array.map(x, (value) => array.unaries[node.op](value, 0.2, 0.5));
+    case 'softmax':
+    case 'logSoftmax':
+      return array.softmax(x, node.axis, node.op === 'logSoftmax');
+    case 'matMul':
+      return array.matMul(x, inputs[1]!);
+    case 'reduceMean':
+      return array.reduceMean(x, node.axes ?? x.dims.map((_, axis) => axis), node.keepDims);
+    case 'concat':
+      return array.concat(inputs, front(node.axis));
+    case 'transpose':
+      return array.transpose(x, node.permutation ?? x.dims.map((_, axis) => x.dims.length - 1 - axis));
+    case 'reshape':
+    case 'squeeze':
+    case 'unsqueeze':
+      return array.reshape(x, dims);
+    case 'slice': {
+      const ranges = x.dims.map((end) => ({ start: 0, end, step: 1 }));
+      node.axes.forEach((axis, i) => {
+        ranges[axis] = { start: node.starts[i]!, end: node.ends[i]!, step: node.steps[i]! };
+      });
+      return array.slice(x, ranges);
+    }
+    case 'pad':
+      return array.pad(x, node.pads, node.mode, node.value);
+    case 'globalMaxPool2d':
+      return array.globalMaxPool2d(x);
+    default: {
+      const names = inputs.map((_, i) => `input${i}`);
+      const alone = { ...node, inputs: names } as unknown as GraphNode;
+      const given =
+        node.op === 'batchNorm' && node.momentum !== undefined ? [...inputs.slice(0, 3), ...moments(x)] : inputs;
+      const feeds = Object.fromEntries(names.map((name, i) => [name, given[i]!]));
+      const graph = { inputs: names, outputs: node.outputs, nodes: [alone] };
+      return runGraph(graph as never, feeds)[node.outputs[0]]!;
+    }
+  }
+}
+
+/** Mean and biased variance of each channel. */
+function moments({ data, dims }: Nd): [Nd, Nd] {
+  const [batch, channels, height, width] = dims as [number, number, number, number];
+  const pixels = height * width;
+  const of = (f: (value: number, c: number) => number): number[] => {
+    const sums = new Array<number>(channels).fill(0);
+    for (let i = 0; i < batch * channels * pixels; i++) {
+      const c = Math.floor(i / pixels) % channels;
+      sums[c]! += f(data[i]!, c) / (batch * pixels);
+    }
+    return sums;
+  };
+  const mean = of((value) => value);
+  const variance = of((value, c) => (value - mean[c]!) ** 2);
+  return [
+    { data: mean, dims: [channels] },
+    { data: variance, dims: [channels] },
+  ];
+}
+
+/** Of sum(output * dy), for every value of an input. */
+function differences(graph: Graph, inputs: readonly Nd[], dy: Nd, which: number): Float64Array {
+  const feeds = Object.fromEntries(
+    inputs.map(({ data, dims }, i) => [graph.inputs[i]!, { data: Float64Array.from(data), dims }]),
+  );
+  const { data } = feeds[graph.inputs[which]!]!;
+  const valueAt = (i: number, x: number): number => {
+    (data as Float64Array)[i] = x;
+    const output = reference(graph, feeds);
+    return Array.from(output.data).reduce((sum, y, j) => sum + y * dy.data[j]!, 0);
+  };
+  return Float64Array.from(data, (x, i) => {
+    const difference = valueAt(i, x + STEP) - valueAt(i, x - STEP);
+    valueAt(i, x);
+    return difference / (2 * STEP);
+  });
+}
+
+useAllOperations();
+const runtime = await createRuntime({ simd: 'baseline' });
+
+CASES.forEach((one, seed) => {
+  test(one.name, () => {
+    const random = seededRandom(seed + 1);
+    const graph = graphOf(one);
+    const inputs = one.dims.map((dims) => randomNd(random, dims, one.least ?? -1, one.least === 0.5 ? 2 : 1));
+    const shape = inferShapes(graph, one.dims).get(graph.outputs[0]!)!;
+    const dy = randomNd(random, shape);
+    // A BatchNorm's statistics have no gradient.
+    const count = one.nodes[0]!.op === 'batchNorm' ? 3 : inputs.length;
+    const used = runtime.memory.used;
+    const gradients = gradientsOf(runtime, graph, inputs, dy);
+    assert.is(runtime.memory.used, used);
+    for (let i = 0; i < count; i++) {
+      const error = relativeError(gradients[i]!, differences(graph, inputs, dy, i));
+      assert.ok(error < TOLERANCE, `the gradient of input ${i} errs ${error}`);
+    }
+  });
+});
+
+test('an operation without a gradient is named', () => {
+  const graph = graphOf(one('relu', [image]));
+  const strange = { ...graph.nodes[0]!, op: 'strange', path: 'head.strange' } as unknown as GraphNode;
+  const shapes = inferShapes(graph, [image]);
+  const run = (nodes: readonly GraphNode[]) =>
+    differentiate({ ...graph, nodes }, shapes, new Map([['v0', GRADIENT]]), ['input0'], gradientRuleOf);
+  assert.throws(() => run([strange]), /strange of .*Test.* \(.*head.strange.*\) has no gradient/);
+  const fused = { ...graphOf(one('add', [image, image])).nodes[0]!, relu: true } as GraphNode;
+  assert.throws(() => run([fused]), /add of .*Test.* must be differentiated before anything is fused into it/);
+});
+
+test('what does not depend on what is asked for has no gradient', () => {
+  const graph = graphOf(one('relu', [image]));
+  const shapes = inferShapes(graph, [image]);
+  const asked = { ...graph, inputs: ['input0', 'other'] };
+  const { gradients, graph: same } = differentiate(
+    asked,
+    shapes,
+    new Map([['v0', GRADIENT]]),
+    ['other'],
+    gradientRuleOf,
+  );
+  assert.is(gradients.size, 0);
+  assert.is(same.nodes.length, 1);
+});
+
+test.run();
