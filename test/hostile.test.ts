@@ -198,15 +198,19 @@ for (const kind of ['session', 'pth', 'safetensors', 'png', 'jpeg'] as const) {
   test(`files that ask for much and hold little: ${kind}`, async () => {
     const process = new JudgeProcess(kind);
     const findings = new Findings();
-    for (const { name, make } of largeFiles(kind)) {
-      const bytes = make();
-      let answer = await process.judge(bytes);
-      if (answer.grown > SUSPICIOUS_BYTES) answer = await process.judgeOnce(bytes);
-      const { broken, outcome, milliseconds } = answer;
-      assert.is(broken, undefined, `${name}: ${broken?.rule}: ${broken?.detail}`);
-      findings.add(name, outcome, milliseconds);
+    try {
+      for (const { name, make } of largeFiles(kind)) {
+        const bytes = make();
+        let answer = await process.judge(bytes);
+        // As the fuzzer does: another process may have taken the core, or an earlier file the memory.
+        if (answer.grown > SUSPICIOUS_BYTES || answer.broken?.rule === 'slow') answer = await process.judgeOnce(bytes);
+        const { broken, outcome, milliseconds } = answer;
+        assert.is(broken, undefined, `${name}: ${broken?.rule}: ${broken?.detail}`);
+        findings.add(name, outcome, milliseconds);
+      }
+    } finally {
+      process.end();
     }
-    process.end();
     console.log(`\n# ${kind}: ${findings}`);
     assert.ok(findings.counts.size > 1, `${findings}`);
   });

@@ -1,10 +1,12 @@
 /** Single inputs against the rules, in a process beside this one that may hang or die of them. */
+import { mkdirSync } from 'node:fs';
 import { Child, Lost } from './childProcess.js';
 import type { Verdict } from './judge.js';
 import { kindOf } from './kinds.js';
 import type { Report } from './messages.js';
 import { Random } from './random.js';
 
+const FOLDER = 'build/fuzz';
 const MAX_BYTES = 256 * 2 ** 20;
 
 export type Answer = Pick<Verdict, 'broken' | 'outcome' | 'milliseconds'> & { readonly grown: number };
@@ -20,7 +22,8 @@ export class JudgeProcess {
   async judge(bytes: Uint8Array): Promise<Answer> {
     try {
       if (this.#child === undefined) {
-        this.#child = new Child(this.#kind, 0, `build/fuzz/progress-${process.pid}-${this.#kind}`);
+        mkdirSync(FOLDER, { recursive: true });
+        this.#child = new Child(this.#kind, 0, `${FOLDER}/progress-${process.pid}-${this.#kind}`);
         await this.#child.wait(({ report }) => report === 'ready');
       }
       this.#child.send({ order: 'judge', bytes });
