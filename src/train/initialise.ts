@@ -3,6 +3,7 @@
  * but from a seed. A layer's own are drawn without one.
  */
 import { type StateDict, Tensor } from '../index.js';
+import { sizeOf } from '../sizes.js';
 import { INITIALISATION, Random } from './random.js';
 
 /** What has a state, as layers have. */
@@ -32,12 +33,12 @@ export function initialise(model: Stateful, seed: number): void {
 function inputsOf(key: string, state: StateDict): number | undefined {
   const weight = state[key.replace(/(^|\.)bias$/, '$1weight')];
   if (weight === undefined || weight.dims.length < 2 || !/(^|\.)(weight|bias)$/.test(key)) return undefined;
-  return weight.dims.slice(1).reduce((product, dim) => product * dim, 1);
+  return sizeOf(weight.dims.slice(1));
 }
 
 function uniform(dims: readonly number[], inputs: number, random: Random): Tensor {
   const bound = 1 / Math.sqrt(inputs);
-  const values = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+  const values = new Float32Array(sizeOf(dims));
   for (let i = 0; i < values.length; i++) values[i] = bound * random.symmetric();
   return new Tensor('float32', values, dims);
 }

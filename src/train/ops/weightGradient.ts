@@ -14,7 +14,7 @@ import {
   writeTable,
 } from '../../plan/steps/step.js';
 import { windowTable } from '../../plan/steps/windows.js';
-import { extentOf, roundUp } from '../../sizes.js';
+import { extentOf, roundUp, sizeOf } from '../../sizes.js';
 import type { TrainKernels } from '../abi.js';
 import { trainKernels } from '../kernels.js';
 import { WEIGHT_GRAD_DESCRIPTOR } from '../records.js';
@@ -44,7 +44,7 @@ export const weightGradient: OperationRule<WeightGradientNode> = {
   step,
   multiplyAdds: ({ dims }, _output, [, gradient]) => {
     const { batch, pixels } = extentOf(gradient!);
-    return dims.reduce((product, size) => product * size, batch * pixels);
+    return sizeOf(dims) * batch * pixels;
   },
 };
 
