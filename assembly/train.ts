@@ -4,13 +4,11 @@ export { depthwiseWeightGrad, writeDepthwiseWeightGrad } from './train/depthwise
 export {
   applyNormGrad,
   columnSums,
-  momentSums,
-  moments,
   normGrad,
   normGradSums,
   writeColumnSums,
 } from './train/normGrad';
-export { addScaled, averageStep, sgdStep, squaredNorm, sumOfFloats } from './train/optimizer';
+export { sgdStep, squaredNorm } from './train/optimizer';
 export { avgPool2dGrad, globalAvgPool2dGrad, globalMaxPool2dGrad, maxPool2dGrad } from './train/poolGrad';
 export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';
 export { THIN_ROWS } from './train/tuning';

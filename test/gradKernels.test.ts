@@ -55,31 +55,6 @@ for (const build of await supportedBuilds()) {
     }
   });
 
-  test(`${build}: batch statistics`, () => {
-    const random = seededRandom(5);
-    for (const channels of CHANNELS) {
-      for (const pixels of COUNTS) {
-        const lanes = lanesOf(channels);
-        const x = randomNd(random, [1, channels, pixels], 99, 101).data;
-        const inPtr = memory.put(channelsLast(x, 1, channels, pixels));
-        const chunks = Math.ceil(pixels / CHUNK);
-        const [sumsPtr, meanPtr, variancePtr] = [chunks * 2 * lanes, lanes, lanes].map((count) =>
-          memory.allocate(count * 8),
-        ) as [number, number, number];
-        for (let i = chunks - 1; i >= 0; i--) kernels.momentSums(inPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
-        kernels.moments(sumsPtr, chunks, pixels, lanes, meanPtr, variancePtr);
-        for (let c = 0; c < channels; c++) {
-          const values = x.subarray(c * pixels, (c + 1) * pixels);
-          const mean = values.reduce((a, b) => a + b, 0) / pixels;
-          const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / pixels;
-          assert.ok(Math.abs(memory.doubles(meanPtr, lanes)[c]! - mean) < 1e-11);
-          assert.ok(Math.abs(memory.doubles(variancePtr, lanes)[c]! - variance) < 1e-10);
-        }
-        memory.clear('statistics');
-      }
-    }
-  });
-
   test(`${build}: the gradient of batch normalisation`, () => {
     const random = seededRandom(7);
     for (const channels of CHANNELS) {
@@ -399,17 +374,8 @@ for (const build of await supportedBuilds()) {
           });
         });
         assert.ok(relativeError(memory.floats(paramPtr, count), expected) < 1e-6, `${count}, ${momentum}`);
-        const averagePtr = memory.put(g1);
-        kernels.averageStep(averagePtr, memory.put(g2), count, 0.75);
-        const average = g1.map((value, i) => 0.75 * value + 0.25 * g2[i]!);
-        assert.ok(relativeError(memory.floats(averagePtr, count), average) < 1e-6);
-        kernels.addScaled(averagePtr, memory.put(p), count, -2);
-        const sums = average.map((value, i) => value - 2 * p[i]!);
-        assert.ok(relativeError(memory.floats(averagePtr, count), sums) < 1e-6);
         const norm = p.reduce((sum, value) => sum + value * value, 0);
         assert.ok(Math.abs(kernels.squaredNorm(memory.put(p), count) - norm) < 1e-12);
-        const sum = p.reduce((total, value) => total + value, 0);
-        assert.ok(Math.abs(kernels.sumOfFloats(memory.put(p), count) - sum) < 1e-12);
         memory.clear('steps');
       }
     }

@@ -1,5 +1,5 @@
 /**
- * Batch statistics and the gradient of batch normalisation (Ioffe, Szegedy 2015) of channels-last images
+ * The gradient of batch normalisation (Ioffe, Szegedy 2015) of channels-last images
  * [pixels][lanes].
  *
  *   d beta = sum dy          d gamma = sum dy (z - mean) / sigma          sigma^2 = variance + eps
@@ -14,43 +14,6 @@ import { maskGrad } from './unaryGrad';
 /** The last two floats of a vector. */
 function promoteHigh(x: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1));
-}
-
-/** Sums of values and of their squares, chunks `firstChunk` to `lastChunk` (excluded). */
-export function momentSums(
-  inPtr: usize,
-  sumsPtr: usize,
-  pixels: i32,
-  lanes: i32,
-  chunkPixels: i32,
-  firstChunk: i32,
-  lastChunk: i32,
-): void {
-  const stride = (<usize>lanes) << 2;
-  for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
-    const first = chunk * chunkPixels;
-    const count = min(chunkPixels, pixels - first);
-    let toPtr = sumsPtr + <usize>chunk * stride * 4;
-    for (let at: usize = 0; at < stride; at += 16) {
-      let pixelPtr = inPtr + <usize>first * stride + at;
-      let low = f64x2.splat(0);
-      let high = f64x2.splat(0);
-      let lowSquares = f64x2.splat(0);
-      let highSquares = f64x2.splat(0);
-      for (let i = 0; i < count; ++i) {
-        const x = v128.load(pixelPtr);
-        const lowX = f64x2.promote_low_f32x4(x);
-        const highX = promoteHigh(x);
-        low = f64x2.add(low, lowX);
-        high = f64x2.add(high, highX);
-        lowSquares = f64x2.add(lowSquares, f64x2.mul(lowX, lowX));
-        highSquares = f64x2.add(highSquares, f64x2.mul(highX, highX));
-        pixelPtr += stride;
-      }
-      storeSums(toPtr, stride, low, high, lowSquares, highSquares);
-      toPtr += 32;
-    }
-  }
 }
 
 function storeSums(toPtr: usize, stride: usize, low: v128, high: v128, lowSecond: v128, highSecond: v128): void {
@@ -70,24 +33,6 @@ function sumOf(sumsPtr: usize, chunks: i32, lanes: i32, which: i32, c: usize): f
     ptr += (<usize>lanes) << 4;
   }
   return sum;
-}
-
-/** Mean and biased variance, f64[lanes] each, from the sums of all chunks. */
-export function moments(
-  sumsPtr: usize,
-  chunks: i32,
-  pixels: i32,
-  lanes: i32,
-  meanPtr: usize,
-  variancePtr: usize,
-): void {
-  for (let c: usize = 0; c < <usize>lanes; ++c) {
-    const mean = sumOf(sumsPtr, chunks, lanes, 0, c) / <f64>pixels;
-    const variance = sumOf(sumsPtr, chunks, lanes, 1, c) / <f64>pixels - mean * mean;
-    store<f64>(meanPtr + (c << 3), mean);
-    // Rounding may have left less than nothing. NaN stays NaN.
-    store<f64>(variancePtr + (c << 3), variance < 0 ? 0 : variance);
-  }
 }
 
 /**

@@ -48,31 +48,6 @@ function storeUpTo(ptr: usize, values: v128, count: i32): void {
   else storeFirst(values, count, ptr);
 }
 
-/** average = average + (1 - decay) * (p - average), the exponential moving average of parameters. */
-export function averageStep(averagePtr: usize, paramPtr: usize, count: i32, decay: f32): void {
-  addScaledDifference(averagePtr, paramPtr, count, 1 - decay);
-}
-
-function addScaledDifference(outPtr: usize, inPtr: usize, count: i32, factor: f32): void {
-  const factors = f32x4.splat(factor);
-  const bytes = (<usize>count) << 2;
-  for (let at: usize = 0; at < bytes; at += 16) {
-    const old = v128.load(outPtr + at);
-    const difference = f32x4.sub(v128.load(inPtr + at), old);
-    storeUpTo(outPtr + at, multiplyAdd(factors, difference, old), <i32>((bytes - at) >> 2));
-  }
-}
-
-/** out = out + factor * in. */
-export function addScaled(outPtr: usize, inPtr: usize, count: i32, factor: f32): void {
-  const factors = f32x4.splat(factor);
-  const bytes = (<usize>count) << 2;
-  for (let at: usize = 0; at < bytes; at += 16) {
-    const sum = multiplyAdd(factors, v128.load(inPtr + at), v128.load(outPtr + at));
-    storeUpTo(outPtr + at, sum, <i32>((bytes - at) >> 2));
-  }
-}
-
 /** The sum of squares, in float64: of every other value, then both. */
 export function squaredNorm(ptr: usize, count: i32): f64 {
   let sums = f64x2.splat(0);
@@ -86,12 +61,5 @@ export function squaredNorm(ptr: usize, count: i32): f64 {
     const x = <f64>load<f32>(ptr + pairs);
     sum += x * x;
   }
-  return sum;
-}
-
-/** The sum of values, in float64. */
-export function sumOfFloats(ptr: usize, count: i32): f64 {
-  let sum: f64 = 0;
-  for (let i: usize = 0; i < <usize>count; ++i) sum += <f64>load<f32>(ptr + (i << 2));
   return sum;
 }

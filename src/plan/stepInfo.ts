@@ -1,7 +1,8 @@
 /** What is to be told of a step: in profiles, for instance. */
 import type { GraphNode } from '../graph/graph.js';
+import type { Algorithm } from '../nodes/algorithm.js';
 import { ruleOf } from '../ops/operation.js';
-import { type Algorithm, chooseAlgorithm } from './conv/algorithm.js';
+import { chooseAlgorithm } from './conv/algorithm.js';
 import { isMove, type Move } from './memory/lower.js';
 import type { StepContext } from './steps/step.js';
 

@@ -54,18 +54,6 @@ export interface TrainKernels {
     lastChunk: number,
   ): void;
   /** assembly/train/normGrad.ts */
-  momentSums(
-    inPtr: number,
-    sumsPtr: number,
-    pixels: number,
-    lanes: number,
-    chunkPixels: number,
-    firstChunk: number,
-    lastChunk: number,
-  ): void;
-  /** assembly/train/normGrad.ts */
-  moments(sumsPtr: number, chunks: number, pixels: number, lanes: number, meanPtr: number, variancePtr: number): void;
-  /** assembly/train/normGrad.ts */
   normGrad(
     sumsPtr: number,
     chunks: number,
@@ -105,10 +93,6 @@ export interface TrainKernels {
     outPtr: number,
   ): void;
   /** assembly/train/optimizer.ts */
-  addScaled(outPtr: number, inPtr: number, count: number, factor: number): void;
-  /** assembly/train/optimizer.ts */
-  averageStep(averagePtr: number, paramPtr: number, count: number, decay: number): void;
-  /** assembly/train/optimizer.ts */
   sgdStep(
     paramPtr: number,
     gradPtr: number,
@@ -124,8 +108,6 @@ export interface TrainKernels {
   ): void;
   /** assembly/train/optimizer.ts */
   squaredNorm(ptr: number, count: number): number;
-  /** assembly/train/optimizer.ts */
-  sumOfFloats(ptr: number, count: number): number;
   /** assembly/train/poolGrad.ts */
   avgPool2dGrad(
     gradPtr: number,

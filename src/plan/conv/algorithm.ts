@@ -1,10 +1,8 @@
 /** Which kernels compute a convolution, and the cost model that chooses. */
-import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../../nodes/algorithm.js';
+import type { Algorithm, WinogradAlgorithm } from '../../nodes/algorithm.js';
 import type { Conv2dNode, WeightedNode } from '../../nodes/conv.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { sizeOf } from '../../sizes.js';
-
-export type { Algorithm, DirectAlgorithm, WinogradAlgorithm };
 
 export interface WinogradScheme {
   /** Output rows and columns of a tile. */

@@ -1,6 +1,7 @@
 /** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
 import { UnsupportedError } from '../../errors.js';
 import { mapNorm } from '../../merge/affine.js';
+import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../../nodes/algorithm.js';
 import { type Conv2dNode, type Kernel, kernelsOf, type WeightedNode } from '../../nodes/conv.js';
 import type { Optional, Window } from '../../nodes/node.js';
 import { title } from '../../nodes/shapeErrors.js';
@@ -23,13 +24,10 @@ import {
 } from '../steps/step.js';
 import { countSeen, windowTable } from '../steps/windows.js';
 import {
-  type Algorithm,
   applicableAlgorithms,
   chooseAlgorithm,
   chooseShared,
-  type DirectAlgorithm,
   WINOGRAD,
-  type WinogradAlgorithm,
   winogradScheme,
   winogradTiles,
 } from './algorithm.js';

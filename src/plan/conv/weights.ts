@@ -5,6 +5,7 @@
 import { foldBias, mapNorm, type NormOf, normAffine } from '../../merge/affine.js';
 import { sumWeights } from '../../merge/branches.js';
 import { IN_ORDER, type Rows, rowsOf, scaleRows } from '../../merge/rows.js';
+import type { Algorithm } from '../../nodes/algorithm.js';
 import type { Window } from '../../nodes/node.js';
 import type { Allocation } from '../../runtime/heap.js';
 import { redZonesOf, ZONE_BYTES } from '../../runtime/redZones.js';
@@ -13,7 +14,7 @@ import { lanesOf, sizeOf } from '../../sizes.js';
 import type { Parameter } from '../steps/parameter.js';
 import type { Prepared } from '../steps/prepared.js';
 import { withStaging } from '../steps/staging.js';
-import { type Algorithm, winogradScheme } from './algorithm.js';
+import { winogradScheme } from './algorithm.js';
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
 const LEAST_STREAMED_BYTES = 2 ** 21;
