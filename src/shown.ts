@@ -46,6 +46,11 @@ export function showList(items: readonly unknown[], room = MAX_LIST): string {
   return text;
 }
 
+/** dims: `[1, 3, 32, 32]`. */
+export function showDims(dims: readonly unknown[]): string {
+  return `[${showList(dims)}]`;
+}
+
 /** What another message says, the system's or an engine's. */
 export function showText(text: string, length = MAX_TEXT): string {
   return cut(text, length);

@@ -35,7 +35,7 @@ import {
 } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { TensorProto } from '../src/formats/onnx/proto.js';
+import type { TensorProto } from '../src/formats/onnx/file/proto.js';
 import { graphFrom } from './graphSpec.js';
 import { fileOf, floats, raw } from './onnxModels.js';
 import { largestDifference } from './support.js';

@@ -15,7 +15,7 @@ import { readdirSync } from 'node:fs';
 import { InferenceSession, readOnnx, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type GraphProto, readModel } from '../src/formats/onnx/proto.js';
+import { type GraphProto, readModel } from '../src/formats/onnx/file/proto.js';
 import { Host } from './fuzz/host.js';
 import { judge } from './fuzz/judge.js';
 import { JudgeProcess } from './fuzz/judgeProcess.js';

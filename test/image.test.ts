@@ -7,7 +7,7 @@ import { crc32, deflateSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError, UnsupportedError } from '../src/errors.js';
-import { decodeImage, type Image, toInput } from '../src/images/image.js';
+import { type DecodedImage, decodeImage, toInput } from '../src/images/image.js';
 import { largestDifference, seededRandom } from './support.js';
 
 const FOLDER = 'test/fixtures/images';
@@ -35,7 +35,7 @@ function read(name: string): Uint8Array {
 
 const fromBase64 = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
 
-async function attempt(file: Uint8Array): Promise<Image | FormatError | UnsupportedError> {
+async function attempt(file: Uint8Array): Promise<DecodedImage | FormatError | UnsupportedError> {
   const start = performance.now();
   try {
     return await decodeImage(file);

@@ -9,9 +9,29 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 const ROOMS = [
-  ...['errors.ts', 'shown.ts', 'sizes.ts', 'options.ts', 'bytes', 'runtime', 'tensor.ts'],
+  ...[
+    'errors.ts',
+    'shown.ts',
+    'sizes.ts',
+    'options.ts',
+    'bytes',
+    'runtime',
+    'residence.ts',
+    'tensor.ts',
+    'residentTensor.ts',
+  ],
   ...['nodes', 'merge', 'plan/steps', 'plan/conv', 'ops', 'graph', 'passes', 'plan/memory', 'plan'],
-  ...['layers', 'models', 'formats/pth', 'formats', 'formats/onnx', 'session', 'index.ts'],
+  ...[
+    'layers',
+    'models',
+    'formats/pth',
+    'formats',
+    'formats/onnx/file',
+    'formats/onnx/operators',
+    'formats/onnx',
+    'session',
+    'index.ts',
+  ],
   ...['images', 'train', 'train/ops', 'train/gradients', 'train/model', 'train.ts', 'cli'],
 ];
 

@@ -19,9 +19,9 @@ import {
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type ModelProto, readModel, writeModel } from '../src/formats/onnx/file/proto.js';
+import { WireReader, WireWriter } from '../src/formats/onnx/file/wire.js';
 import { lowerOnnx, parameterInputs } from '../src/formats/onnx/lower.js';
-import { type ModelProto, readModel, writeModel } from '../src/formats/onnx/proto.js';
-import { WireReader, WireWriter } from '../src/formats/onnx/wire.js';
 import { Tensor as SourceTensor } from '../src/tensor.js';
 import { type NodeSpec as GraphNodeSpec, graphFrom, parametersOf } from './graphSpec.js';
 import { fileOf, floats, integers, type ModelSpec, modelOf, type NodeSpec, raw } from './onnxModels.js';

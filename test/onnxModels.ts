@@ -7,8 +7,8 @@ import {
   type TensorProto,
   type ValueInfoProto,
   writeModel,
-} from '../src/formats/onnx/proto.js';
-import { DataType } from '../src/formats/onnx/tensors.js';
+} from '../src/formats/onnx/file/proto.js';
+import { DataType } from '../src/formats/onnx/file/tensors.js';
 
 /** A whole number is an INT, an array an INTS; { f } is a FLOAT. */
 type AttributeValue =

@@ -6,16 +6,16 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-// From the sources, so that everything shares one Tensor: lowerOnnx and parameterInputs are not public.
-import { lowerOnnx, parameterInputs } from '../src/formats/onnx/lower.js';
 import {
   type ModelProto,
   type NodeProto,
   readModel,
   readTensorProto,
   type ValueInfoProto,
-} from '../src/formats/onnx/proto.js';
-import { DataType, readTensor, typeName } from '../src/formats/onnx/tensors.js';
+} from '../src/formats/onnx/file/proto.js';
+import { DataType, readTensor, typeName } from '../src/formats/onnx/file/tensors.js';
+// From the sources, so that everything shares one Tensor: lowerOnnx and parameterInputs are not public.
+import { lowerOnnx, parameterInputs } from '../src/formats/onnx/lower.js';
 import { createRuntime, InferenceSession, type Runtime, readOnnx, type Tensor, writeOnnx } from '../src/index.js';
 import { relativeError } from './support.js';
 

@@ -41,7 +41,7 @@ const MARGIN = { left: 62, right: 22, top: 78, bottom: 50 } as const;
 const HEAD = 34;
 const TICKS = { across: 8, up: 5 } as const;
 /** Up to as many values, each has a dot. */
-const MOST_DOTS = 40;
+const MAX_DOTS = 40;
 
 export function lineChart(title: string, axis: Axis, panels: readonly Panel[]): string {
   const panelWidth = MARGIN.left + PLOT.width + MARGIN.right;
@@ -134,6 +134,6 @@ function drawLine(
   const places = points.map(([left, top]) => `${left.toFixed(1)},${top.toFixed(1)}`);
   const stroke = { fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-linejoin': 'round' };
   const dots =
-    values.length > MOST_DOTS ? [] : points.map(([cx, cy]) => element('circle', { cx, cy, r: 2.75, fill: colour }));
+    values.length > MAX_DOTS ? [] : points.map(([cx, cy]) => element('circle', { cx, cy, r: 2.75, fill: colour }));
   return [element('polyline', { points: places.join(' '), ...stroke }), ...dots];
 }

@@ -3,7 +3,7 @@ import process from 'node:process';
 import { describeTerminal, type Terminal } from './terminal.js';
 
 /** Not more often than people can see. */
-const LEAST_MILLISECONDS = 80;
+const MIN_MILLISECONDS = 80;
 const FALLBACK_ROWS = 24;
 const CLEAR_BELOW = '\u001b[J';
 
@@ -24,7 +24,7 @@ export class LiveBlock {
   /** @param lines makes those that are to be seen, none wider than the terminal, where it is time */
   draw(lines: () => readonly string[]): void {
     const now = performance.now();
-    if (!this.isShown || now - this.#drawn < LEAST_MILLISECONDS) return;
+    if (!this.isShown || now - this.#drawn < MIN_MILLISECONDS) return;
     this.#drawn = now;
     const drawn = lines();
     process.stderr.write(`${this.#toTop()}${drawn.map((line) => `${line}\n`).join('')}`);

@@ -22,21 +22,21 @@ export interface MatrixChartOptions {
   readonly matrices: readonly Matrix[];
 }
 
-const MOST_CELL = 58;
-const LEAST_CELL = 9;
+const MAX_CELL = 58;
+const MIN_CELL = 9;
 /** Of the cells of a matrix together, where there are many. */
 const SIDE = 640;
 const GAP = 44;
 const HEAD = 54;
 const PADDING = 24;
 /** In a smaller cell there is no room for a value. */
-const LEAST_CELL_WITH_TEXT = 24;
+const MIN_CELL_WITH_TEXT = 24;
 /** From white to a blue on which white can be read. */
 const DARKEST = [8, 48, 107] as const;
 
 export function matrixChart({ title, note, rows, columns, matrices }: MatrixChartOptions): string {
   const most = Math.max(...matrices.flatMap(({ shares }) => [shares.length, shares[0]!.length]));
-  const cell = Math.max(LEAST_CELL, Math.min(MOST_CELL, Math.floor(SIDE / most)));
+  const cell = Math.max(MIN_CELL, Math.min(MAX_CELL, Math.floor(SIDE / most)));
   const labelSize = Math.max(7, Math.min(13, cell - 2));
   const widest = (names: readonly string[]): number =>
     Math.max(0, ...names.map((name) => widthOfText(name, labelSize)));
@@ -109,9 +109,9 @@ function drawMatrix(
 function drawCell(x: number, y: number, size: number, share: number, content: string): string[] {
   const strength = Math.max(0, Math.min(1, share));
   const colour = DARKEST.map((dark) => Math.round(255 + (dark - 255) * strength));
-  const border = size < LEAST_CELL_WITH_TEXT ? {} : { stroke: FAINT, 'stroke-width': 0.5 };
+  const border = size < MIN_CELL_WITH_TEXT ? {} : { stroke: FAINT, 'stroke-width': 0.5 };
   const square = element('rect', { x, y, width: size, height: size, fill: `rgb(${colour.join(' ')})`, ...border });
-  if (size < LEAST_CELL_WITH_TEXT || content === '') return [square];
+  if (size < MIN_CELL_WITH_TEXT || content === '') return [square];
   const fontSize = Math.min(14, (size - 6) / Math.max(2, content.length * 0.56));
   const fill = strength > 0.5 ? '#ffffff' : INK;
   const place = { 'text-anchor': 'middle', 'font-size': fontSize, fill };

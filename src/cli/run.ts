@@ -1,6 +1,6 @@
 /** `acnet run`: classifies images. */
 import { readFile } from 'node:fs/promises';
-import { decodeImage, type Image, toInput } from '../images/image.js';
+import { type DecodedImage, decodeImage, toInput } from '../images/image.js';
 import { createRuntime, type Graph, InferenceSession, Tensor } from '../index.js';
 import { type Arguments, expectPositionals } from './arguments.js';
 import type { Command } from './command.js';
@@ -57,7 +57,7 @@ interface Prediction {
 
 interface Result {
   readonly file: string;
-  readonly image?: Image;
+  readonly image?: DecodedImage;
   readonly predictions?: readonly Prediction[];
   readonly error?: string;
 }
@@ -224,7 +224,7 @@ async function readImage(file: string): Promise<Result> {
 /** A row for each image. Where the model has a batch of its own, the rest of it is zeros. */
 async function scoresOf(
   session: InferenceSession,
-  images: readonly Image[],
+  images: readonly DecodedImage[],
   { batch, channels, height, width }: InputShape,
   normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] },
 ): Promise<Scores> {

@@ -18,7 +18,7 @@ import { ARCHITECTURES, createModel } from './trainModel.js';
 import { TrainReport } from './trainReport.js';
 import type { TrainSettings } from './trainSettings.js';
 
-const MOST_THREADS = 64;
+const MAX_THREADS = 64;
 
 const HELP = `Usage: acnet train --arch NAME --data DIR --out DIR [OPTIONS]
        acnet train --resume DIR
@@ -90,7 +90,7 @@ export function trainCommand(createTrainer: TrainerFactory<Layer>): Command {
     },
     async run(args, output) {
       expectPositionals(args, []);
-      const threads = args.whole('threads', 1, MOST_THREADS) ?? 1;
+      const threads = args.whole('threads', 1, MAX_THREADS) ?? 1;
       const { settings, folder, resume } = await openRun(args);
       return interruptible(async (signal) => {
         const data = await openData(settings, signal);

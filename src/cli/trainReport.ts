@@ -21,10 +21,10 @@ const PLOT_HEIGHT = 8;
 const WIDEST_PLOT = 60;
 const GAP = 3;
 /** Below, there is one plot. */
-const LEAST_COLUMNS_FOR_TWO = 64;
+const MIN_COLUMNS_FOR_TWO = 64;
 const WIDEST_BAR = 24;
 /** Of the steps whose losses are averaged for a point of the plot, and that tell the speed. */
-const MOST_POINTS = 200;
+const MAX_POINTS = 200;
 /** Seconds that the speed is taken over. */
 const WINDOW = 20;
 
@@ -33,8 +33,8 @@ export class TrainReport {
   readonly #live = new LiveBlock();
   readonly #stepsPerEpoch: number;
   /** Sums of losses over parts of the run, and how many steps they are of. */
-  readonly #losses = new Float64Array(MOST_POINTS);
-  readonly #counts = new Uint32Array(MOST_POINTS);
+  readonly #losses = new Float64Array(MAX_POINTS);
+  readonly #counts = new Uint32Array(MAX_POINTS);
   readonly #epochs: EpochRecord[];
   /** When which number of images had been seen. */
   #times: { readonly seconds: number; readonly images: number }[] = [];
@@ -59,7 +59,7 @@ export class TrainReport {
   }
 
   #addStep(event: StepEvent, seconds: number): void {
-    const part = Math.min(MOST_POINTS - 1, Math.floor(((event.step - 1) / event.steps) * MOST_POINTS));
+    const part = Math.min(MAX_POINTS - 1, Math.floor(((event.step - 1) / event.steps) * MAX_POINTS));
     this.#losses[part]! += event.loss;
     this.#counts[part]!++;
     this.#images += event.images;
@@ -91,7 +91,7 @@ export class TrainReport {
     const available = Math.min(terminal.columns - 1, 2 * WIDEST_PLOT + GAP);
     const loss = { title: 'loss', points: this.#lossPoints() };
     const accuracy = { title: 'accuracy of validation (%)', points: this.#accuracyPoints(event) };
-    const hasTwo = available >= LEAST_COLUMNS_FOR_TWO && accuracy.points.length > 0;
+    const hasTwo = available >= MIN_COLUMNS_FOR_TWO && accuracy.points.length > 0;
     const width = hasTwo ? Math.floor((available - GAP) / 2) : Math.min(available, WIDEST_PLOT);
     const left = plotLines(loss, width, PLOT_HEIGHT, terminal);
     const plots = hasTwo ? beside(left, plotLines(accuracy, width, PLOT_HEIGHT, terminal), GAP) : left;
@@ -99,7 +99,7 @@ export class TrainReport {
   }
 
   #lossPoints(): (readonly [number, number])[] {
-    return Array.from(this.#losses, (sum, i) => [i / (MOST_POINTS - 1), sum / this.#counts[i]!] as const);
+    return Array.from(this.#losses, (sum, i) => [i / (MAX_POINTS - 1), sum / this.#counts[i]!] as const);
   }
 
   #accuracyPoints({ steps }: StepEvent): (readonly [number, number])[] {

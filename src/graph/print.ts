@@ -4,9 +4,11 @@
  *   op      path  inputs  output  weight          window            flags
  *   conv2d  conv  input0  value0  [8, 3, 3, 3]    3x3 pads 1,1,1,1  bias relu
  */
+
 import type { Optional } from '../nodes/node.js';
 import { ruleOf } from '../ops/operation.js';
-import { format, type Tensor } from '../tensor.js';
+import { showDims } from '../shown.js';
+import type { Tensor } from '../tensor.js';
 import type { Graph, GraphNode, Window } from './graph.js';
 import { useAllOperations } from './operations.js';
 import { inferShapes } from './shapes.js';
@@ -80,7 +82,7 @@ export function layOut(rows: readonly (readonly string[])[]): string[] {
 }
 
 function dimsText(dims: readonly number[] | undefined): string {
-  return dims === undefined ? '' : format(dims);
+  return dims === undefined ? '' : showDims(dims);
 }
 
 function windowText({ kernel, stride, dilation, pads }: Window): string {

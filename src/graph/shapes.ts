@@ -8,7 +8,7 @@ import { ruleOf } from '../ops/operation.js';
 import { fitsMemory, MAX_VALUES, sizeOf } from '../sizes.js';
 import type { Graph, GraphNode } from './graph.js';
 
-const MOST_DIMS = 8;
+const MAX_DIMS = 8;
 
 /** @throws RangeError naming the layer, what it expects, and what came */
 export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<string, Dims> {
@@ -92,6 +92,6 @@ function attempt<T>(work: () => T): T | undefined {
 /** What only moves values about has nothing to do where there are none; what computes refuses. */
 function checkSize(node: GraphNode, argument: string, dims: Dims): void {
   if (sizeOf(dims) === 0 && ruleOf(node).movesOnly !== true) fail(node, argument, dims, 'dims of at least 1');
-  if (dims.length > MOST_DIMS) fail(node, argument, dims, `at most ${MOST_DIMS} dims`);
+  if (dims.length > MAX_DIMS) fail(node, argument, dims, `at most ${MAX_DIMS} dims`);
   if (!fitsMemory(dims)) fail(node, argument, dims, `at most ${MAX_VALUES} values`);
 }

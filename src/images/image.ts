@@ -2,11 +2,11 @@
 import { byteView } from '../bytes/byteView.js';
 import { FormatError, Tensor } from '../index.js';
 import { decodeJpeg, isJpeg } from './jpeg.js';
-import type { Image } from './pixels.js';
+import type { DecodedImage } from './pixels.js';
 import { decodePng, isPng } from './png.js';
 import { resize } from './resize.js';
 
-export type { Image } from './pixels.js';
+export type { DecodedImage } from './pixels.js';
 
 export interface InputOptions {
   readonly channels: number;
@@ -25,7 +25,7 @@ export interface InputOptions {
  * @throws {FormatError} if the file is damaged or of another format
  * @throws {UnsupportedError} if the image has more than 2^24 pixels or is of a rare JPEG process
  */
-export function decodeImage(bytes: Uint8Array | ArrayBuffer): Image {
+export function decodeImage(bytes: Uint8Array | ArrayBuffer): DecodedImage {
   const file = byteView(bytes, 'decodeImage');
   if (isPng(file)) return decodePng(file);
   if (isJpeg(file)) return decodeJpeg(file);
@@ -38,7 +38,7 @@ export function decodeImage(bytes: Uint8Array | ArrayBuffer): Image {
  *
  * @throws {RangeError} if an option does not fit the others
  */
-export function toInput(images: readonly Image[], options: InputOptions): Tensor {
+export function toInput(images: readonly DecodedImage[], options: InputOptions): Tensor {
   const { channels, height, width } = options;
   const mean = checkPerChannel('mean', options.mean ?? Array(channels).fill(0), channels);
   const std = checkPerChannel('std', options.std ?? Array(channels).fill(1), channels);
@@ -71,7 +71,7 @@ function checkPerChannel(name: string, values: readonly number[], channels: numb
 }
 
 /** Grey is the luma of ITU-R BT.601, in Pillow's integers. */
-export function withChannels(image: Image, channels: 1 | 3): Image {
+export function withChannels(image: DecodedImage, channels: 1 | 3): DecodedImage {
   const { width, height, data } = image;
   if (image.channels === channels) return image;
   const converted = new Uint8Array(width * height * channels);

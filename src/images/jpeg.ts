@@ -10,7 +10,7 @@
 import decode from 'jpeg-js/lib/decoder.js';
 import { FormatError, UnsupportedError } from '../index.js';
 import { showName } from '../shown.js';
-import { checkPixels, type Image } from './pixels.js';
+import { checkPixels, type DecodedImage } from './pixels.js';
 
 interface Frame {
   readonly width: number;
@@ -41,7 +41,7 @@ export function isJpeg(file: Uint8Array): boolean {
   return file[0] === 0xff && file[1] === START_OF_IMAGE && file[2] === 0xff;
 }
 
-export function decodeJpeg(file: Uint8Array): Image {
+export function decodeJpeg(file: Uint8Array): DecodedImage {
   const { width, height, components, blocks, leastBits, at } = findFrame(file);
   checkPixels(width, height, at);
   if (leastBits > 8 * file.length) {

@@ -1,7 +1,7 @@
 /** An image in memory, and the bound on the size that a file may claim. */
 import { FormatError, UnsupportedError } from '../index.js';
 
-export interface Image {
+export interface DecodedImage {
   readonly width: number;
   readonly height: number;
   /** Grey, or red, green and blue. */

@@ -13,7 +13,7 @@
 import { crc32 } from '../bytes/crc32.js';
 import { FormatError, UnsupportedError } from '../index.js';
 import { inflate } from './inflate.js';
-import { checkPixels, type Image } from './pixels.js';
+import { checkPixels, type DecodedImage } from './pixels.js';
 
 interface Header {
   readonly width: number;
@@ -56,12 +56,12 @@ export function isPng(file: Uint8Array): boolean {
   return SIGNATURE.every((byte, i) => file[i] === byte);
 }
 
-export function decodePng(file: Uint8Array): Image {
+export function decodePng(file: Uint8Array): DecodedImage {
   const { header, palette, compressed } = readChunks(file);
   const passes = header.interlaced ? ADAM7 : WHOLE;
   const rows = readRows(file, header, passes, compressed);
   const channels = header.colourType === 0 || header.colourType === 4 ? 1 : 3;
-  const image: Image = {
+  const image: DecodedImage = {
     width: header.width,
     height: header.height,
     channels,
@@ -169,7 +169,7 @@ function readPass(
   header: Header,
   pass: Pass,
   palette: Uint8Array,
-  image: Image,
+  image: DecodedImage,
 ): number {
   const { columns, rows } = sizeOfPass(header, pass);
   if (columns <= 0) return at;
@@ -240,7 +240,14 @@ function writeColours(
 }
 
 /** Those of grey or of the colours, without those of transparency behind them. */
-function writeSamples(row: Uint8Array, columns: number, header: Header, image: Image, to: number, step: number): void {
+function writeSamples(
+  row: Uint8Array,
+  columns: number,
+  header: Header,
+  image: DecodedImage,
+  to: number,
+  step: number,
+): void {
   const { depth } = header;
   const { channels, data } = image;
   const samples = bitsPerPixel(header) / depth;

@@ -3,7 +3,7 @@
  * between pixels where the image grows; where it shrinks, the triangle is widened so that every pixel counts, and
  * nothing aliases. Columns come first, then rows, each rounded to 8 bits: the same bytes as Pillow's.
  */
-import type { Image } from './pixels.js';
+import type { DecodedImage } from './pixels.js';
 
 /** The weights of the pixels that make one pixel of the result. */
 interface Taps {
@@ -14,12 +14,12 @@ interface Taps {
 /** Weights are integers of this many fractional bits. */
 const PRECISION = 22;
 
-export function resize(image: Image, width: number, height: number): Image {
+export function resize(image: DecodedImage, width: number, height: number): DecodedImage {
   const across = image.width === width ? image : resizeAcross(image, width);
   return across.height === height ? across : resizeDown(across, height);
 }
 
-function resizeAcross({ width, height, channels, data }: Image, newWidth: number): Image {
+function resizeAcross({ width, height, channels, data }: DecodedImage, newWidth: number): DecodedImage {
   const taps = tapsOf(width, newWidth);
   const resized = new Uint8Array(newWidth * height * channels);
   for (let y = 0; y < height; y++) {
@@ -31,7 +31,7 @@ function resizeAcross({ width, height, channels, data }: Image, newWidth: number
   return { width: newWidth, height, channels, data: resized };
 }
 
-function resizeDown({ width, height, channels, data }: Image, newHeight: number): Image {
+function resizeDown({ width, height, channels, data }: DecodedImage, newHeight: number): DecodedImage {
   const taps = tapsOf(height, newHeight);
   const rowLength = width * channels;
   const resized = new Uint8Array(newHeight * rowLength);

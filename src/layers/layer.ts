@@ -2,12 +2,14 @@
  * What all layers have in common. A layer describes itself to a Graph; `forward` runs that graph through the one
  * executor. State is loaded and read under PyTorch's names.
  */
+
 import { GraphBuilder } from '../graph/graph.js';
 import { Executable } from '../plan/executable.js';
+import { runtimeOf } from '../residentTensor.js';
 import { Runtime } from '../runtime/runtime.js';
-import { show, showList, showName } from '../shown.js';
+import { show, showDims, showList, showName } from '../shown.js';
 import { sameDims } from '../sizes.js';
-import { format, runtimeOf, type StateDict, Tensor } from '../tensor.js';
+import { type StateDict, Tensor } from '../tensor.js';
 import { type ParameterSpec, Parameters, parameterView, writeParameter } from './parameters.js';
 
 export abstract class Layer {
@@ -276,7 +278,7 @@ export abstract class Layer {
     }
     if (!sameDims(value.dims, target.dims)) {
       throw new RangeError(
-        `${this.kind}.loadStateDict: ${showName(key)} must have dims ${format(target.dims)}, got ${format(value.dims)}`,
+        `${this.kind}.loadStateDict: ${showName(key)} must have dims ${showDims(target.dims)}, got ${showDims(value.dims)}`,
       );
     }
     return value.data;

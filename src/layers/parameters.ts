@@ -2,11 +2,13 @@
  * The parameters of a layer: named float32 tensors in one allocation of the runtime's memory, in PyTorch's order, so
  * that kernels read and update them in place.
  */
+
 import type { Role } from '../graph/graph.js';
+import { residentTensor } from '../residentTensor.js';
 import type { Allocation } from '../runtime/heap.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { sizeOf } from '../sizes.js';
-import { residentTensor, Tensor } from '../tensor.js';
+import { Tensor } from '../tensor.js';
 
 export interface ParameterSpec {
   readonly name: string;

@@ -3,7 +3,7 @@
 import type { KnownDims } from '../nodes/dims.js';
 import type { NodeBase } from '../nodes/node.js';
 import { fail, title } from '../nodes/shapeErrors.js';
-import { format } from '../tensor.js';
+import { showDims } from '../shown.js';
 
 /** An axis counted from the front. */
 export function frontAxis(node: NodeBase, axis: number, input: KnownDims): number {
@@ -16,7 +16,7 @@ export function frontAxis(node: NodeBase, axis: number, input: KnownDims): numbe
 export function frontAxes(node: NodeBase, axes: readonly number[], input: KnownDims): number[] {
   const front = axes.map((axis) => frontAxis(node, axis, input));
   if (new Set(front).size < front.length) {
-    throw new RangeError(`${title(node)}: axes must differ from one another, got ${format(axes)}`);
+    throw new RangeError(`${title(node)}: axes must differ from one another, got ${showDims(axes)}`);
   }
   return front;
 }

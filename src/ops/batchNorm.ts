@@ -16,9 +16,8 @@ import {
   type Step,
   type StepContext,
 } from '../plan/steps/step.js';
-import { showList } from '../shown.js';
+import { showDims, showList } from '../shown.js';
 import { sizeOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import { checkVector, expectAddend, expectChannels, expectVector } from './checks.js';
 import { addendFlag, reluFlag } from './flags.js';
 import type { OperationRule } from './operation.js';
@@ -81,7 +80,7 @@ function batchNormDims(node: BatchNormNode, input: KnownDims, mean: KnownDims): 
   if (values < 2) {
     throw new RangeError(
       `${title(node)}: training needs more than one value per channel for its statistics, got ${values} ` +
-        `(dims ${format(input)})`,
+        `(dims ${showDims(input)})`,
     );
   }
   return input;

@@ -6,8 +6,8 @@ import { title } from '../nodes/shapeErrors.js';
 import { BINARY_OPS } from '../plan/steps/records.js';
 import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from '../plan/steps/step.js';
 import { stridesOf, type WalkAxis, writeWalk } from '../plan/steps/strided.js';
+import { showDims } from '../shown.js';
 import { sameDims } from '../sizes.js';
-import { format } from '../tensor.js';
 import { reluFlag } from './flags.js';
 import type { OperationRule } from './operation.js';
 
@@ -30,7 +30,7 @@ function binaryDims(node: BinaryNode, a: KnownDims, b: KnownDims): KnownDims {
   const dims = broadcast(a, b);
   if (dims !== undefined) return dims;
   throw new RangeError(
-    `${title(node)}: inputs must have the same dims, or of size 1 where they differ, got ${format(a)} and ${format(b)}`,
+    `${title(node)}: inputs must have the same dims, or of size 1 where they differ, got ${showDims(a)} and ${showDims(b)}`,
   );
 }
 

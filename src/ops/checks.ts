@@ -3,8 +3,9 @@
 import { type Dim, differ, isNumeric, type KnownDims } from '../nodes/dims.js';
 import type { NodeBase } from '../nodes/node.js';
 import { fail, title } from '../nodes/shapeErrors.js';
+import { showDims } from '../shown.js';
 import { sizeOf } from '../sizes.js';
-import { format, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import type { Expect, InputDims } from './operation.js';
 
 export function checkVector(expect: Expect, name: string, tensor: Tensor | undefined, size: number): void {
@@ -24,7 +25,7 @@ export function expectChannels(node: NodeBase, input: KnownDims, channels: numbe
   if (!differ(input[1], channels)) return;
   const thing = node.layer === 'ACBlock' ? 'block' : 'layer';
   throw new RangeError(
-    `${title(node)}: input has ${input[1]} channels, this ${thing} expects ${channels} (dims ${format(input)})`,
+    `${title(node)}: input has ${input[1]} channels, this ${thing} expects ${channels} (dims ${showDims(input)})`,
   );
 }
 
@@ -32,7 +33,7 @@ export function expectChannels(node: NodeBase, input: KnownDims, channels: numbe
 export function expectAddend(node: NodeBase, addend: InputDims, output: KnownDims): void {
   if (addend === undefined) return;
   if (addend.length !== output.length || addend.some((dim, axis) => differ(dim, output[axis]))) {
-    throw new RangeError(`${title(node)}: addend must have dims ${format(output)}, got ${format(addend)}`);
+    throw new RangeError(`${title(node)}: addend must have dims ${showDims(output)}, got ${showDims(addend)}`);
   }
 }
 

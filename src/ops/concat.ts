@@ -4,7 +4,7 @@ import { type Dim, differ, type KnownDims, plus } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
 import { finder, laneCleaner, type Step, type StepContext } from '../plan/steps/step.js';
-import { format } from '../tensor.js';
+import { showDims } from '../shown.js';
 import { frontAxis, isOverChannels } from './axes.js';
 import { makeCopy, strides } from './copies.js';
 import type { OperationRule } from './operation.js';
@@ -31,7 +31,7 @@ function concatDims(node: ConcatNode, inputs: readonly KnownDims[]): KnownDims {
   for (const other of others) {
     if (other.length !== first.length || other.some((dim, axis) => axis !== joined && differ(dim, first[axis]))) {
       throw new RangeError(
-        `${title(node)}: inputs must have the same dims but for axis ${joined}, got ${format(first)} and ${format(other)}`,
+        `${title(node)}: inputs must have the same dims but for axis ${joined}, got ${showDims(first)} and ${showDims(other)}`,
       );
     }
   }

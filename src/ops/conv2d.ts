@@ -4,8 +4,8 @@ import { type Conv2dNode, convInputs, kernelsOf } from '../nodes/conv.js';
 import { differ, type KnownDims } from '../nodes/dims.js';
 import { fail, title } from '../nodes/shapeErrors.js';
 import { convolution } from '../plan/conv/convolution.js';
+import { showDims } from '../shown.js';
 import { product, sizeOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import { checkVector, checkWholes, expectAddend, expectChannels, expectVector } from './checks.js';
 import { addendFlag, reluFlag } from './flags.js';
 import type { InputDims, OperationRule } from './operation.js';
@@ -20,7 +20,7 @@ export const conv2d: OperationRule<Conv2dNode> = {
       if (weight === undefined) continue;
       const [outChannels = 0, inPerGroup] = weight.dims;
       const dims = `[${[outChannels, inPerGroup, ...kernel.window.kernel].join(', ')}]`;
-      expect(weight.size > 0 && format(weight.dims) === dims, 'a weight', `of dims ${dims}`, format(weight.dims));
+      expect(weight.size > 0 && showDims(weight.dims) === dims, 'a weight', `of dims ${dims}`, showDims(weight.dims));
       checkWholes(expect, 'groups', [node.groups, outChannels / node.groups], 1);
       checkVector(expect, 'a bias', stored(kernel.bias), outChannels);
     }
@@ -78,7 +78,7 @@ function checkPaddingMode(node: Conv2dNode, input: KnownDims): void {
     if (pad > largest) {
       throw new RangeError(
         `${title(node)}: padding ${pad} is too large for paddingMode '${node.paddingMode}' on an input of ${axis} ` +
-          `${size}, at most ${largest} fits (dims ${format(input)})`,
+          `${size}, at most ${largest} fits (dims ${showDims(input)})`,
       );
     }
   }

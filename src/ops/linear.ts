@@ -4,8 +4,8 @@ import { type LinearNode, WEIGHTED_INPUTS } from '../nodes/conv.js';
 import { differ, type KnownDims } from '../nodes/dims.js';
 import { fail, title } from '../nodes/shapeErrors.js';
 import { convolution } from '../plan/conv/convolution.js';
+import { showDims } from '../shown.js';
 import { sizeOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import { checkVector, expectAddend, expectVector } from './checks.js';
 import { addendFlag, reluFlag } from './flags.js';
 import type { OperationRule } from './operation.js';
@@ -15,7 +15,7 @@ export const linear: OperationRule<LinearNode> = {
   check: ({ inputs }, expect, stored) => {
     const weight = stored(inputs[1]);
     if (weight === undefined) return;
-    expect(weight.size > 0 && weight.dims.length === 2, 'a weight', 'of 2 dims', format(weight.dims));
+    expect(weight.size > 0 && weight.dims.length === 2, 'a weight', 'of 2 dims', showDims(weight.dims));
     checkVector(expect, 'a bias', stored(inputs[2]), weight.dims[0]!);
   },
   dims: (node, [matrix, weight, bias, addend]) => {
@@ -44,7 +44,7 @@ function linearDims(node: LinearNode, input: KnownDims, weight: KnownDims): Know
   if (input.length !== 2) fail(node, 'input', input, '2 dims [N, features]');
   if (differ(input[1], inFeatures)) {
     throw new RangeError(
-      `${title(node)}: input has ${input[1]} features, this layer expects ${inFeatures} (dims ${format(input)})`,
+      `${title(node)}: input has ${input[1]} features, this layer expects ${inFeatures} (dims ${showDims(input)})`,
     );
   }
   return [input[0], outFeatures];

@@ -4,8 +4,8 @@ import { broadcast, differ, type KnownDims } from '../nodes/dims.js';
 import type { FullNode, NodeBase } from '../nodes/node.js';
 import { fail, title } from '../nodes/shapeErrors.js';
 import type { Step, StepContext } from '../plan/steps/step.js';
+import { showDims } from '../shown.js';
 import { rowMajorStrides, sizeOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import type { OperationRule } from './operation.js';
 
 /** numpy's matmul of two values. */
@@ -27,7 +27,7 @@ function matMulDims(node: NodeBase, a: KnownDims, b: KnownDims): KnownDims {
   const columns = b.length === 1 ? [] : [b.at(-1)];
   const batch = broadcast(a.slice(0, -2), b.slice(0, -2));
   if (batch === undefined || differ(a.at(-1), b.length === 1 ? b[0] : b.at(-2))) {
-    throw new RangeError(`${title(node)}: cannot multiply inputs of dims ${format(a)} and ${format(b)}`);
+    throw new RangeError(`${title(node)}: cannot multiply inputs of dims ${showDims(a)} and ${showDims(b)}`);
   }
   return [...batch, ...rows, ...columns];
 }

@@ -12,7 +12,8 @@ import type { Dim, Dims, KnownDims } from '../nodes/dims.js';
 import type { InputRule, NodeBase, Optional } from '../nodes/node.js';
 import type { Step, StepContext } from '../plan/steps/step.js';
 import { show, showName } from '../shown.js';
-import type { Layout, Tensor } from '../tensor.js';
+import type { Layout } from '../sizes.js';
+import type { Tensor } from '../tensor.js';
 
 /** The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there. */
 export type DimOfValue = (value: string, axis: number) => Dim;

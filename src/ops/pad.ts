@@ -4,8 +4,8 @@ import { type Dim, type Dims, type KnownDims, plus } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
 import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
+import { showDims } from '../shown.js';
 import { countOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import { makeCopy, strides } from './copies.js';
 import type { OperationRule } from './operation.js';
 
@@ -52,8 +52,8 @@ function checkPads(node: PadNode, input: KnownDims): void {
   const rank = input.length;
   if (node.pads.length !== 2 * rank || !node.pads.every(Number.isSafeInteger)) {
     throw new RangeError(
-      `${title(node)}: pads must be ${2 * rank} whole numbers for an input of dims ${format(input)}, got ` +
-        format(node.pads),
+      `${title(node)}: pads must be ${2 * rank} whole numbers for an input of dims ${showDims(input)}, got ` +
+        showDims(node.pads),
     );
   }
   for (const pad of node.pads) countOf(title(node), 'each of pads', Math.abs(pad));
@@ -71,7 +71,7 @@ function paddedAxis(node: PadNode, input: KnownDims, axis: number): PaddedAxis {
   if (outSize < 0 || count < least) {
     throw new RangeError(
       `${title(node)}: pads ${before} and ${after} do not fit axis ${axis} of size ${size} in mode '${node.mode}' ` +
-        `(dims ${format(input)})`,
+        `(dims ${showDims(input)})`,
     );
   }
   return { inStart, outStart: Math.max(0, before), count, outSize };

@@ -3,9 +3,8 @@
 import { type Dim, type DimOf, isNumeric, type KnownDims, quotient } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
-import { showName } from '../shown.js';
+import { showDims, showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
-import { format } from '../tensor.js';
 import type { DimOfValue, OperationRule } from './operation.js';
 
 /** The same values in the same row-major order. */
@@ -31,7 +30,7 @@ export const reshape: OperationRule<ReshapeNode> = {
 function reshapeDims(node: ReshapeNode, input: KnownDims, dimOf: DimOfValue): KnownDims {
   const target = node.target.map((entry, axis) => resolveTarget(node, entry, axis, input, dimOf));
   const wrong = (reason: string): never => {
-    throw new RangeError(`${title(node)}: cannot reshape ${format(input)} to ${format(target)}: ${reason}`);
+    throw new RangeError(`${title(node)}: cannot reshape ${showDims(input)} to ${showDims(target)}: ${reason}`);
   };
   if (target.some((dim) => typeof dim === 'number' && (!Number.isSafeInteger(dim) || dim < -1))) {
     wrong('dims must be whole numbers of at least -1');
@@ -63,7 +62,7 @@ function resolveTarget(
   if (entry !== 0 || node.allowZero === true) return entry;
   if (axis >= input.length) {
     throw new RangeError(
-      `${title(node)}: target ${axis} is 0, but the input has no axis ${axis} (dims ${format(input)})`,
+      `${title(node)}: target ${axis} is 0, but the input has no axis ${axis} (dims ${showDims(input)})`,
     );
   }
   return input[axis];

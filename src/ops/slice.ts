@@ -34,15 +34,15 @@ export const slice: OperationRule<SliceNode> = {
 };
 
 /** Which positions of an axis a slice takes. */
-interface Range {
+interface AxisRange {
   readonly start: number;
   readonly step: number;
   readonly count: number;
 }
 
 /** The part of each axis that a slice takes. */
-function sliceRanges(node: SliceNode, input: Dims): Range[] {
-  const ranges: Range[] = input.map((count) => ({ start: 0, step: 1, count }));
+function sliceRanges(node: SliceNode, input: Dims): AxisRange[] {
+  const ranges: AxisRange[] = input.map((count) => ({ start: 0, step: 1, count }));
   checkedAxes(node, input).forEach((axis, i) => {
     ranges[axis] = sliceRange(node, i, input[axis]!);
   });
@@ -74,14 +74,14 @@ function checkedAxes(node: SliceNode, input: KnownDims): number[] {
   return axes;
 }
 
-function sliceRange({ starts, ends, steps, ...node }: SliceNode, i: number, size: number): Range {
+function sliceRange({ starts, ends, steps, ...node }: SliceNode, i: number, size: number): AxisRange {
   const range = rangeOf(size, starts[i]!, ends[i]!, steps[i]!);
   if (Number.isInteger(range.start)) return range;
   throw new RangeError(`${title(node)}: starts must be whole numbers, got ${starts[i]}`);
 }
 
 /** What ONNX's Slice takes of an axis. */
-export function rangeOf(size: number, start: number, end: number, step: number): Range {
+export function rangeOf(size: number, start: number, end: number, step: number): AxisRange {
   const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, least), most);
   const first = step > 0 ? clamp(start) : Math.max(clamp(start), 0);

@@ -3,7 +3,7 @@
 import { differ, isNumeric, type KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { fail, title } from '../nodes/shapeErrors.js';
-import { format } from '../tensor.js';
+import { showDims } from '../shown.js';
 import { frontAxes } from './axes.js';
 import type { OperationRule } from './operation.js';
 
@@ -35,8 +35,8 @@ function unsqueezeDims(node: SqueezeNode, input: KnownDims): KnownDims {
   for (const axis of added) {
     if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
       throw new RangeError(
-        `${title(node)}: axes must be whole numbers from ${-rank} to ${rank - 1}, got ${format(added)} for an input of ` +
-          `dims ${format(input)}`,
+        `${title(node)}: axes must be whole numbers from ${-rank} to ${rank - 1}, got ${showDims(added)} for an input of ` +
+          `dims ${showDims(input)}`,
       );
     }
   }

@@ -3,7 +3,7 @@
 import type { KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
-import { format } from '../tensor.js';
+import { showDims } from '../shown.js';
 import { copyStep } from './copies.js';
 import type { OperationRule } from './operation.js';
 
@@ -34,8 +34,8 @@ function permutationOf(node: TransposeNode, input: KnownDims): readonly number[]
     node.permutation.length === input.length && input.every((_, axis) => node.permutation!.includes(axis));
   if (!isPermutation) {
     throw new RangeError(
-      `${title(node)}: permutation must name each axis of the input once, got ${format(node.permutation)} for dims ` +
-        format(input),
+      `${title(node)}: permutation must name each axis of the input once, got ${showDims(node.permutation)} for dims ` +
+        showDims(input),
     );
   }
   return node.permutation;

@@ -3,8 +3,8 @@
 import { type Dim, isNumeric, type KnownDims, plus } from '../nodes/dims.js';
 import type { NodeBase, Window } from '../nodes/node.js';
 import { fail, title } from '../nodes/shapeErrors.js';
+import { showDims } from '../shown.js';
 import { countOf, extentOf, MAX_COUNT, product } from '../sizes.js';
-import { format } from '../tensor.js';
 import { checkWholes, expectImage } from './checks.js';
 import type { Expect } from './operation.js';
 
@@ -28,7 +28,7 @@ export function windowCounts(node: NodeBase, window: Window, input: KnownDims, c
     if (span < 0) {
       throw new RangeError(
         `${title(node)}: kernel of ${axis === 0 ? 'height' : 'width'} ${reach} (with dilation) is larger than the padded ` +
-          `input of ${span + reach} (dims ${format(input)})`,
+          `input of ${span + reach} (dims ${showDims(input)})`,
       );
     }
     if (!ceilMode) return Math.floor(span / stride[axis]) + 1;

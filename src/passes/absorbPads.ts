@@ -13,7 +13,7 @@ import { type Pass, producers } from './pass.js';
 type Dims = readonly number[];
 
 /** Slices and Pads that are taken into convolutions at a time, for each node of the graph: many may share a chain. */
-const MOST_STEPS = 4;
+const MAX_STEPS = 4;
 
 export const absorbPads: Pass = (graph) => {
   if (!graph.nodes.some(({ op }) => op === 'slice' || op === 'pad')) return graph;
@@ -24,7 +24,7 @@ export const absorbPads: Pass = (graph) => {
     return known.get(name);
   };
   let changed = false;
-  let left = MOST_STEPS * graph.nodes.length;
+  let left = MAX_STEPS * graph.nodes.length;
   const nodes = graph.nodes.map((node) => {
     if (node.op !== 'conv2d' || node.parallel !== undefined) return node;
     let conv: Conv2dNode = node;

@@ -13,7 +13,7 @@ const SPARE_VALUES = 2 ** 22;
 const SPARE_VALUES_PER_VALUE = 24;
 
 /** A file may have any number of BatchNorms in a row. */
-const MOST_DEPTH = 30;
+const MAX_DEPTH = 30;
 
 export class ExactValues {
   readonly #exact = new WeakMap<Tensor, Float64Array>();
@@ -63,7 +63,7 @@ export class ExactValues {
    */
   weights(described: Rows, dims: readonly number[]): Tensor | undefined {
     if (!this.afford(described.count * described.size)) return undefined;
-    const rows = described.depth > MOST_DEPTH ? computed(described) : described;
+    const rows = described.depth > MAX_DEPTH ? computed(described) : described;
     // Memory that nobody has touched costs nothing, and most weights are described several times before they are settled.
     const tensor = new Tensor('float32', new Float32Array(rows.count * rows.size), dims);
     this.#rows.set(tensor, rows);

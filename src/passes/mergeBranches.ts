@@ -23,7 +23,7 @@ import { type MergeLog, type Pass, type PassContext, PassValues, producers } fro
 type Dims = readonly number[];
 
 /** Clusters of one input that are looked at; a file may have any number of branches that do not fit each other. */
-const MOST_CLUSTERS = 16;
+const MAX_CLUSTERS = 16;
 
 /** An addition with those that it adds up in turn, flattened. */
 interface Sum {
@@ -298,7 +298,7 @@ function formClusters(branches: readonly Branch[], { haveSameDims }: Knowledge):
     const clusters = byInput.get(branch.input) ?? [];
     byInput.set(branch.input, clusters);
     if (clusters.some((cluster) => tryJoin(cluster, branch, haveSameDims))) continue;
-    if (clusters.length < MOST_CLUSTERS) clusters.push({ branches: [branch], shape: branch.shape });
+    if (clusters.length < MAX_CLUSTERS) clusters.push({ branches: [branch], shape: branch.shape });
   }
   const inOrder = new Map(branches.map((branch, i) => [branch, i]));
   return [...byInput.values()].flat().flatMap(({ branches: all, shape }) => {

@@ -26,7 +26,7 @@ export interface MergedBranches {
 }
 
 /** What one pass does can let another one do more. Networks settle after two or three rounds. */
-const MOST_ROUNDS = 8;
+const MAX_ROUNDS = 8;
 
 const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAffine, mergeBranches];
 
@@ -65,7 +65,7 @@ function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: Merg
   const values = new ExactValues(careful, heldValues(graph));
   const context: PassContext = { values, merges: new MergeLog() };
   let current = graph;
-  for (let round = 0; round < MOST_ROUNDS; round++) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     const before = current;
     current = PASSES.reduce((result, pass) => pass(result, context), current);
     if (current === before) break;

@@ -2,21 +2,24 @@
  * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, prepares its stored values once, and keeps a
  * Plan for each of the input shapes it met last. New values of the same graph are prepared again, where they are.
  */
+
 import { ThreadError } from '../errors.js';
 import type { Graph, GraphNode } from '../graph/graph.js';
 import { inferShapes } from '../graph/shapes.js';
 import { type FusedGraph, fuse } from '../passes/fuse.js';
 import { poolFirst } from '../passes/poolFirst.js';
+import { convert } from '../residence.js';
+import { residentPtr, residentTensor } from '../residentTensor.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { bytesOf, sameDims } from '../sizes.js';
-import { convert, type Layout, residentPtr, residentTensor, type Tensor } from '../tensor.js';
+import { bytesOf, type Layout, sameDims } from '../sizes.js';
+import type { Tensor } from '../tensor.js';
 import { Plan } from './plan.js';
 import type { OnStep } from './stepInfo.js';
 import { type Prepared, PreparedValues } from './steps/prepared.js';
 import { withStaging } from './steps/staging.js';
 
 /** Plans kept; the one not used for longest goes first. */
-const MOST_PLANS = 8;
+const MAX_PLANS = 8;
 
 export class Executable {
   readonly #runtime: Runtime;
@@ -108,7 +111,7 @@ export class Executable {
   #keep(plan: Plan): void {
     if (this.#plans[0] === plan) return;
     this.#plans = [plan, ...this.#plans.filter((other) => other !== plan)];
-    if (this.#plans.length > MOST_PLANS) this.#plans.pop()!.dispose();
+    if (this.#plans.length > MAX_PLANS) this.#plans.pop()!.dispose();
   }
 
   /** What a worker may still be writing, and the tables that it goes by, stay as they are until it is gone. */

@@ -1,5 +1,5 @@
 /** Steps that a plan adds of its own accord: a value into the other layout, a value into other memory. */
-import { convert } from '../tensor.js';
+import { convert } from '../residence.js';
 import type { Move } from './memory/lower.js';
 import { floatCount, type Step, type StepContext } from './steps/step.js';
 import { writeWalk } from './steps/strided.js';

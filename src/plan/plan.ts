@@ -2,12 +2,16 @@
  * The Plan: a graph for one set of input shapes, with every address and table decided. Running it allocates nothing but
  * its outputs, and copies of inputs that are not there as it needs them.
  */
+
 import { ruleOf } from '../ops/operation.js';
 import type { FusedGraph } from '../passes/fuse.js';
+import type { Spare } from '../residence.js';
+import { allocateTensor, inLayout, residentPtr } from '../residentTensor.js';
 import type { Allocation } from '../runtime/heap.js';
 import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { allocateTensor, inLayout, type Layout, residentPtr, type Spare, Tensor } from '../tensor.js';
+import type { Layout } from '../sizes.js';
+import { Tensor } from '../tensor.js';
 import { isMove, lower, type Operation, type Place } from './memory/lower.js';
 import { type Placed, place } from './memory/slots.js';
 import { move } from './moves.js';

@@ -1,11 +1,17 @@
 /**
- * From a Model to what runs. A model whose parameters are inputs becomes a Graph anew whenever their values change; one
- * without parameters does so once.
+ * From a Model to what runs. A model whose parameters are inputs becomes a Graph anew whenever their values change.
+ *
+ * Why they are not values that are given at every run: what the file calls a parameter may decide what the Graph is (a
+ * shape, an axis, a bound, a scale become dims and attributes), and what passes make of a weight holds for its values
+ * only (branches merge if the result is finite; a Graph with weights that may change keeps its branches). So either way
+ * the Graph follows from the values, and while they stay the same, a run costs their comparison.
  */
+
 import type { Graph } from '../graph/graph.js';
 import { Executable } from '../plan/executable.js';
+import { copyToHost } from '../residentTensor.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { copyToHost, type Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 
 /** A graph that is ready to run. */
 export interface Bound {

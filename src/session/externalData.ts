@@ -14,7 +14,7 @@ import {
   normalPath,
   notGiven,
 } from '../formats/onnx/externalData.js';
-import type { ModelProto } from '../formats/onnx/proto.js';
+import type { ModelProto } from '../formats/onnx/file/proto.js';
 import { showText } from '../shown.js';
 import { besideOf, join, type Source, sourceAt, sourceOfBlob } from './loadBytes.js';
 import type { Progress } from './progress.js';

@@ -1,9 +1,11 @@
 /** The tensors that a session is given, checked against the names of its inputs. */
+
 import type { Graph } from '../graph/graph.js';
+import { copyToHost, runtimeOf } from '../residentTensor.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show, showList, showName } from '../shown.js';
 import { sizeOf } from '../sizes.js';
-import { copyToHost, runtimeOf, Tensor } from '../tensor.js';
+import { Tensor } from '../tensor.js';
 import type { TensorMetadata } from './metadata.js';
 
 export type Feeds = Readonly<Record<string, Tensor>>;

@@ -1,6 +1,7 @@
 /** What a session says of its inputs and outputs, in onnxruntime-web's form. */
+
+import type { ModelProto } from '../formats/onnx/file/proto.js';
 import { type DeclaredValue, declaredInputs, declaredOutputs } from '../formats/onnx/lower.js';
-import type { ModelProto } from '../formats/onnx/proto.js';
 import type { Graph } from '../graph/graph.js';
 import { inferKnownShapes } from '../graph/shapes.js';
 

@@ -1,7 +1,7 @@
 /** What sessions are made from, and what becomes of it: a Model, which gives a Graph. */
 import { byteView } from '../bytes/byteView.js';
+import { readModel } from '../formats/onnx/file/proto.js';
 import { checkOperators, lowerOnnx, parameterInputs } from '../formats/onnx/lower.js';
-import { readModel } from '../formats/onnx/proto.js';
 import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';

@@ -1,5 +1,5 @@
 /** PNG and JPEG files in a folder for each class. */
-import { decodeImage, type Image, withChannels } from '../images/image.js';
+import { type DecodedImage, decodeImage, withChannels } from '../images/image.js';
 import { resize } from '../images/resize.js';
 import { checkNames, wholeNumber } from '../options.js';
 import { show, showName, showText } from '../shown.js';
@@ -92,7 +92,7 @@ async function findImages(folder: string, classes: readonly string[]): Promise<L
   return images;
 }
 
-async function readImage(file: string): Promise<Image> {
+async function readImage(file: string): Promise<DecodedImage> {
   const bytes = await readBytes(file);
   try {
     return decodeImage(bytes);
@@ -101,7 +101,7 @@ async function readImage(file: string): Promise<Image> {
   }
 }
 
-function checkSameSize(file: string, { height, width }: Image, first: Image): void {
+function checkSameSize(file: string, { height, width }: DecodedImage, first: DecodedImage): void {
   if (height === first.height && width === first.width) return;
   throw new RangeError(
     `${OWNER}: ${file} must be ${first.height} x ${first.width} like the first image, got ${height} x ${width}; ` +
@@ -110,7 +110,7 @@ function checkSameSize(file: string, { height, width }: Image, first: Image): vo
 }
 
 /** From [height][width][channels] to [channels][height][width]. */
-function writePlanar({ channels, data }: Image, target: Uint8Array): void {
+function writePlanar({ channels, data }: DecodedImage, target: Uint8Array): void {
   const plane = data.length / channels;
   for (let channel = 0; channel < channels; channel++) {
     for (let i = 0; i < plane; i++) target[channel * plane + i] = data[i * channels + channel]!;

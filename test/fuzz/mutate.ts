@@ -1,5 +1,5 @@
 /** Mutations: of bytes, and of the messages of an ONNX file, which stays sound but for what it says. */
-import { readModel, writeModel } from '../../src/formats/onnx/proto.js';
+import { readModel, writeModel } from '../../src/formats/onnx/file/proto.js';
 import type { Random } from './random.js';
 
 const TELLING_BYTES = [0x00, 0x01, 0x7f, 0x80, 0xff];

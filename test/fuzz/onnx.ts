@@ -11,8 +11,8 @@ import {
   UnsupportedError,
   writeOnnx,
 } from 'acnet-wasm';
-import { type GraphProto, readModel, writeModel } from '../../src/formats/onnx/proto.js';
-import { isIntegerType } from '../../src/formats/onnx/tensors.js';
+import { type GraphProto, readModel, writeModel } from '../../src/formats/onnx/file/proto.js';
+import { isIntegerType } from '../../src/formats/onnx/file/tensors.js';
 import { seededRandom } from '../support.js';
 import type { Host } from './host.js';
 import { Broken, type Kind } from './kind.js';

@@ -4,8 +4,9 @@
  *
  * An axis that may have any size has a name that ends in the size to feed: N2.
  */
-import { OPERATORS } from '../../src/formats/onnx/operators.js';
-import { type TensorProto, writeModel } from '../../src/formats/onnx/proto.js';
+
+import { type TensorProto, writeModel } from '../../src/formats/onnx/file/proto.js';
+import { OPERATORS } from '../../src/formats/onnx/operators/readers.js';
 import { floats, integers, modelOf, type NodeSpec, raw } from '../onnxModels.js';
 import type { Random } from './random.js';
 

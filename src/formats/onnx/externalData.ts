@@ -12,8 +12,8 @@ import { byteView } from '../../bytes/byteView.js';
 import { describeKind, fileKind } from '../../bytes/sniff.js';
 import { FormatError, UnsupportedError } from '../../errors.js';
 import { show } from '../../shown.js';
-import { EXTERNAL, type ModelProto, type TensorProto } from './proto.js';
-import { byteSizeOf } from './tensors.js';
+import { EXTERNAL, type ModelProto, type TensorProto } from './file/proto.js';
+import { byteSizeOf } from './file/tensors.js';
 
 /** The data of a tensor: bytes `begin` to `end` of a file. */
 export interface ExternalTensor {

@@ -5,7 +5,7 @@
  *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
  *     runtime     a value of the Graph, of which the dims are known as far as they can be
  *
- * A node on runtime values becomes a node of the Graph, or several, by its handler in operators.ts. What cannot be
+ * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. What cannot be
  * taken is collected, so that one error names all of it.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
@@ -16,10 +16,17 @@ import { inferKnownDims } from '../../graph/shapes.js';
 import type { NamedDims } from '../../nodes/dims.js';
 import { show, showList } from '../../shown.js';
 import type { Tensor } from '../../tensor.js';
-import { isOnnxDomain, labelOf, type ModelValues, NodeContext, Unsupported, type Value } from './nodeContext.js';
-import { operatorOf } from './operators.js';
-import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from './proto.js';
-import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './tensors.js';
+import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from './file/proto.js';
+import { Constant, DataType, isIntegerType, MAX_RANK, readTensor, typeName } from './file/tensors.js';
+import {
+  isOnnxDomain,
+  labelOf,
+  type ModelValues,
+  NodeContext,
+  Unsupported,
+  type Value,
+} from './operators/nodeContext.js';
+import { operatorOf } from './operators/readers.js';
 
 /** Of the file, and of the Graph. */
 const MAX_NODES = 2 ** 15;
@@ -28,7 +35,7 @@ const MAX_NAMES = 2 ** 10;
 const MAX_READS = 2 * MAX_NODES;
 /** Inputs without those that have a value in the file, and outputs. */
 const MAX_PORTS = 2 ** 10;
-/** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators.ts names. */
+/** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names. */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
 /**

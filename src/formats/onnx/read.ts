@@ -7,8 +7,8 @@ import type { Graph } from '../../graph/graph.js';
 import { checkNames } from '../../options.js';
 import { show } from '../../shown.js';
 import { attachFiles, checkExternalData, type ExternalFile } from './externalData.js';
+import { type ModelProto, readModel } from './file/proto.js';
 import { lowerOnnx, parameterInputs, readerOf } from './lower.js';
-import { type ModelProto, readModel } from './proto.js';
 
 const WITHOUT_GRAPH =
   ', weights without a graph; make the network with its builder (lenet5bn, resnet18, ...), ' +

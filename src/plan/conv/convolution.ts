@@ -33,16 +33,16 @@ import {
 } from './algorithm.js';
 import { type FilterKernel, LARGEST_TRANSFORMED, type PackedWeights, packFilters, parametersOf } from './weights.js';
 
-const MOST_TILES = 60;
+const MAX_TILES = 60;
 /** About what a thread computes while another wakes up. */
-const LEAST_CHUNK_FLOPS = 1e6;
+const MIN_CHUNK_FLOPS = 1e6;
 /** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
-const LEAST_CHUNK_UNITS = 20;
+const MIN_CHUNK_UNITS = 20;
 /**
  * Pixels or tiles up to which weights are read in several streams: two panels of A. With 16 it is no faster (256->256 @16),
  * and panels of 3 rows instead of 4 or 5 cost more than streams bring (192->384 @13: 1.29 times the time).
  */
-const MOST_STREAMED_ROWS = 8;
+const MAX_STREAMED_ROWS = 8;
 /** Multiply-adds that a convolution may make whatever they are for; of more, one in so many must be of the image. */
 const MAX_PADDED_PRODUCTS = 2 ** 32;
 const MAX_PADDING = 64;
@@ -227,10 +227,10 @@ interface Cut {
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
   const { descriptorPtr, units, channels, blockTiles } = cut;
   const { mostThreads: threads } = runtime;
-  const most = Math.floor(cut.flops / LEAST_CHUNK_FLOPS);
+  const most = Math.floor(cut.flops / MIN_CHUNK_FLOPS);
   const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
   const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most, MAX_CHUNKS));
-  const byChannels = cut.canSplitChannels && units < chunks * LEAST_CHUNK_UNITS;
+  const byChannels = cut.canSplitChannels && units < chunks * MIN_CHUNK_UNITS;
   const unitStep = byChannels ? units : Math.ceil(units / chunks);
   const parts = Math.min(chunks, threads);
   const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
@@ -253,7 +253,7 @@ function isStreamed(
 ): boolean {
   const [batch, , height = 1, width = 1] = context.dims(node.outputs[0]) as [number, number, number?, number?];
   const rows = winogradTiles(winogradScheme(algorithm), batch, height, width);
-  return segment < depth && rows <= MOST_STREAMED_ROWS;
+  return segment < depth && rows <= MAX_STREAMED_ROWS;
 }
 
 /**
@@ -271,8 +271,8 @@ function winogradBlockTiles(
   const rows = kernels.TILE_ROWS.value;
   const fits = (count: number): boolean =>
     kernels.winogradScratchBytes(points, count, depth, outChannels, streamed) <= kernels.scratchBytes();
-  if (tiles <= MOST_TILES && fits(tiles)) return tiles;
-  let most = Math.floor(MOST_TILES / rows) * rows;
+  if (tiles <= MAX_TILES && fits(tiles)) return tiles;
+  let most = Math.floor(MAX_TILES / rows) * rows;
   while (most > 1 && !fits(most)) most -= most > rows ? rows : 1;
   const share = Math.ceil(tiles / Math.ceil(tiles / most));
   const step = share > 4 * rows && kernels.hasBatch(rows) !== 0 ? 4 * rows : rows;

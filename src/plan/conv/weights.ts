@@ -17,7 +17,7 @@ import { withStaging } from '../steps/staging.js';
 import { winogradScheme } from './algorithm.js';
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
-const LEAST_STREAMED_BYTES = 2 ** 21;
+const MIN_STREAMED_BYTES = 2 ** 21;
 /** Far below the largest float32, far above any activation or weight. */
 export const LARGEST_TRANSFORMED = 1e30;
 
@@ -233,7 +233,7 @@ function panelShape({ kernels }: Runtime, shape: FilterShape, algorithm: Algorit
           lanes: scheme.weights * shape.kernels * outLanes,
         };
   const chunk = kernels.DEPTH_CHUNK.value;
-  const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels) >= LEAST_STREAMED_BYTES;
+  const isStreamed = panels.depth >= 2 * chunk && panelBytes(panels) >= MIN_STREAMED_BYTES;
   return { ...panels, segment: isStreamed ? chunk : panels.depth };
 }
 

@@ -7,8 +7,7 @@ import type { Dims } from '../../nodes/dims.js';
 import { isOverChannels } from '../../ops/axes.js';
 import type { ConcatNode } from '../../ops/concat.js';
 import { ruleOf } from '../../ops/operation.js';
-import { extentOf } from '../../sizes.js';
-import type { Layout } from '../../tensor.js';
+import { extentOf, type Layout } from '../../sizes.js';
 
 /** Where a value is made: in the channels of another one from `channel` on. */
 export interface Home {

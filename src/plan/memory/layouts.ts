@@ -5,8 +5,7 @@
 import type { Graph } from '../../graph/graph.js';
 import type { Dims } from '../../nodes/dims.js';
 import { ruleOf } from '../../ops/operation.js';
-import { extentOf } from '../../sizes.js';
-import type { Layout } from '../../tensor.js';
+import { extentOf, type Layout } from '../../sizes.js';
 
 type Shapes = ReadonlyMap<string, Dims>;
 

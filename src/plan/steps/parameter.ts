@@ -1,7 +1,9 @@
 /** What packed weights and coefficients are made of: stored values, and values that nodes give. */
+
+import { residentPtr } from '../../residentTensor.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { sizeOf } from '../../sizes.js';
-import { residentPtr, type Tensor } from '../../tensor.js';
+import type { Tensor } from '../../tensor.js';
 
 export interface Parameter {
   readonly dims: readonly number[];

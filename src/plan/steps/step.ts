@@ -6,8 +6,7 @@
 import type { Folded } from '../../merge/affine.js';
 import type { NodeBase, Optional } from '../../nodes/node.js';
 import type { Runtime } from '../../runtime/runtime.js';
-import { bytesOf, type Extent, extentOf, wordsOf } from '../../sizes.js';
-import type { Layout } from '../../tensor.js';
+import { bytesOf, type Extent, extentOf, type Layout, wordsOf } from '../../sizes.js';
 import type { Parameter } from './parameter.js';
 import type { Prepared } from './prepared.js';
 import { FLOAT } from './records.js';

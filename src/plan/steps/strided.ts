@@ -2,8 +2,7 @@
  * How kernels walk over tensors with strides: for each axis its size and the bytes of a step along it, written as the
  * tables of assembly/nn/walk.ts. Axes are merged where they can be, and the one that makes the best loop is the run.
  */
-import { extentOf, rowMajorStrides, wordsOf } from '../../sizes.js';
-import type { Layout } from '../../tensor.js';
+import { extentOf, type Layout, rowMajorStrides, wordsOf } from '../../sizes.js';
 import { WALK, WALK_AXIS } from './records.js';
 import { type StepContext, writeTable } from './step.js';
 

@@ -1,10 +1,12 @@
 /** `backward`: the gradients of a layer. */
+
 import type { Graph } from '../../graph/graph.js';
 import { type Layer, type StateDict, Tensor } from '../../index.js';
 import { differentiate } from '../../passes/differentiate.js';
 import { Executable } from '../../plan/executable.js';
+import { copyToHost } from '../../residentTensor.js';
+import { showDims } from '../../shown.js';
 import { sameDims, sizeOf } from '../../sizes.js';
-import { copyToHost, format } from '../../tensor.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { checkLayer, checkTensor, describeLayer, parametersOf } from './layerGraph.js';
 
@@ -45,9 +47,9 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
   );
   const { shapes, inputs, output } = described;
   if (!sameDims(gradOutput.dims, shapes.get(output)!)) {
-    const expected = format(shapes.get(output)!);
+    const expected = showDims(shapes.get(output)!);
     throw new RangeError(
-      `${owner}: gradOutput must have the output's dims ${expected}, got ${format(gradOutput.dims)}`,
+      `${owner}: gradOutput must have the output's dims ${expected}, got ${showDims(gradOutput.dims)}`,
     );
   }
   const withSeed = { ...described.graph, inputs: [...inputs, GRADIENT] };

@@ -1,10 +1,11 @@
 /** A layer as a graph whose parameters are known by their keys in the state dict. */
+
 import { type Graph, GraphBuilder, type Role } from '../../graph/graph.js';
 import { inferShapes } from '../../graph/shapes.js';
 import { Layer, Tensor } from '../../index.js';
 import type { Dims } from '../../nodes/dims.js';
+import { runtimeOf } from '../../residentTensor.js';
 import { show } from '../../shown.js';
-import { runtimeOf } from '../../tensor.js';
 
 export interface LayerGraph {
   readonly graph: Graph;

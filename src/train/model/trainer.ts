@@ -1,4 +1,5 @@
 /** `Trainer`: a model, the gradient of its loss, and SGD, as one graph that runs at every step. */
+
 import type { Graph, GraphNode, StoredValue } from '../../graph/graph.js';
 import { type Layer, type StateDict, Tensor } from '../../index.js';
 import type { NodeBase } from '../../nodes/node.js';
@@ -6,10 +7,10 @@ import { type OperationRule, useOperation } from '../../ops/operation.js';
 import { checkNames, finiteNumber, flag } from '../../options.js';
 import { differentiate } from '../../passes/differentiate.js';
 import { Executable } from '../../plan/executable.js';
+import { residentTensor } from '../../residentTensor.js';
 import type { Allocation } from '../../runtime/heap.js';
-import { show, showList, showName } from '../../shown.js';
+import { show, showDims, showList, showName } from '../../shown.js';
 import { sameDims } from '../../sizes.js';
-import { format, residentTensor } from '../../tensor.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { crossEntropy } from '../ops/crossEntropy.js';
 import { type SgdSettings, sgd } from '../ops/sgd.js';
@@ -19,7 +20,7 @@ import { checkLayer, checkTensor, describeLayer, LayerModes, parametersOf } from
 const OWNER = 'Trainer';
 const OPTIONS = ['lr', 'momentum', 'weightDecay', 'nesterov', 'dampening', 'clipNorm', 'labelSmoothing', 'freeze'];
 /** Graphs that are kept, each for inputs of certain dims. The one not used for longest goes first. */
-const MOST_GRAPHS = 4;
+const MAX_GRAPHS = 4;
 const SUFFIX = '.momentum_buffer';
 /** Names of what is not the model's; its own begin otherwise. */
 const [LABELS, SETTINGS, LOGITS_GRADIENT, SCORE, SCALE] = ['labels', 'settings', 'logits.gradient', 'score', 'scale'];
@@ -209,7 +210,7 @@ export class Trainer implements Steps {
     const others = this.#graphs.filter((one) => one !== prepared && one.key !== key);
     for (const old of this.#graphs) if (old !== prepared && old.key === key) old.executable.dispose();
     this.#graphs = [prepared, ...others];
-    if (this.#graphs.length > MOST_GRAPHS) this.#graphs.pop()!.executable.dispose();
+    if (this.#graphs.length > MAX_GRAPHS) this.#graphs.pop()!.executable.dispose();
     return prepared;
   }
 
@@ -219,7 +220,7 @@ export class Trainer implements Steps {
     const logits = shapes.get(output)!;
     if (logits.length !== 2 || logits[0] !== inputDims[0]) {
       throw new RangeError(
-        `${OWNER}: the model must give logits [N, classes] for N images, got dims ${format(logits)}`,
+        `${OWNER}: the model must give logits [N, classes] for N images, got dims ${showDims(logits)}`,
       );
     }
     const node = addNode({ op: 'crossEntropy', inputs: [output, LABELS!], smoothing: this.#smoothing }, crossEntropy, [
@@ -339,7 +340,7 @@ function checkEntry(method: string, key: string, value: unknown, target: Tensor)
   if (!(value instanceof Tensor))
     throw new TypeError(`${method}: ${showName(key)} must be a Tensor, got ${show(value)}`);
   if (!sameDims(value.dims, target.dims)) {
-    const [expected, got] = [format(target.dims), format(value.dims)];
+    const [expected, got] = [showDims(target.dims), showDims(value.dims)];
     throw new RangeError(`${method}: ${showName(key)} must have dims ${expected}, got ${got}`);
   }
   return value.data;

@@ -4,12 +4,12 @@
  * become as many nested calls.
  */
 
-import { broadcast as broadcastShapes } from '../../nodes/dims.js';
-import { showList } from '../../shown.js';
-import { rowMajorStrides, sizeOf } from '../../sizes.js';
+import { broadcast as broadcastShapes } from '../../../nodes/dims.js';
+import { showList } from '../../../shown.js';
+import { rowMajorStrides, sizeOf } from '../../../sizes.js';
+import { Constant, DataType, isIntegerType, typeName } from '../file/tensors.js';
 import type { NodeContext } from './nodeContext.js';
 import type { Arithmetic } from './shapeValues.js';
-import { Constant, DataType, isIntegerType, typeName } from './tensors.js';
 
 const DOUBLE = 11;
 const BOOL = 9;

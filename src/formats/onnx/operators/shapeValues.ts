@@ -3,28 +3,26 @@
  * with. `x.view(x.size(0), -1)` arrives as Shape, Gather, Unsqueeze, Concat and Reshape; evaluated here, it is a Reshape
  * to [size of axis 0 of x, -1]. Scalars and vectors only, as shapes are.
  */
-import { type Dim, sameDim } from '../../nodes/dims.js';
-import { rangeOf } from '../../ops/slice.js';
-
-/** undefined: some integer, which nobody can tell before the graph runs. */
-export type Element = Dim;
+import { type Dim, sameDim } from '../../../nodes/dims.js';
+import { rangeOf } from '../../../ops/slice.js';
 
 export interface Integers {
   /** Of no dims; otherwise a vector. */
   readonly scalar: boolean;
-  readonly elements: readonly Element[];
+  /** undefined: some integer, which nobody can tell before the graph runs. */
+  readonly elements: readonly Dim[];
 }
 
 /** A shape has at most some ten elements; a file may claim any number. */
 export const MAX_ELEMENTS = 1024;
 
-export function vector(elements: readonly Element[]): Integers {
+export function vector(elements: readonly Dim[]): Integers {
   return { scalar: false, elements };
 }
 
 /** ONNX's Gather along axis 0; undefined where an index is not known or outside. */
 export function gather(value: Integers, indices: Integers): Integers | undefined {
-  const elements: Element[] = [];
+  const elements: Dim[] = [];
   for (const index of indices.elements) {
     const place = typeof index === 'number' && index < 0 ? index + value.elements.length : index;
     if (typeof place !== 'number' || place < 0 || place >= value.elements.length) return undefined;
@@ -50,7 +48,7 @@ export function calculate(operation: Arithmetic, a: Integers, b: Integers): Inte
   return { scalar: a.scalar && b.scalar, elements };
 }
 
-function calculateOne(operation: Arithmetic, a: Element, b: Element): Element {
+function calculateOne(operation: Arithmetic, a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return calculateNumbers(operation, a, b);
   if (operation === 'Mul') return a === 1 ? b : b === 1 ? a : undefined;
   if (operation === 'Add') return a === 0 ? b : b === 0 ? a : undefined;
@@ -59,7 +57,7 @@ function calculateOne(operation: Arithmetic, a: Element, b: Element): Element {
 }
 
 /** On integers: a quotient is rounded towards zero. What is not exact is not known. */
-function calculateNumbers(operation: Arithmetic, a: number, b: number): Element {
+function calculateNumbers(operation: Arithmetic, a: number, b: number): Dim {
   const result = { Add: a + b, Sub: a - b, Mul: a * b, Div: Math.trunc(a / b) }[operation];
   return Number.isSafeInteger(result) ? result + 0 : undefined;
 }

@@ -1,16 +1,16 @@
 /**
- * One node of an ONNX file, as its handler in operators.ts sees it: inputs as far as they are known, attributes with
+ * One node of an ONNX file, as its handler in readers.ts sees it: inputs as far as they are known, attributes with
  * their defaults, and where the output goes.
  */
-import { FormatError } from '../../errors.js';
-import type { GraphNode } from '../../graph/graph.js';
-import { inferKnownDims } from '../../graph/shapes.js';
-import type { NamedDims } from '../../nodes/dims.js';
-import { show, showList, showName } from '../../shown.js';
-import { Tensor } from '../../tensor.js';
-import type { AttributeProto, NodeProto } from './proto.js';
+import { FormatError } from '../../../errors.js';
+import type { GraphNode } from '../../../graph/graph.js';
+import { inferKnownDims } from '../../../graph/shapes.js';
+import type { NamedDims } from '../../../nodes/dims.js';
+import { show, showList, showName } from '../../../shown.js';
+import { Tensor } from '../../../tensor.js';
+import type { AttributeProto, NodeProto } from '../file/proto.js';
+import { Constant, DataType, MAX_RANK } from '../file/tensors.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
-import { Constant, DataType, MAX_RANK } from './tensors.js';
 
 const BYTES_PER_INTEGER = 16;
 

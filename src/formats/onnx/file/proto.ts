@@ -4,7 +4,7 @@
  * package looks at are left out, among them subgraphs and sequence types, so that no message contains one of its own
  * kind and reading cannot nest without end.
  */
-import { FormatError } from '../../errors.js';
+import { FormatError } from '../../../errors.js';
 import { BYTES, FIXED32, FIXED64, VARINT, WireReader, WireWriter } from './wire.js';
 
 interface Message {

@@ -4,11 +4,11 @@
  * read; values are only made when something asks for them.
  */
 
-import { brainsToFloat32, halvesToFloat32 } from '../../bytes/elements.js';
-import { FormatError, UnsupportedError } from '../../errors.js';
-import { show, showList } from '../../shown.js';
-import { fitsMemory, product, sizeOf } from '../../sizes.js';
-import { Tensor } from '../../tensor.js';
+import { brainsToFloat32, halvesToFloat32 } from '../../../bytes/elements.js';
+import { FormatError, UnsupportedError } from '../../../errors.js';
+import { show, showList } from '../../../shown.js';
+import { fitsMemory, product, sizeOf } from '../../../sizes.js';
+import { Tensor } from '../../../tensor.js';
 import type { TensorProto } from './proto.js';
 
 type TypedField = 'floatData' | 'int32Data' | 'int64Data' | 'doubleData' | 'uint64Data';

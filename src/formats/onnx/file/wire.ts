@@ -10,7 +10,7 @@
  * those of 64 bits are exact up to 2^53 and rounded beyond, so whoever needs exact ones asks Number.isSafeInteger.
  * Every read is checked against the end of the message.
  */
-import { FormatError } from '../../errors.js';
+import { FormatError } from '../../../errors.js';
 
 export const VARINT = 0;
 export const FIXED64 = 1;
