@@ -26,11 +26,15 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The value that this share of all values does not exceed. */
+export function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.round((sorted.length - 1) * share)];
+}
+
 /** Half the distance of the quartiles over the median: how far a typical round is off. */
 export function spread(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share) => sorted[Math.round((sorted.length - 1) * share)];
-  return (at(0.75) - at(0.25)) / 2 / median(values);
+  return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values);
 }
 
 export function geometricMean(values) {

@@ -6,6 +6,7 @@ import {
   resnetCifar,
   summarize,
   Tensor,
+  toGraph,
   vgg16,
   wideResnet,
   writeOnnx,
@@ -21,7 +22,6 @@ export const networks = [
 ];
 
 export const INPUT_DIMS = [1, 3, 32, 32];
-const INPUT_NAME = 'input';
 
 /**
  * @returns for each form the file, and `flops` of the network with merged blocks, whatever the form
@@ -44,16 +44,8 @@ export function randomImage(seed) {
   return Float32Array.from({ length: size }, () => random() * 2 - 1);
 }
 
-/** A layer describes itself to whatever collects its nodes. */
 function graphOf(layer) {
-  const nodes = [];
-  const add = (node) => {
-    const output = `value${nodes.length}`;
-    nodes.push({ ...node, output });
-    return output;
-  };
-  const output = layer.addTo({ add }, [INPUT_NAME], '');
-  return { inputs: [INPUT_NAME], outputs: [output], nodes, inputDims: new Map([[INPUT_NAME, INPUT_DIMS]]) };
+  return { ...toGraph(layer), inputDims: new Map([['input', INPUT_DIMS]]) };
 }
 
 /**

@@ -10,10 +10,8 @@ export function onnxConv({ inChannels, outChannels, size, kernel, stride, paddin
     op: 'conv2d',
     path: 'conv',
     layer: 'Conv',
-    inputs: ['x'],
-    output: 'y',
-    weight: new Tensor('float32', weight, [outChannels, inChannels, kernel, kernel]),
-    bias: new Tensor('float32', bias, [outChannels]),
+    inputs: ['x', 'weight', 'bias'],
+    outputs: ['y'],
     window: {
       kernel: [kernel, kernel],
       stride: [stride, stride],
@@ -24,5 +22,10 @@ export function onnxConv({ inChannels, outChannels, size, kernel, stride, paddin
     groups: 1,
   };
   const inputDims = new Map([['x', [1, inChannels, size, size]]]);
-  return writeOnnx({ inputs: ['x'], outputs: ['y'], nodes: [node], inputDims });
+  const frozen = (data, dims) => ({ tensor: new Tensor('float32', data, dims), role: 'frozen' });
+  const values = new Map([
+    ['weight', frozen(weight, [outChannels, inChannels, kernel, kernel])],
+    ['bias', frozen(bias, [outChannels])],
+  ]);
+  return writeOnnx({ inputs: ['x'], outputs: ['y'], nodes: [node], values, inputDims });
 }
