@@ -15,11 +15,13 @@ const HELP = `usage: npm run bench:against -- DIR [options]
   DIR              the dist of another state
   --simd BUILD     baseline, relaxed, or both, separated by a comma; default both
   --only WORDS     contestants whose names contain one of these, separated by commas
-  --rounds N       that count; default 21. At most twice as many are made
+  --rounds N       that count; default 21. At most three times as many are made
   --time MS        of each side in a round; default 8
   --json           the figures as JSON`;
 
 const WARM_UP_ROUNDS = 12;
+/** Rounds that are made for each that counts, before there are too few. */
+const MAX_ROUNDS_FACTOR = 3;
 
 /** [inChannels, outChannels, size, kernel, stride, padding, groups] */
 const SHALLOW = [
@@ -131,7 +133,7 @@ function compare(sides, peak) {
   for (let i = 0; i < WARM_UP_ROUNDS; i++) sides.forEach(({ run }, side) => void timePerCall(run, calls[side]));
   const times = [[], []];
   let made = 0;
-  for (; times[0].length < options.rounds && made < 2 * options.rounds; made++) {
+  for (; times[0].length < options.rounds && made < MAX_ROUNDS_FACTOR * options.rounds; made++) {
     const order = made % 2 === 0 ? [0, 1] : [1, 0];
     const round = [];
     let isQuiet = peak.isReached();
@@ -142,6 +144,7 @@ function compare(sides, peak) {
     if (isQuiet) round.forEach((time, side) => void times[side].push(time));
   }
   const [that, own] = times;
+  if (own.length === 0) return { rounds: 0, made };
   const ratios = that.map((time, i) => time / own[i]);
   const [ratio, low, high] = [median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75)];
   return { ratio, low, high, that: median(that), own: median(own), rounds: that.length, made };
@@ -154,13 +157,18 @@ function timePerCall(run, calls) {
 }
 
 function printRow({ name, ratio, low, high, that, own, rounds, made }) {
+  if (rounds === 0) {
+    console.log(`${name.padEnd(28)}something else had the core in all of ${made} rounds`);
+    return;
+  }
   const range = `(${low.toFixed(3)}-${high.toFixed(3)})`;
   const times = `${that.toFixed(3)} ${own.toFixed(3)}`;
   console.log(`${name.padEnd(28)}${ratio.toFixed(3)} ${range}   ${times}   ${rounds} of ${made} rounds`);
 }
 
 function printMeans(rows) {
-  const ratiosOf = (...kinds) => rows.filter(({ kind }) => kinds.includes(kind)).map(({ ratio }) => ratio);
+  const ratiosOf = (...kinds) =>
+    rows.filter(({ kind, rounds }) => kinds.includes(kind) && rounds > 0).map(({ ratio }) => ratio);
   console.log();
   for (const [title, ratios] of [
     ['layers of bench:peers', ratiosOf('layer')],
