@@ -388,6 +388,7 @@ for (const build of await supportedBuilds()) {
     for (const threads of [1, 2]) {
       const runtime = (await createRuntime({ simd: build, threads })) as Runtime & {
         kernels: Kernels;
+        share(binary: Uint8Array<ArrayBuffer>): void;
         heap: { allocate(bytes: number): { ptr: number; free(): void }; floats(ptr: number, n: number): Float32Array };
       };
       const train = trainKernels(runtime);

@@ -6,9 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as acnet from 'acnet-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Kernels } from '../src/runtime/kernels.js';
 import { Pool } from '../src/runtime/pool.js';
-import { CONTROL_BYTES, Control, type Job } from '../src/runtime/protocol.js';
+import { CONTROL_BYTES, Control, type Job, type Kernel } from '../src/runtime/protocol.js';
 import { runCasualties } from './engines/casualties.js';
 import { Faults } from './engines/faults.js';
 import { randomNd, readFixture, sameBits, seededRandom, supportedBuilds, toTensor } from './support.js';
@@ -24,18 +23,9 @@ const MAX_RUNS = 500;
 /** Sessions that are made and released; 5,000 take some minutes. */
 const SESSIONS = Number(process.env.SESSIONS ?? 40);
 
-function jobOf(units: number): Job {
-  const addresses = { descriptorPtr: 0, inPtr: 0, outPtr: 0, residualPtr: 0 };
-  return {
-    kernel: 'conv2d',
-    ...addresses,
-    units,
-    unitStep: 1,
-    channels: 8,
-    channelStep: 8,
-    blockTiles: 0,
-    chunkFlops: 0,
-  };
+function jobOf(units: number, call: Kernel = () => {}): Job {
+  const cut = { units, unitStep: 1, channels: 8, channelStep: 8, chunkFlops: 0 };
+  return { kernel: 'conv2d', args: [1, -2, 0.5, 2 ** 32 - 4], takesScratch: true, ...cut, call };
 }
 
 function seededTensor(dims: readonly number[], seed: number): acnet.Tensor {
@@ -290,8 +280,8 @@ test('a kernel that fails on the calling thread waits for the workers first', as
   const fail = (): void => {
     throw new Error('a kernel failed');
   };
-  const pool = new Pool({ conv2d: fail } as unknown as Kernels, control, 0, [], () => assert.unreachable());
-  assert.throws(() => pool.run(jobOf(3)), /a kernel failed/);
+  const pool = new Pool(control, 0, [], () => assert.unreachable());
+  assert.throws(() => pool.run(jobOf(3, fail)), /a kernel failed/);
   assert.is(control.done(), 3);
   assert.not.ok(control.hasChunks());
 });
@@ -308,8 +298,22 @@ test('a chunk is taken once, by whoever comes first, and never one of another jo
     for (let left = 5997; left > 0; left--) assert.is((left % 2 === 0 ? main : worker).take(), left);
     assert.is(worker.take(), 0);
     assert.is(main.take(), 0);
-    assert.is(worker.job().units, 6000);
+    const { call, chunkFlops, ...task } = jobOf(6000);
+    assert.equal(worker.job(), task);
   }
+});
+
+test('a chunk is not taken by a worker of another era, which may not have its kernel', () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const [main, worker] = [new Control(memory, CONTROL_BYTES), new Control(memory, CONTROL_BYTES)];
+  main.post(jobOf(2), 2);
+  main.era = 1;
+  assert.is(worker.take(0), 0);
+  assert.is(main.take(), 0, 'a new era begins between jobs');
+  main.post(jobOf(3), 3);
+  assert.is(worker.take(0), 0);
+  assert.is(worker.take(1), 2);
+  assert.is(main.take(), 1);
 });
 
 test(`${SESSIONS} sessions of two threads leave no thread and no handle`, async () => {

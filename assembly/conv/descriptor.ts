@@ -51,6 +51,8 @@ export class ConvDescriptor {
   /** Output rows and columns of a Winograd tile. */
   tileHeight: i32;
   tileWidth: i32;
+  /** Winograd tiles that are computed at a time. */
+  blockTiles: i32;
   /** Lower bound of the result: 0 for a fused ReLU, else -infinity. */
   low: f32;
 

@@ -43,7 +43,7 @@ import { transformRun } from './winogradRuns';
 
 /**
  * Computes output tiles `firstTile` to `lastTile` (excluded; numbered as above) of a convolution with a square kernel
- * and one group, `blockTiles` tiles at a time. All else as for conv2d.
+ * and one group. All else as for conv2d.
  */
 export function winogradConv2d(
   descriptorPtr: usize,
@@ -55,11 +55,10 @@ export function winogradConv2d(
   lastTile: i32,
   firstChannel: i32,
   lastChannel: i32,
-  blockTiles: i32,
 ): void {
   const d = changetype<ConvDescriptor>(descriptorPtr);
-  for (let first = firstTile; first < lastTile; first += blockTiles) {
-    const tiles = min(blockTiles, lastTile - first);
+  for (let first = firstTile; first < lastTile; first += d.blockTiles) {
+    const tiles = min(d.blockTiles, lastTile - first);
     winogradBlock(d, inPtr, outPtr, residualPtr, scratchPtr, first, tiles, firstChannel, lastChannel);
   }
 }

@@ -49,7 +49,6 @@ export interface Kernels {
     lastTile: number,
     firstChannel: number,
     lastChannel: number,
-    blockTiles: number,
   ): void;
   /** assembly/conv/winogradBlock.ts */
   winogradDepth(inChannels: number, rows: number): number;

@@ -1,8 +1,8 @@
 /** The worker threads of a runtime, from the main thread's side. */
 import { ThreadError } from '../errors.js';
-import type { Kernels } from './kernels.js';
 import { type Control, chunkCount, type Job, runChunk } from './protocol.js';
 import type { Thread } from './startThread.js';
+import type { WorkerSetup } from './worker.js';
 
 /**
  * Polls, about a millisecond, before a thread that has no chunk left goes to sleep until the others are done. One that
@@ -26,7 +26,6 @@ const LEAVE_MILLISECONDS = 100;
 export class Pool {
   /** Settled when no worker can write any more, which engines do not tell of all deaths. */
   readonly gone: Promise<void>;
-  readonly #kernels: Kernels;
   readonly #control: Control;
   readonly #scratchPtr: number;
   readonly #threads: readonly Thread[];
@@ -37,14 +36,7 @@ export class Pool {
    * @param scratchPtr working memory of the main thread
    * @param onLoss told once, when the pool cannot be used any more though nobody has retired it
    */
-  constructor(
-    kernels: Kernels,
-    control: Control,
-    scratchPtr: number,
-    threads: readonly Thread[],
-    onLoss: (why: string) => void,
-  ) {
-    this.#kernels = kernels;
+  constructor(control: Control, scratchPtr: number, threads: readonly Thread[], onLoss: (why: string) => void) {
     this.#control = control;
     this.#scratchPtr = scratchPtr;
     this.#threads = threads;
@@ -66,7 +58,7 @@ export class Pool {
     control.post(job, chunks);
     try {
       for (let left = chunks; left > 0; left = control.take(), own++) {
-        runChunk(this.#kernels, job, this.#scratchPtr, chunks - left);
+        runChunk(job.call, job, this.#scratchPtr, chunks - left);
         control.finish(false);
       }
     } catch (error) {
@@ -78,6 +70,13 @@ export class Pool {
     }
     this.#awaitOthers(job, chunks, start, own);
     if (control.failed()) this.#giveUp('a worker thread failed while computing');
+  }
+
+  /** Gives the workers a message, which begins another era. Not while a job runs. */
+  tell(message: Partial<WorkerSetup>): void {
+    const era = this.#control.era + 1;
+    for (const thread of this.#threads) thread.post({ ...message, era });
+    this.#control.era = era;
   }
 
   /** Tells the workers to leave, and ends those that do not. */

@@ -1,24 +1,25 @@
 /**
  * What the threads of a runtime say to each other, in a few words of their shared memory.
  *
- * A job is cut into chunks: `unitChunks` ranges of pixels or tiles by `channelChunks` ranges of output channels. The main
- * thread keeps the first one; every thread, the main one too, takes the next until none is left, by exchanging the
- * ticket word. The job is done when all chunks are; a thread that sleeps, or has died before it took one, keeps nobody
- * waiting.
+ * A job is cut into chunks: ranges of units (pixels, tiles, sums, whatever its kernel takes a range of) by ranges of
+ * output channels. The main thread keeps the first one; every thread, the main one too, takes the next until none is
+ * left, by exchanging the ticket word. The job is done when all chunks are; a thread that sleeps, or has died before it
+ * took one, keeps nobody waiting.
  *
  * A worker reads the job after it took a chunk of it. Jobs change only when all chunks are done, so what it reads is the
  * job of its chunk, however long it stood still before.
  */
-import type { Kernels } from './kernels.js';
-
-export const CONTROL_BYTES = 128;
+export const CONTROL_BYTES = 512;
 
 /** Words of the control block. */
 const TICKET = 0;
 const DONE = 1;
 const FAILED = 2;
-const STOPPED = 3;
-const JOB = 4;
+const ERA = 3;
+/** Of the job, float64 from here on: what it is cut into, the lengths of what follows, arguments, characters of the name. */
+const JOB_BYTES = 16;
+/** The last era: workers leave. */
+const END = -1;
 
 /** The ticket: chunks that are left below, above them a number that every job changes, for those who wait for a change. */
 const LEFT_BITS = 24;
@@ -26,26 +27,27 @@ const LEFT_MASK = (1 << LEFT_BITS) - 1;
 /** Chunks that a job may have. */
 export const MAX_CHUNKS = LEFT_MASK;
 
-/** Kernels that are cut into chunks, by their number in the control block. */
-export const PARALLEL_KERNELS = ['conv2d', 'depthwiseConv2d', 'winogradConv2d'] as const;
-export type ParallelKernel = (typeof PARALLEL_KERNELS)[number];
+export type Kernel = (...args: number[]) => unknown;
 
-/** Runs of a kernel that differ in their addresses only, as all threads know them. */
+/**
+ * A run of a kernel, as all threads know it. The kernel takes its arguments, then working memory if it needs any, then the
+ * first and last unit of a range, then, if it is cut by channels too, the first and last channel of one.
+ */
 export interface Task {
-  readonly kernel: ParallelKernel;
-  readonly descriptorPtr: number;
-  inPtr: number;
-  outPtr: number;
-  residualPtr: number;
+  /** The name of an export. */
+  readonly kernel: string;
+  args: readonly number[];
+  readonly takesScratch: boolean;
   readonly units: number;
   readonly unitStep: number;
   readonly channels: number;
   readonly channelStep: number;
-  readonly blockTiles: number;
 }
 
 /** A task as the main thread knows it. */
 export interface Job extends Task {
+  /** The kernel for this thread. */
+  readonly call: Kernel;
   /** Floating-point operations of a chunk, about. */
   readonly chunkFlops: number;
 }
@@ -55,50 +57,34 @@ export function chunkCount(job: Task): number {
 }
 
 /** Computes a whole job. */
-export function runWhole(kernels: Kernels, job: Task, scratchPtr: number): void {
-  runRange(kernels, job, scratchPtr, 0, job.units, 0, job.channels);
+export function runWhole(job: Job, scratchPtr: number): void {
+  runRange(job.call, job, scratchPtr, 0, job.units, 0, job.channels);
 }
 
 /** Computes one chunk of a job. */
-export function runChunk(kernels: Kernels, job: Task, scratchPtr: number, chunk: number): void {
+export function runChunk(call: Kernel, job: Task, scratchPtr: number, chunk: number): void {
   const unitChunks = Math.ceil(job.units / job.unitStep);
   const firstUnit = (chunk % unitChunks) * job.unitStep;
   const lastUnit = Math.min(firstUnit + job.unitStep, job.units);
   const firstChannel = Math.floor(chunk / unitChunks) * job.channelStep;
   const lastChannel = Math.min(firstChannel + job.channelStep, job.channels);
-  runRange(kernels, job, scratchPtr, firstUnit, lastUnit, firstChannel, lastChannel);
+  runRange(call, job, scratchPtr, firstUnit, lastUnit, firstChannel, lastChannel);
 }
 
-function runRange(
-  kernels: Kernels,
-  job: Task,
-  scratchPtr: number,
-  firstUnit: number,
-  lastUnit: number,
-  firstChannel: number,
-  lastChannel: number,
-): void {
-  const { descriptorPtr, inPtr, outPtr, residualPtr, blockTiles } = job;
-  kernels[job.kernel](
-    descriptorPtr,
-    inPtr,
-    outPtr,
-    residualPtr,
-    scratchPtr,
-    firstUnit,
-    lastUnit,
-    firstChannel,
-    lastChannel,
-    blockTiles,
-  );
+/** @param range what a kernel does not know of, at its end, it does not see */
+function runRange(call: Kernel, { args, takesScratch }: Task, scratchPtr: number, ...range: number[]): void {
+  if (takesScratch) call(...args, scratchPtr, ...range);
+  else call(...args, ...range);
 }
 
 /** The control block as the main thread and the workers use it. */
 export class Control {
   readonly #words: Int32Array;
+  readonly #job: Float64Array;
 
   constructor(memory: WebAssembly.Memory, ptr: number) {
     this.#words = new Int32Array(memory.buffer, ptr, CONTROL_BYTES / 4);
+    this.#job = new Float64Array(memory.buffer, ptr + JOB_BYTES, (CONTROL_BYTES - JOB_BYTES) / 8);
   }
 
   /** As it is before the first job. Only while no worker uses it. */
@@ -109,10 +95,9 @@ export class Control {
   /** Publishes a job but for its first chunk, which the caller keeps. Only when the last one is done. */
   post(job: Task, chunks: number): void {
     const words = this.#words;
-    const { kernel, descriptorPtr, inPtr, outPtr, residualPtr, units, unitStep, channels, channelStep } = job;
-    const number = PARALLEL_KERNELS.indexOf(kernel);
-    const addresses = [number, descriptorPtr, inPtr, outPtr, residualPtr];
-    words.set([...addresses, units, unitStep, channels, channelStep, job.blockTiles], JOB);
+    const { kernel, args, units, unitStep, channels, channelStep } = job;
+    const cut = [units, unitStep, channels, channelStep, job.takesScratch ? 1 : 0];
+    this.#job.set([...cut, args.length, kernel.length, ...args, ...Array.from(kernel, (c) => c.charCodeAt(0))]);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, FAILED, 0);
     this.#issue(chunks - 1);
@@ -120,27 +105,37 @@ export class Control {
 
   /** The job as published. Only for who has a chunk of it. */
   job(): Task {
-    const word = (i: number): number => this.#words[JOB + i]! >>> 0;
+    const [units, unitStep, channels, channelStep, takesScratch, count, length, ...rest] = this.#job as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      ...number[],
+    ];
     return {
-      kernel: PARALLEL_KERNELS[word(0)]!,
-      descriptorPtr: word(1),
-      inPtr: word(2),
-      outPtr: word(3),
-      residualPtr: word(4),
-      units: word(5),
-      unitStep: word(6),
-      channels: word(7),
-      channelStep: word(8),
-      blockTiles: word(9),
+      kernel: String.fromCharCode(...rest.slice(count, count + length)),
+      args: rest.slice(0, count),
+      takesScratch: takesScratch !== 0,
+      units,
+      unitStep,
+      channels,
+      channelStep,
     };
   }
 
-  /** Takes a chunk: the number of those that were left, so that 1 is the job's last one and 0 is none. */
-  take(): number {
+  /**
+   * Takes a chunk: the number of those that were left, so that 1 is the job's last one and 0 is none. The jobs of another
+   * era may have kernels that this thread has not got yet.
+   */
+  take(era = this.era): number {
     for (;;) {
       const ticket = Atomics.load(this.#words, TICKET);
       const left = ticket & LEFT_MASK;
-      if (left === 0 || Atomics.compareExchange(this.#words, TICKET, ticket, ticket - 1) === ticket) return left;
+      if (left === 0 || this.era !== era) return 0;
+      if (Atomics.compareExchange(this.#words, TICKET, ticket, ticket - 1) === ticket) return left;
     }
   }
 
@@ -148,20 +143,29 @@ export class Control {
     return (Atomics.load(this.#words, TICKET) & LEFT_MASK) !== 0;
   }
 
-  /** Tells the workers to leave: Deno cannot end a thread that sleeps. */
-  stop(): void {
-    Atomics.store(this.#words, STOPPED, 1);
+  /** Workers serve in an era; when it is over, they look for the message that begins the next. */
+  get era(): number {
+    return Atomics.load(this.#words, ERA);
+  }
+
+  set era(era: number) {
+    Atomics.store(this.#words, ERA, era);
     this.#issue(0);
   }
 
-  stopped(): boolean {
-    return Atomics.load(this.#words, STOPPED) !== 0;
+  /** Tells the workers to leave: Deno cannot end a thread that sleeps. */
+  stop(): void {
+    this.era = END;
   }
 
-  /** Waits until there are chunks or the workers are told to leave; may come back earlier. */
-  sleep(): void {
+  stopped(): boolean {
+    return this.era === END;
+  }
+
+  /** Waits until there are chunks or the era is over; may come back earlier. */
+  sleep(era: number): void {
     const ticket = Atomics.load(this.#words, TICKET);
-    if ((ticket & LEFT_MASK) === 0 && !this.stopped()) Atomics.wait(this.#words, TICKET, ticket);
+    if ((ticket & LEFT_MASK) === 0 && this.era === era) Atomics.wait(this.#words, TICKET, ticket);
   }
 
   finish(failed: boolean): void {

@@ -148,11 +148,16 @@ export class Runtime {
    * @internal
    */
   run(job: Job): void {
-    const { threads, kernels, heap } = this.#alive();
+    const { threads, heap } = this.#alive();
     if (CHECKED) redZonesOf(heap).note(job.kernel);
     const pool = threads?.pool;
-    if (pool === undefined || chunkCount(job) === 1) runWhole(kernels, job, this.scratchPtr);
+    if (pool === undefined || chunkCount(job) === 1) runWhole(job, this.scratchPtr);
     else pool.run(job);
+  }
+
+  /** Lets the other threads have kernels of another module over the same memory; they may come to know them later. @internal */
+  share(binary: Uint8Array<ArrayBuffer>): void {
+    this.#alive().threads?.add(binary);
   }
 
   #alive(): Core {
@@ -230,7 +235,7 @@ async function startThreads(count: number, binary: Binary, maximum: number): Pro
   const memory = new WebAssembly.Memory({ initial: 1, maximum: CHECKED ? MAX_BYTES / PAGE : maximum, shared: true });
   const kernels = instantiateKernels(bytes, memory);
   const { heap, scratchPtr, scratchBytes, poolMemory } = layOut(memory, kernels, maximum, count);
-  const threads = new Threads({ kernels, heap, worker: { bytes, memory }, scratchPtr, scratchBytes }, poolMemory);
+  const threads = new Threads({ heap, memory, binary: bytes, scratchPtr, scratchBytes }, poolMemory);
   await threads.start();
   return { heap, kernels: watched(kernels, heap), scratchPtr, threads, alone: undefined };
 }

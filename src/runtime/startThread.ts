@@ -18,6 +18,8 @@ const MAX_REASON_CHARACTERS = 300;
 
 /** The little of a worker that browsers, Deno, Bun and Node have in common. */
 export interface Thread {
+  /** Gives it another message, of what is not as in the first. */
+  readonly post: (message: Partial<WorkerSetup>) => void;
   readonly terminate: () => void;
   readonly ready: Promise<unknown>;
   /** Settled when it cannot write any more, whatever ended it. Never where an engine does not tell. */
@@ -91,6 +93,7 @@ function startWebThread(setup: WorkerSetup): Thread {
       ({ holdsLifeline }) => (holdsLifeline ? lifelineCut(lifeline!) : closed),
       () => NEVER,
     ),
+    post: (message) => worker?.postMessage({ ...setup, ...message }),
     terminate: () => {
       isTerminated = true;
       worker?.terminate();
@@ -121,7 +124,12 @@ async function startNodeThread(setup: WorkerSetup): Promise<Thread> {
     () => worker.unref(),
     () => {},
   );
-  return { ready, gone, terminate: () => void worker.terminate() };
+  return {
+    ready,
+    gone,
+    post: (message) => worker.postMessage({ ...setup, ...message }),
+    terminate: () => void worker.terminate(),
+  };
 }
 
 function firstMessage(

@@ -3,7 +3,6 @@
  * another pool when its workers have started.
  */
 import type { Heap } from './heap.js';
-import type { Kernels } from './kernels.js';
 import { Pool } from './pool.js';
 import { CONTROL_BYTES, Control } from './protocol.js';
 import { settlesWithin } from './settlesWithin.js';
@@ -27,9 +26,10 @@ export interface PoolMemory {
 
 /** What all pools of a runtime have in common. */
 export interface PoolSetup {
-  readonly kernels: Kernels;
   readonly heap: Heap;
-  readonly worker: Omit<WorkerSetup, 'controlPtr' | 'scratchPtr'>;
+  readonly memory: WebAssembly.Memory;
+  /** The kernels. */
+  readonly binary: Uint8Array<ArrayBuffer>;
   /** Working memory of the main thread. */
   readonly scratchPtr: number;
   /** Bytes of one thread's working memory. */
@@ -38,6 +38,8 @@ export interface PoolSetup {
 
 export class Threads {
   readonly #setup: PoolSetup;
+  /** All that workers have kernels of. */
+  readonly #binaries: Uint8Array<ArrayBuffer>[];
   readonly #workers: number;
   /** Memory of pools whose workers are known to be gone, or that never was a pool's. */
   readonly #free: PoolMemory[];
@@ -49,6 +51,7 @@ export class Threads {
   /** @param memory for the first pool, before the heap */
   constructor(setup: PoolSetup, memory: PoolMemory) {
     this.#setup = setup;
+    this.#binaries = [setup.binary];
     this.#free = [memory];
     this.#workers = memory.scratchPtrs.length;
   }
@@ -70,25 +73,33 @@ export class Threads {
 
   /** @throws Error that says why there can be no workers; none is left running then */
   async start(): Promise<void> {
-    const { kernels, worker, scratchPtr } = this.#setup;
-    const memory = this.#free.pop() ?? this.#allocate();
-    const { controlPtr, scratchPtrs } = memory;
-    const control = new Control(worker.memory, controlPtr);
+    const { memory, scratchPtr } = this.#setup;
+    const place = this.#free.pop() ?? this.#allocate();
+    const { controlPtr, scratchPtrs } = place;
+    const control = new Control(memory, controlPtr);
     control.clear();
-    const setups = scratchPtrs.map((ptr) => ({ ...worker, controlPtr, scratchPtr: ptr }));
+    const binaries = [...this.#binaries];
+    const setups = scratchPtrs.map((ptr) => ({ binaries, memory, controlPtr, scratchPtr: ptr, era: control.era }));
     const workers = await startWorkers(setups).catch((error: unknown) => {
       // For those that come late.
       control.stop();
       throw error;
     });
-    const pool = new Pool(kernels, control, scratchPtr, workers, (why) => this.#replace(pool, why));
-    void pool.gone.then(() => this.#free.push(memory));
+    const pool = new Pool(control, scratchPtr, workers, (why) => this.#replace(pool, why));
+    void pool.gone.then(() => this.#free.push(place));
     if (this.#isDisposed) {
       pool.dispose();
       return;
     }
     this.#pool = pool;
     this.#reason = undefined;
+    for (const late of this.#binaries.slice(binaries.length)) pool.tell({ binaries: [late] });
+  }
+
+  /** Gives the workers more kernels. Those that have not got them yet take no part in jobs. */
+  add(binary: Uint8Array<ArrayBuffer>): void {
+    this.#binaries.push(binary);
+    this.#pool?.tell({ binaries: [binary] });
   }
 
   dispose(): void {

@@ -1,15 +1,17 @@
 /** A worker thread: runs chunks of the jobs in shared memory until it is terminated. */
-import type { Kernels } from './kernels.js';
 import { holdLifeline } from './lifeline.js';
-import { Control, chunkCount, runChunk } from './protocol.js';
+import { Control, chunkCount, type Kernel, runChunk } from './protocol.js';
 
-/** What the main thread sends once. */
+/** What the main thread sends, first and whenever there are more kernels. */
 export interface WorkerSetup {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Modules of kernels, beside those that the worker has. */
+  readonly binaries: readonly Uint8Array<ArrayBuffer>[];
   readonly memory: WebAssembly.Memory;
   readonly controlPtr: number;
   readonly scratchPtr: number;
-  /** See lifeline.ts. */
+  /** Until the end of which it is to compute. */
+  readonly era: number;
+  /** See lifeline.ts. Only in the first message. */
   readonly lifeline?: string | undefined;
 }
 
@@ -40,36 +42,41 @@ const { WorkerGlobalScope, process } = globalThis as {
 const port = WorkerGlobalScope
   ? (globalThis as unknown as Port)
   : process!.getBuiltinModule('node:worker_threads').parentPort;
+const kernels: Record<string, Kernel> = {};
 port.onmessage = ({ data }) => void start(data);
 
-async function start(setup: WorkerSetup): Promise<void> {
-  const { bytes, memory, controlPtr, scratchPtr, lifeline } = setup;
+async function start({ binaries, memory, controlPtr, scratchPtr, era, lifeline }: WorkerSetup): Promise<void> {
+  const control = new Control(memory, controlPtr);
   try {
-    const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
-    const control = new Control(memory, controlPtr);
+    for (const bytes of binaries) {
+      // At once, since the next message must not come in between.
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+      Object.assign(kernels, exports);
+    }
     const ready: Ready = { holdsLifeline: lifeline !== undefined && (await holdLifeline(lifeline)) };
     port.postMessage(ready);
-    serve(instance.exports as unknown as Kernels, control, scratchPtr);
+    serve(control, scratchPtr, era);
+    if (!control.stopped()) return;
   } catch (error) {
     port.postMessage(String(error));
   }
   port.close();
 }
 
-/** Until it is told to leave. */
-function serve(kernels: Kernels, control: Control, scratchPtr: number): void {
-  while (!control.stopped()) {
-    for (let left = control.take(); left > 0; left = control.take()) {
+/** Until the era is over. */
+function serve(control: Control, scratchPtr: number, era: number): void {
+  while (control.era === era) {
+    for (let left = control.take(era); left > 0; left = control.take(era)) {
       let failed = true;
       try {
         const job = control.job();
-        runChunk(kernels, job, scratchPtr, chunkCount(job) - left);
+        runChunk(kernels[job.kernel]!, job, scratchPtr, chunkCount(job) - left);
         failed = false;
       } finally {
         control.finish(failed);
       }
     }
     for (let i = 0; i < POLLS && !control.hasChunks(); i++);
-    control.sleep();
+    control.sleep(era);
   }
 }

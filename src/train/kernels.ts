@@ -14,6 +14,7 @@ import type { TrainKernels } from './abi.js';
 interface Place {
   readonly simd: 'baseline' | 'relaxed';
   readonly kernels: Kernels;
+  share(binary: Uint8Array<ArrayBuffer>): void;
 }
 
 const loaded = new WeakMap<Place, TrainKernels>();
@@ -24,7 +25,10 @@ export function trainBinary(simd: 'baseline' | 'relaxed', memory: WebAssembly.Me
   return Object.prototype.toString.call(memory.buffer) === '[object ArrayBuffer]' ? bytes : shareable(bytes);
 }
 
-/** The instance for the calling thread beside a runtime's kernels, made when it is first asked for. */
+/**
+ * The instance for the calling thread beside a runtime's kernels, made when it is first asked for; the other threads get
+ * one then, too.
+ */
 export function trainKernels(runtime: Place): TrainKernels {
   const known = loaded.get(runtime);
   if (known !== undefined) return known;
@@ -32,5 +36,6 @@ export function trainKernels(runtime: Place): TrainKernels {
   const bytes = trainBinary(runtime.simd, memory);
   const kernels = instantiateSync<TrainKernels & Record<string, unknown>>(bytes, { env: { memory } }).exports;
   loaded.set(runtime, kernels);
+  runtime.share(bytes);
   return kernels;
 }

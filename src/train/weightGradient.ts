@@ -35,6 +35,8 @@ export interface WeightGradientPlan {
   readonly channelStep: number;
   /** Of the sums of all chunks. */
   readonly sumsBytes: number;
+  /** Of the direct sum. */
+  readonly flops: number;
 }
 
 /** Calls that a gradient should be cut into: as many for each of one to four threads, or nearly. */
@@ -58,7 +60,7 @@ export function planWeightGradient(
   const chunks = Math.ceil(blocks / chunkBlocks);
   const ranges = algorithm === 'depthwise' || groups > 1 ? 1 : Math.ceil(calls / chunks);
   const channelStep = ranges === 1 ? outChannels : Math.ceil(outChannels / ranges / 8) * 8;
-  return { algorithm, chunkBlocks, chunks, channelStep, sumsBytes: chunks * floats * 4 };
+  return { algorithm, chunkBlocks, chunks, channelStep, sumsBytes: chunks * floats * 4, flops };
 }
 
 /** Blocks that the sum falls into, and floats of a chunk's sums. */

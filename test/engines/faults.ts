@@ -126,15 +126,14 @@ export class Faults {
         while (performance.now() < end + ${WRITING_MILLISECONDS}) kernel(args[0], args[1] + 4, ...args.slice(2));
         Atomics.add(faults, ${RESUMED}, 1);
       };
-      const { instantiate } = WebAssembly;
-      WebAssembly.instantiate = async (...args) => {
-        const { instance } = await instantiate.apply(WebAssembly, args);
-        const exports = { ...instance.exports };
-        for (const name of ['conv2d', 'depthwiseConv2d', 'winogradConv2d']) {
+      const { Instance } = WebAssembly;
+      WebAssembly.Instance = function (...args) {
+        const exports = { ...new Instance(...args).exports };
+        for (const name of ['conv2d', 'depthwiseConv2d', 'winogradConv2d', 'conv2dWeightGrad', 'winogradWeightGrad']) {
           const kernel = exports[name];
-          exports[name] = (...args) => meet(kernel, args);
+          if (kernel !== undefined) exports[name] = (...args) => meet(kernel, args);
         }
-        return { instance: { exports } };
+        return { exports };
       };
       const listen = (setup) => { faults = setup.faults; };
       if (typeof WorkerGlobalScope === 'function') addEventListener('message', ({ data }) => listen(data));

@@ -5,9 +5,10 @@ import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../../nodes/
 import { type Conv2dNode, type Kernel, kernelsOf, type WeightedNode } from '../../nodes/conv.js';
 import type { Optional, Window } from '../../nodes/node.js';
 import { title } from '../../nodes/shapeErrors.js';
-import { chunkCount, type Job, MAX_CHUNKS, type ParallelKernel, type Task } from '../../runtime/protocol.js';
+import { MAX_CHUNKS } from '../../runtime/protocol.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import { sizeOf } from '../../sizes.js';
+import { MIN_CHUNK_FLOPS, runJob } from '../steps/cut.js';
 import type { Parameter } from '../steps/parameter.js';
 import { CONV_DESCRIPTOR } from '../steps/records.js';
 import {
@@ -34,8 +35,6 @@ import {
 import { type FilterKernel, LARGEST_TRANSFORMED, type PackedWeights, packFilters, parametersOf } from './weights.js';
 
 const MAX_TILES = 60;
-/** About what a thread computes while another wakes up. */
-const MIN_CHUNK_FLOPS = 1e6;
 /** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
 const MIN_CHUNK_UNITS = 20;
 /**
@@ -121,10 +120,7 @@ function filterKernel({ weight, bias, window }: Kernel, context: StepContext): F
   };
 }
 
-const DIRECT_KERNELS: Readonly<Record<DirectAlgorithm, ParallelKernel>> = {
-  gemm: 'conv2d',
-  depthwise: 'depthwiseConv2d',
-};
+const DIRECT_KERNELS = { gemm: 'conv2d', depthwise: 'depthwiseConv2d' } as const;
 
 function directConvolution(node: WeightedNode, context: StepContext, window: Window, algorithm: DirectAlgorithm): Step {
   const { runtime } = context;
@@ -138,7 +134,7 @@ function directConvolution(node: WeightedNode, context: StepContext, window: Win
   const canSplitChannels = algorithm !== 'depthwise' && (node.op === 'linear' || node.groups === 1);
   const job: Cut = {
     kernel: DIRECT_KERNELS[algorithm],
-    descriptorPtr: writeDescriptor(node, context, window, algorithm, packed.prepared),
+    descriptorPtr: writeDescriptor(node, context, window, algorithm, packed.prepared, 0),
     units: batch * outHeight * outWidth,
     channels,
     canSplitChannels,
@@ -172,23 +168,24 @@ function winograd(
   const { bytes } = input(node, context);
   const depth = runtime.kernels.winogradDepth(context.dims(node.inputs[1])[1]!, scheme.rows);
   const tiles = winogradTiles(scheme, batch, outHeight, outWidth);
+  const blockTiles = winogradBlockTiles(
+    runtime,
+    scheme.points,
+    tiles,
+    depth,
+    channels,
+    isStreamed(node, context, algorithm, packed),
+  );
   const transformed = runCut(
     runtime,
     {
       kernel: 'winogradConv2d',
-      descriptorPtr: writeDescriptor(node, context, window, algorithm, packed),
+      descriptorPtr: writeDescriptor(node, context, window, algorithm, packed, blockTiles),
       units: tiles,
       channels,
       canSplitChannels: true,
       flops: 2 * tiles * scheme.points * depth * channels * kernelCount(node),
-      blockTiles: winogradBlockTiles(
-        runtime,
-        scheme.points,
-        tiles,
-        depth,
-        channels,
-        isStreamed(node, context, algorithm, packed),
-      ),
+      blockTiles,
     },
     ports(node, context, node.inputs[3]),
   );
@@ -210,7 +207,7 @@ function kernelCount(node: WeightedNode): number {
 
 /** What is known of a job before its addresses are. */
 interface Cut {
-  readonly kernel: ParallelKernel;
+  readonly kernel: 'conv2d' | 'depthwiseConv2d' | 'winogradConv2d';
   readonly descriptorPtr: number;
   readonly units: number;
   readonly channels: number;
@@ -225,22 +222,20 @@ interface Cut {
  * channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
-  const { descriptorPtr, units, channels, blockTiles } = cut;
+  const { descriptorPtr, units, channels, blockTiles, flops } = cut;
   const { mostThreads: threads } = runtime;
-  const most = Math.floor(cut.flops / MIN_CHUNK_FLOPS);
+  const most = Math.floor(flops / MIN_CHUNK_FLOPS);
   const blocks = blockTiles === 0 ? 1 : Math.ceil(units / (threads * blockTiles));
   const chunks = threads === 1 ? 1 : Math.max(1, Math.min(threads * blocks, most, MAX_CHUNKS));
   const byChannels = cut.canSplitChannels && units < chunks * MIN_CHUNK_UNITS;
   const unitStep = byChannels ? units : Math.ceil(units / chunks);
   const parts = Math.min(chunks, threads);
   const channelStep = byChannels ? Math.ceil(channels / parts / 8) * 8 : channels;
-  const { kernel } = cut;
-  const addresses = { descriptorPtr, inPtr: 0, residualPtr: 0, outPtr: 0 };
-  const task: Task = { kernel, ...addresses, units, unitStep, channels, channelStep, blockTiles };
-  const job: Job = { ...task, chunkFlops: cut.flops / chunkCount(task) };
+  const ranges = { units, unitStep, channels, channelStep };
+  const run = runJob(runtime, runtime.kernels, cut.kernel, { ...ranges, takesScratch: true, flops });
   return (at) => {
-    [job.inPtr, job.residualPtr, job.outPtr] = find(at);
-    runtime.run(job);
+    const [inPtr, residualPtr, outPtr] = find(at);
+    run(descriptorPtr, inPtr, outPtr, residualPtr);
   };
 }
 
@@ -300,6 +295,7 @@ function writeDescriptor(
   window: Window,
   algorithm: Algorithm,
   packed: PackedWeights,
+  blockTiles: number,
 ): number {
   const { runtime } = context;
   const [batch, , outHeight = 1, outWidth = 1] = context.dims(node.outputs[0]) as [number, number, number?, number?];
@@ -342,6 +338,7 @@ function writeDescriptor(
     streamed: isStreamed(node, context, algorithm, packed) ? 1 : 0,
     tileHeight,
     tileWidth,
+    blockTiles,
     low: lowerBound(node),
   });
 }

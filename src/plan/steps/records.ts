@@ -33,6 +33,7 @@ export const CONV_DESCRIPTOR = {
   streamed: WORD,
   tileHeight: WORD,
   tileWidth: WORD,
+  blockTiles: WORD,
   low: FLOAT,
 } as const;
 

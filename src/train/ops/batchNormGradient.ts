@@ -1,6 +1,7 @@
 /** The gradients of a BatchNorm's input, gamma and beta. */
 import type { InputRule, NodeBase, Optional } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
 import { type Find, finder, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
@@ -43,6 +44,10 @@ function step(node: BatchNormGradientNode, context: StepContext): Step {
     Find,
   ];
   const [output, gammaGradient, betaGradient] = node.outputs.map((name) => finder(name, context)) as [Find, Find, Find];
+  // Two values are read, and in the second one written.
+  const flops = 2 * count * lanes * FLOAT_FLOPS;
+  const sum = cutKernel(context.runtime, train, 'normGradSums', { units: chunks, flops });
+  const apply = cutKernel(context.runtime, train, 'applyNormGrad', { units: count, flops });
   return (at) => {
     const sumsPtr = workspace();
     const meanPtr = sumsPtr + sumsBytes;
@@ -55,7 +60,7 @@ function step(node: BatchNormGradientNode, context: StepContext): Step {
       kernels.widenFloats(mean(at), meanPtr, channels);
       kernels.widenFloats(variance(at), variancePtr, channels);
     }
-    train.normGradSums(gradPtr, 0, inPtr, meanPtr, sumsPtr, count, lanes, CHUNK_PIXELS, 0, chunks);
+    sum(gradPtr, 0, inPtr, meanPtr, sumsPtr, count, lanes, CHUNK_PIXELS);
     train.normGrad(
       sumsPtr,
       chunks,
@@ -72,6 +77,6 @@ function step(node: BatchNormGradientNode, context: StepContext): Step {
       betaGradient(at),
       coefficientsPtr,
     );
-    train.applyNormGrad(gradPtr, 0, inPtr, coefficientsPtr, output(at), lanes, 0, count);
+    apply(gradPtr, 0, inPtr, coefficientsPtr, output(at), lanes);
   };
 }

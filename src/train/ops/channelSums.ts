@@ -1,6 +1,7 @@
 /** Sums over all but the channels: the gradient of a bias. */
 import type { FullNode } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
 import { ports, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
@@ -26,10 +27,14 @@ function step(node: ChannelSumsNode, context: StepContext): Step {
   const chunks = Math.ceil(count / CHUNK_PIXELS);
   const workspace = context.workspace(chunks * lanes * 8);
   const find = ports(node, context);
+  const columnSums = cutKernel(context.runtime, kernels, 'columnSums', {
+    units: chunks,
+    flops: count * lanes * FLOAT_FLOPS,
+  });
   return (at) => {
     const [inPtr, , outPtr] = find(at);
     const sumsPtr = workspace();
-    kernels.columnSums(inPtr, sumsPtr, count, lanes, CHUNK_PIXELS, 0, chunks);
+    columnSums(inPtr, sumsPtr, count, lanes, CHUNK_PIXELS);
     kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 0, outPtr);
   };
 }

@@ -1,6 +1,7 @@
 /** An image from its phases: from every stride-th pixel of it, down and across, in images of their own. */
 import type { NodeBase } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
 import { finder, type Step, type StepContext } from '../../plan/steps/step.js';
 import { extentOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
@@ -23,17 +24,20 @@ export const interleave: OperationRule<InterleaveNode> = {
 };
 
 function step(node: InterleaveNode, context: StepContext): Step {
-  const kernels = trainKernels(context.runtime);
   const [batch, , height, width] = node.dims as [number, number, number, number];
   const { lanes } = extentOf(node.dims);
   const [rowStep, columnStep] = node.stride;
   const output = finder(node.outputs[0], context);
+  const copy = cutKernel(context.runtime, trainKernels(context.runtime), 'interleavePhase', {
+    units: batch,
+    flops: (batch * height * width * lanes * FLOAT_FLOPS) / node.inputs.length,
+  });
   const phases = node.inputs.map((name, i) => ({ find: finder(name, context), start: node.starts[i]! }));
   return (at) => {
     const outPtr = output(at);
     for (const { find, start } of phases) {
       const [row, column] = start;
-      kernels.interleavePhase(find(at), outPtr, height, width, lanes, row, rowStep, column, columnStep, 0, batch);
+      copy(find(at), outPtr, height, width, lanes, row, rowStep, column, columnStep);
     }
   };
 }

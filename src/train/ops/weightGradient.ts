@@ -4,6 +4,7 @@ import type { FullNode, PaddingMode, Window } from '../../nodes/node.js';
 import { title } from '../../nodes/shapeErrors.js';
 import type { OperationRule } from '../../ops/operation.js';
 import { LARGEST_TRANSFORMED } from '../../plan/conv/weights.js';
+import { cutKernel, FLOAT_FLOPS, runJob } from '../../plan/steps/cut.js';
 import {
   type Find,
   finder,
@@ -136,38 +137,60 @@ function sumStep(
     columnShift: shape.dilation[1] === 1 ? Math.min(shape.stride[1], shape.kernel[1]) : 0,
     chunkBlocks: plan.chunkBlocks,
   });
+  const { runtime } = context;
   const sumsBytes = roundUp(plan.sumsBytes, 64);
-  const workspace = context.workspace(sumsBytes + scratchBytes(kernels, plan.algorithm, descriptorPtr));
-  const sum = kernels[WEIGHT_GRADIENT_KERNELS[plan.algorithm]];
+  const scratch = scratchBytes(kernels, plan.algorithm, descriptorPtr);
+  // Gaps between the taps of a window may take more working memory than threads have; then the calling one has some here.
+  const takesScratch = scratch <= runtime.scratchBytes;
+  const workspace = context.workspace(takesScratch ? sumsBytes : sumsBytes + scratch);
+  const sum = runJob(runtime, kernels, WEIGHT_GRADIENT_KERNELS[plan.algorithm], {
+    takesScratch,
+    units: plan.chunks,
+    unitStep: takesScratch ? 1 : plan.chunks,
+    channels: outChannels,
+    channelStep: takesScratch ? plan.channelStep : outChannels,
+    flops: plan.flops,
+  });
+  const write = writeStep(context, plan, shape, descriptorPtr);
   const [image, gradient, output] = [...node.inputs, node.outputs[0]].map((name) => finder(name, context)) as [
     Find,
     Find,
     Find,
   ];
-  const taps = shape.kernel[0] * shape.kernel[1];
   return (at) => {
     const sumsPtr = workspace();
-    const scratchPtr = sumsPtr + sumsBytes;
-    sum(descriptorPtr, image(at), sumsPtr, gradient(at), scratchPtr, 0, plan.chunks, 0, outChannels);
-    const outPtr = output(at);
-    switch (plan.algorithm) {
-      case 'direct':
-        return kernels.writeWeightGrad(descriptorPtr, sumsPtr, outPtr, plan.chunks, 0, 0, groups * outChannels);
-      case 'winograd':
-        return kernels.writeWinogradWeightGrad(
-          descriptorPtr,
-          sumsPtr,
-          outPtr,
-          plan.chunks,
-          0,
-          scratchPtr,
-          0,
-          outChannels,
-        );
-      case 'depthwise':
-        return kernels.writeDepthwiseWeightGrad(sumsPtr, outPtr, plan.chunks, 0, groups, taps);
-    }
+    const own = takesScratch ? [] : [sumsPtr + sumsBytes];
+    sum(descriptorPtr, image(at), sumsPtr, gradient(at), ...own);
+    write(sumsPtr, output(at));
   };
+}
+
+/** Adds up the sums of chunks. */
+function writeStep(
+  { runtime }: StepContext,
+  { algorithm, chunks, sumsBytes }: WeightGradientPlan,
+  { groups, outChannels, kernel }: WeightGradientShape,
+  descriptorPtr: number,
+): (sumsPtr: number, outPtr: number) => void {
+  const kernels = trainKernels(runtime);
+  const flops = (sumsBytes / 4) * FLOAT_FLOPS;
+  switch (algorithm) {
+    case 'direct': {
+      const write = cutKernel(runtime, kernels, 'writeWeightGrad', { units: groups * outChannels, flops });
+      return (sumsPtr, outPtr) => write(descriptorPtr, sumsPtr, outPtr, chunks, 0);
+    }
+    case 'winograd': {
+      const write = cutKernel(runtime, kernels, 'writeWinogradWeightGrad', {
+        units: outChannels,
+        flops,
+        takesScratch: true,
+      });
+      return (sumsPtr, outPtr) => write(descriptorPtr, sumsPtr, outPtr, chunks, 0);
+    }
+    case 'depthwise':
+      return (sumsPtr, outPtr) =>
+        kernels.writeDepthwiseWeightGrad(sumsPtr, outPtr, chunks, 0, groups, kernel[0] * kernel[1]);
+  }
 }
 
 function scratchBytes(kernels: TrainKernels, algorithm: WeightGradientAlgorithm, descriptorPtr: number): number {
@@ -175,7 +198,7 @@ function scratchBytes(kernels: TrainKernels, algorithm: WeightGradientAlgorithm,
     case 'direct':
       return kernels.weightGradScratchBytes(descriptorPtr);
     case 'winograd':
-      return Math.max(kernels.winogradGradScratchBytes(descriptorPtr), kernels.WRITE_BYTES.value);
+      return kernels.winogradGradScratchBytes(descriptorPtr);
     case 'depthwise':
       return 0;
   }
