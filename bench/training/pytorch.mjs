@@ -1,0 +1,42 @@
+// PyTorch in a child process that makes a step when told to, with as many threads as asked for and no more.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const SCRIPT = fileURLToPath(new URL('steps.py', import.meta.url));
+/** Debian's own, since another one on the path may have no PyTorch. */
+const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
+export const LAYOUTS = ['channels_last', 'default'];
+
+/** @throws Error that says what to install */
+export async function openPytorch(threads) {
+  const child = spawn(PYTHON, [SCRIPT, String(threads)], {
+    env: environment(threads),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.on('error', () => {});
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (!done) return value;
+    throw new Error('PyTorch did not answer. On Debian: apt-get install -y python3-torch libopenblas0');
+  };
+  const ask = (line) => {
+    child.stdin.write(`${line}\n`);
+    return answer();
+  };
+  return {
+    version: await answer(),
+    /** Makes a network in both layouts. */
+    open: (network, form) => ask(`open ${network} ${form}`),
+    /** Milliseconds of a step. */
+    step: async (layout) => Number(await ask(`step ${layout}`)),
+    close: () => child.stdin.end(),
+  };
+}
+
+/** torch.set_num_threads binds neither OpenBLAS nor OpenMP, and a core type that somebody chose may be a slow one. */
+function environment(threads) {
+  const { OPENBLAS_CORETYPE: _, ...rest } = process.env;
+  return { ...rest, OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
+}
