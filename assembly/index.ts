@@ -7,7 +7,7 @@ export { packWinogradWeights } from './conv/winogradWeights';
 export { hasBatch, microAnyRows } from './gemm/micro';
 export { packDepthwiseWeights, packWeights } from './gemm/pack';
 export { microBatch4x8, microBatch5x8, microBatch6x8 } from './gemm/registerTiles';
-export { allBelow, binary, unary } from './nn/elementwise';
+export { allBelow, binary, binaryRange, findLarge, unary } from './nn/elementwise';
 export { clear, toChannelsLast, toPlanar } from './nn/layout';
 export { matMul } from './nn/matMul';
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './nn/pool';

@@ -222,7 +222,6 @@ function inputGrad(
         kernels.turnWeights(
           weightPtr,
           turnedPtr,
-          groups,
           outChannels / groups,
           groupChannels,
           ...kernel,
@@ -232,6 +231,8 @@ function inputGrad(
           column.firstTap,
           column.tapStep,
           column.taps,
+          0,
+          channels,
         );
         const node = new Conv2d(runtime, {
           inChannels: outChannels,

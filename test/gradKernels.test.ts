@@ -44,11 +44,12 @@ for (const build of await supportedBuilds()) {
         if (name === 'sigmoid') x.set(x.map(() => random()));
         const dy = Float32Array.from(x, () => random() * 2 - 1);
         const [gradPtr, valuePtr, outPtr] = [memory.put(dy), memory.put(x), memory.allocate(count * 4)];
-        kernels.unaryGrad(op, gradPtr, valuePtr, outPtr, count, alpha, beta);
+        kernels.unaryGrad(op, gradPtr, valuePtr, outPtr, alpha, beta, 0, count);
         const expected = Array.from(x, (value, i) => unaryBackward(name, value, dy[i]!, alpha, beta));
         const error = largestDifference(memory.floats(outPtr, count), expected);
         assert.ok(error < 1e-6, `${name} of ${[...x]}: ${memory.floats(outPtr, count)}, not ${expected}`);
-        kernels.unaryGrad(op, gradPtr, valuePtr, gradPtr, count, alpha, beta);
+        kernels.unaryGrad(op, gradPtr, valuePtr, gradPtr, alpha, beta, 0, count & ~3);
+        kernels.unaryGrad(op, gradPtr, valuePtr, gradPtr, alpha, beta, count & ~3, count);
         assert.ok(sameBits(memory.floats(gradPtr, count), memory.floats(outPtr, count)), `${name} in place`);
         memory.clear(name);
       }
@@ -358,7 +359,6 @@ for (const build of await supportedBuilds()) {
             paramPtr,
             memory.put(grad),
             velocityPtr,
-            count,
             0.1,
             momentum,
             dampening,
@@ -366,6 +366,8 @@ for (const build of await supportedBuilds()) {
             0.5,
             nesterov ? 1 : 0,
             step === 0 ? 1 : 0,
+            0,
+            count,
           );
           grad.forEach((value, i) => {
             const g = value * 0.5 + 0.01 * expected[i]!;

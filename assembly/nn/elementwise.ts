@@ -44,6 +44,24 @@ export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPt
   else binaryWalk<Div>(tablePtr, aPtr, bPtr, outPtr, low);
 }
 
+/** The same of values `first` to `last` (excluded) that lie one behind the other in all three. */
+export function binaryRange(
+  op: i32,
+  aPtr: usize,
+  bPtr: usize,
+  outPtr: usize,
+  low: f32,
+  first: i32,
+  last: i32,
+): void {
+  const at = (<usize>first) << 2;
+  const count = last - first;
+  if (op === BinaryOp.add) binaryRun<Add>(aPtr + at, bPtr + at, outPtr + at, count, 4, 4, 4, low);
+  else if (op === BinaryOp.sub) binaryRun<Sub>(aPtr + at, bPtr + at, outPtr + at, count, 4, 4, 4, low);
+  else if (op === BinaryOp.mul) binaryRun<Mul>(aPtr + at, bPtr + at, outPtr + at, count, 4, 4, 4, low);
+  else binaryRun<Div>(aPtr + at, bPtr + at, outPtr + at, count, 4, 4, 4, low);
+}
+
 function binaryWalk<Op>(tablePtr: usize, aPtr: usize, bPtr: usize, outPtr: usize, low: f32): void {
   const length = runLength(tablePtr);
   const aStride = runStride(tablePtr, 0);
@@ -114,8 +132,11 @@ function combine<Op>(a: v128, b: v128): v128 {
   return f32x4.div(a, b);
 }
 
-/** out = f(x); op: a UnaryOp, see src/graph/graph.ts. Out may be x. */
-export function unary(op: i32, inPtr: usize, outPtr: usize, count: i32, alpha: f32, beta: f32): void {
+/** out = f(x) for values `first` to `last` (excluded); op: a UnaryOp, see src/graph/graph.ts. Out may be x. */
+export function unary(op: i32, inPtr: usize, outPtr: usize, alpha: f32, beta: f32, first: i32, last: i32): void {
+  inPtr += (<usize>first) << 2;
+  outPtr += (<usize>first) << 2;
+  const count = last - first;
   if (op === UnaryOp.relu) unaryOver<Relu>(inPtr, outPtr, count, alpha, beta);
   else if (op === UnaryOp.leakyRelu) unaryOver<LeakyRelu>(inPtr, outPtr, count, alpha, beta);
   else if (op === UnaryOp.clip) unaryOver<Clip>(inPtr, outPtr, count, alpha, beta);
@@ -184,4 +205,9 @@ export function allBelow(ptr: usize, count: i32, limit: f32): bool {
   }
   for (; ptr < endPtr; ptr += 16) largest = i32x4.max_s(largest, v128.and(v128.load(ptr), magnitude));
   return i32x4.all_true(i32x4.lt_s(largest, limits));
+}
+
+/** Writes 1 to `foundPtr` where not all values `first` to `last` (excluded; multiples of 4) are below `limit`. */
+export function findLarge(ptr: usize, limit: f32, foundPtr: usize, first: i32, last: i32): void {
+  if (!allBelow(ptr + ((<usize>first) << 2), last - first, limit)) store<i32>(foundPtr, 1);
 }

@@ -1,6 +1,6 @@
 /**
  * Pooling of channels-last images [batch][height][width][lanes]. Windows are tables as in conv/descriptor.ts; -1 is
- * outside the image.
+ * outside the image. All take a range of the images, from `firstImage` to `lastImage` (excluded).
  */
 
 /**
@@ -15,16 +15,19 @@ export function maxPool2d(
   outPtr: usize,
   rowsPtr: usize,
   columnsPtr: usize,
-  batch: i32,
   outHeight: i32,
   outWidth: i32,
   kernelHeight: i32,
   kernelWidth: i32,
   inImageStride: usize,
   lanes: i32,
+  firstImage: i32,
+  lastImage: i32,
 ): void {
   const stride = (<usize>lanes) << 2;
-  for (let image = 0; image < batch; ++image) {
+  inPtr += <usize>firstImage * inImageStride;
+  outPtr += <usize>(firstImage * outHeight * outWidth) * stride;
+  for (let image = firstImage; image < lastImage; ++image) {
     for (let y = 0; y < outHeight; ++y) {
       const windowRowsPtr = rowsPtr + ((<usize>(y * kernelHeight)) << 2);
       for (let x = 0; x < outWidth; ++x) {
@@ -127,16 +130,19 @@ export function avgPool2d(
   columnsPtr: usize,
   rowDivisorsPtr: usize,
   columnDivisorsPtr: usize,
-  batch: i32,
   outHeight: i32,
   outWidth: i32,
   kernelHeight: i32,
   kernelWidth: i32,
   inImageStride: usize,
   lanes: i32,
+  firstImage: i32,
+  lastImage: i32,
 ): void {
   const stride = (<usize>lanes) << 2;
-  for (let image = 0; image < batch; ++image) {
+  inPtr += <usize>firstImage * inImageStride;
+  outPtr += <usize>(firstImage * outHeight * outWidth) * stride;
+  for (let image = firstImage; image < lastImage; ++image) {
     for (let y = 0; y < outHeight; ++y) {
       const windowRowsPtr = rowsPtr + ((<usize>(y * kernelHeight)) << 2);
       const rowDivisor = load<f32>(rowDivisorsPtr + ((<usize>y) << 2));
@@ -215,9 +221,18 @@ function meanOfQuad(
 }
 
 /** Mean of each channel over all pixels of an image, summed in float64: [batch][pixels][lanes] to [batch][lanes]. */
-export function globalAvgPool2d(inPtr: usize, outPtr: usize, batch: i32, pixels: i32, lanes: i32): void {
+export function globalAvgPool2d(
+  inPtr: usize,
+  outPtr: usize,
+  pixels: i32,
+  lanes: i32,
+  firstImage: i32,
+  lastImage: i32,
+): void {
   const stride = (<usize>lanes) << 2;
-  for (let image = 0; image < batch; ++image) {
+  inPtr += <usize>(firstImage * pixels) * stride;
+  outPtr += <usize>firstImage * stride;
+  for (let image = firstImage; image < lastImage; ++image) {
     for (let channel = 0; channel < lanes; ++channel) {
       let sum: f64 = 0;
       let pixelPtr = inPtr + ((<usize>channel) << 2);
@@ -233,9 +248,18 @@ export function globalAvgPool2d(inPtr: usize, outPtr: usize, batch: i32, pixels:
 }
 
 /** Largest value of each channel over all pixels of an image, NaN wins: [batch][pixels][lanes] to [batch][lanes]. */
-export function globalMaxPool2d(inPtr: usize, outPtr: usize, batch: i32, pixels: i32, lanes: i32): void {
+export function globalMaxPool2d(
+  inPtr: usize,
+  outPtr: usize,
+  pixels: i32,
+  lanes: i32,
+  firstImage: i32,
+  lastImage: i32,
+): void {
   const stride = (<usize>lanes) << 2;
-  for (let image = 0; image < batch; ++image) {
+  inPtr += <usize>(firstImage * pixels) * stride;
+  outPtr += <usize>firstImage * stride;
+  for (let image = firstImage; image < lastImage; ++image) {
     for (let at: usize = 0; at < stride; at += 16) {
       let pixelPtr = inPtr + at;
       let largest = v128.load(pixelPtr);

@@ -1,4 +1,4 @@
-/** What an optimiser does to parameters, in place. Parts of a tensor are computed by their addresses. */
+/** What an optimiser does to parameters, in place. */
 import { multiplyAdd, storeFirst } from '../simd';
 
 /**
@@ -8,13 +8,12 @@ import { multiplyAdd, storeFirst } from '../simd';
  *   v = momentum * v + (1 - dampening) * g, or g at the first step
  *   p = p - lr * v, with nesterov p - lr * (g + momentum * v)
  *
- * `velocityPtr`: v, or 0 where momentum is 0.
+ * `velocityPtr`: v, or 0 where momentum is 0. Values `first` to `last` (excluded).
  */
 export function sgdStep(
   paramPtr: usize,
   gradPtr: usize,
   velocityPtr: usize,
-  count: i32,
   lr: f32,
   momentum: f32,
   dampening: f32,
@@ -22,13 +21,19 @@ export function sgdStep(
   gradScale: f32,
   nesterov: i32,
   isFirst: i32,
+  first: i32,
+  last: i32,
 ): void {
+  const skipped = (<usize>first) << 2;
+  paramPtr += skipped;
+  gradPtr += skipped;
+  if (velocityPtr !== 0) velocityPtr += skipped;
   const rates = f32x4.splat(-lr);
   const decays = f32x4.splat(weightDecay);
   const scales = f32x4.splat(gradScale);
   const momenta = f32x4.splat(momentum);
   const kept = f32x4.splat(1 - dampening);
-  const bytes = (<usize>count) << 2;
+  const bytes = (<usize>(last - first)) << 2;
   for (let at: usize = 0; at < bytes; at += 16) {
     const left = <i32>((bytes - at) >> 2);
     const p = v128.load(paramPtr + at);

@@ -9,12 +9,11 @@
 /**
  * From W [groups][outChannels][inChannels][kernelHeight][kernelWidth] (outChannels and inChannels of a group) to
  * [groups][inChannels][outChannels][rows][columns]: of the kernel rows firstRow, firstRow + rowStep, ... `rows` many, the
- * last one first, and likewise of columns.
+ * last one first, and likewise of columns. Input channels `first` to `last` (excluded), counted over all groups.
  */
 export function turnWeights(
   fromPtr: usize,
   toPtr: usize,
-  groups: i32,
   outChannels: i32,
   inChannels: i32,
   kernelHeight: i32,
@@ -25,23 +24,25 @@ export function turnWeights(
   firstColumn: i32,
   columnStep: i32,
   columns: i32,
+  first: i32,
+  last: i32,
 ): void {
-  const filterBytes = (<usize>(inChannels * kernelHeight * kernelWidth)) << 2;
-  for (let g = 0; g < groups; ++g) {
-    for (let c = 0; c < inChannels; ++c) {
-      const kernelPtr = fromPtr + ((<usize>(c * kernelHeight * kernelWidth)) << 2);
-      for (let o = 0; o < outChannels; ++o) {
-        const filterPtr = kernelPtr + <usize>o * filterBytes;
-        for (let y = rows - 1; y >= 0; --y) {
-          const rowPtr = filterPtr + ((<usize>((firstRow + y * rowStep) * kernelWidth + firstColumn)) << 2);
-          for (let x = columns - 1; x >= 0; --x) {
-            store<f32>(toPtr, load<f32>(rowPtr + ((<usize>(x * columnStep)) << 2)));
-            toPtr += 4;
-          }
+  const kernelBytes = (<usize>(kernelHeight * kernelWidth)) << 2;
+  const filterBytes = <usize>inChannels * kernelBytes;
+  toPtr += (<usize>(first * outChannels * rows * columns)) << 2;
+  for (let i = first; i < last; ++i) {
+    const g = i / inChannels;
+    let filterPtr = fromPtr + <usize>(g * outChannels) * filterBytes + <usize>(i - g * inChannels) * kernelBytes;
+    for (let o = 0; o < outChannels; ++o) {
+      for (let y = rows - 1; y >= 0; --y) {
+        const rowPtr = filterPtr + ((<usize>((firstRow + y * rowStep) * kernelWidth + firstColumn)) << 2);
+        for (let x = columns - 1; x >= 0; --x) {
+          store<f32>(toPtr, load<f32>(rowPtr + ((<usize>(x * columnStep)) << 2)));
+          toPtr += 4;
         }
       }
+      filterPtr += filterBytes;
     }
-    fromPtr += <usize>outChannels * filterBytes;
   }
 }
 

@@ -10,18 +10,23 @@ class HardSigmoid {}
 class HardSwish {}
 
 /**
- * dx = dy * f'; op: a UnaryOp, alpha and beta as forward. `valuePtr`: the output of relu and sigmoid, the input of the
- * others. Out may be dy or the values. Parts of a tensor are computed by their addresses.
+ * dx = dy * f' for values `first` to `last` (excluded); op: a UnaryOp, alpha and beta as forward. `valuePtr`: the output of
+ * relu and sigmoid, the input of the others. Out may be dy or the values.
  */
 export function unaryGrad(
   op: i32,
   gradPtr: usize,
   valuePtr: usize,
   outPtr: usize,
-  count: i32,
   alpha: f32,
   beta: f32,
+  first: i32,
+  last: i32,
 ): void {
+  gradPtr += (<usize>first) << 2;
+  valuePtr += (<usize>first) << 2;
+  outPtr += (<usize>first) << 2;
+  const count = last - first;
   if (op === UnaryOp.relu) gradOver<Relu>(gradPtr, valuePtr, outPtr, count, alpha, beta);
   else if (op === UnaryOp.leakyRelu) gradOver<LeakyRelu>(gradPtr, valuePtr, outPtr, count, alpha, beta);
   else if (op === UnaryOp.clip) gradOver<Clip>(gradPtr, valuePtr, outPtr, count, alpha, beta);

@@ -3,6 +3,7 @@
 import { broadcast, type KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
+import { cutKernel, FLOAT_FLOPS, VALUES_TOGETHER } from '../plan/steps/cut.js';
 import { BINARY_OPS } from '../plan/steps/records.js';
 import { floatCount, laneCleaner, lowerBound, type Step, type StepContext } from '../plan/steps/step.js';
 import { stridesOf, type WalkAxis, writeWalk } from '../plan/steps/strided.js';
@@ -35,17 +36,26 @@ function binaryDims(node: BinaryNode, a: KnownDims, b: KnownDims): KnownDims {
 }
 
 function step(node: BinaryNode, context: StepContext): Step {
-  const { kernels } = context.runtime;
+  const { runtime } = context;
   const op = BINARY_OPS.indexOf(node.op);
-  const table = writeWalk(context, binaryAxes(node, context));
+  const isFlat = isValueByValue(node, context);
   // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
-  const clearLanes =
-    node.op === 'div' || !isValueByValue(node, context) ? laneCleaner(node.outputs[0], context) : undefined;
+  const clearLanes = node.op === 'div' || !isFlat ? laneCleaner(node.outputs[0], context) : undefined;
   const low = lowerBound(node);
   const [a, b] = node.inputs.map((name) => context.slot(name)) as [number, number];
   const out = context.slot(node.outputs[0]);
+  if (isFlat) {
+    const count = floatCount(node.outputs[0], context);
+    const cut = { units: count, multiple: VALUES_TOGETHER, flops: 2 * count * FLOAT_FLOPS };
+    const run = cutKernel(runtime, runtime.kernels, 'binaryRange', cut);
+    return (at) => {
+      run(op, at[a]!, at[b]!, at[out]!, low);
+      clearLanes?.(at[out]!);
+    };
+  }
+  const table = writeWalk(context, binaryAxes(node, context));
   return (at) => {
-    kernels.binary(op, table, at[a]!, at[b]!, at[out]!, low);
+    runtime.kernels.binary(op, table, at[a]!, at[b]!, at[out]!, low);
     clearLanes?.(at[out]!);
   };
 }
@@ -57,7 +67,6 @@ function isValueByValue(node: BinaryNode, context: StepContext): boolean {
 }
 
 function binaryAxes(node: BinaryNode, context: StepContext): WalkAxis[] {
-  if (isValueByValue(node, context)) return [{ size: floatCount(node.outputs[0], context), strides: [4, 4, 4] }];
   const dims = context.dims(node.outputs[0]);
   const [a, b] = node.inputs.map((name) => broadcastStrides(name, dims.length, context)) as [number[], number[]];
   const out = stridesOf(dims, context.layout(node.outputs[0]));

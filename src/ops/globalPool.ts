@@ -1,6 +1,7 @@
 /** Pooling over the whole of an image: the mean, or the largest value. */
 
 import type { FullNode } from '../nodes/node.js';
+import { cutKernel, FLOAT_FLOPS } from '../plan/steps/cut.js';
 import { input, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import { expectImage } from './checks.js';
 import type { OperationRule } from './operation.js';
@@ -21,11 +22,14 @@ export const globalPool: OperationRule<GlobalPoolNode> = {
 
 function step(node: GlobalPoolNode, context: StepContext): Step {
   const { batch, pixels, lanes } = input(node, context);
-  const { kernels } = context.runtime;
-  const kernel = node.op === 'globalAvgPool2d' ? kernels.globalAvgPool2d : kernels.globalMaxPool2d;
+  const { runtime } = context;
+  const run = cutKernel(runtime, runtime.kernels, node.op, {
+    units: batch,
+    flops: batch * pixels * lanes * FLOAT_FLOPS,
+  });
   const find = ports(node, context);
   return (at) => {
     const [inPtr, , outPtr] = find(at);
-    kernel(inPtr, outPtr, batch, pixels, lanes);
+    run(inPtr, outPtr, pixels, lanes);
   };
 }

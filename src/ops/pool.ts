@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../errors.js';
 import type { FullNode, Window } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
+import { cutKernel, FLOAT_FLOPS } from '../plan/steps/cut.js';
 import { input, laneCleaner, ports, type Step, type StepContext, writeTable } from '../plan/steps/step.js';
 import { seenTaps, seesNothing, windowDivisors, windowTable } from '../plan/steps/windows.js';
 import type { OperationRule } from './operation.js';
@@ -30,7 +31,8 @@ export const pool: OperationRule<PoolNode> = {
 const MAX_POOL_TAPS = 2 ** 34;
 
 function step(node: PoolNode, context: StepContext): Step {
-  const { kernels } = context.runtime;
+  const { runtime } = context;
+  const { kernels } = runtime;
   const { window } = node;
   const { batch, pixels, lanes } = input(node, context);
   const [, , inHeight, inWidth] = context.dims(node.inputs[0]!) as [number, number, number, number];
@@ -45,21 +47,24 @@ function step(node: PoolNode, context: StepContext): Step {
   // The largest of nothing is -infinity, its mean NaN, also behind the channels.
   const clearLanes =
     seesNothing(tables[0], down) || seesNothing(tables[1], across) ? laneCleaner(node.outputs[0], context) : undefined;
-  const shape = [batch, outHeight, outWidth, down, across, pixels * lanes * 4, lanes] as const;
+  const shape = [outHeight, outWidth, down, across, pixels * lanes * 4, lanes] as const;
+  const cut = { units: batch, flops: batch * outHeight * outWidth * down * across * lanes * FLOAT_FLOPS };
   const find = ports(node, context);
   if (node.op === 'maxPool2d') {
+    const run = cutKernel(runtime, kernels, 'maxPool2d', cut);
     return (at) => {
       const [inPtr, , outPtr] = find(at);
-      kernels.maxPool2d(inPtr, outPtr, rows, columns, ...shape);
+      run(inPtr, outPtr, rows, columns, ...shape);
       clearLanes?.(outPtr);
     };
   }
   const counted = node.countIncludePad;
   const rowDivisors = writeTable(context, windowDivisors(window, 0, counted, inHeight, outHeight));
   const columnDivisors = writeTable(context, windowDivisors(window, 1, counted, inWidth, outWidth));
+  const run = cutKernel(runtime, kernels, 'avgPool2d', cut);
   return (at) => {
     const [inPtr, , outPtr] = find(at);
-    kernels.avgPool2d(inPtr, outPtr, rows, columns, rowDivisors, columnDivisors, ...shape);
+    run(inPtr, outPtr, rows, columns, rowDivisors, columnDivisors, ...shape);
     clearLanes?.(outPtr);
   };
 }

@@ -1,6 +1,7 @@
 /** Operations of one value at a time: ReLU and its kin, clip, sigmoid. */
 
 import type { FullNode } from '../nodes/node.js';
+import { cutKernel, FLOAT_FLOPS, VALUES_TOGETHER } from '../plan/steps/cut.js';
 import { UNARY_OPS } from '../plan/steps/records.js';
 import { floatCount, laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';
 import type { OperationRule } from './operation.js';
@@ -40,16 +41,18 @@ export function coefficientsOf(node: UnaryNode): readonly [alpha: number, beta: 
 }
 
 function step(node: UnaryNode, context: StepContext): Step {
-  const { kernels } = context.runtime;
+  const { runtime } = context;
   const op = UNARY_OPS.indexOf(node.op);
   const count = floatCount(node.outputs[0], context);
   const [alpha, beta] = coefficientsOf(node);
   const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
   const clearLanes = keepsZero ? undefined : laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
+  const cut = { units: count, multiple: VALUES_TOGETHER, flops: count * FLOAT_FLOPS };
+  const run = cutKernel(runtime, runtime.kernels, 'unary', cut);
   return (at) => {
     const [inPtr, , outPtr] = find(at);
-    kernels.unary(op, inPtr, outPtr, count, alpha, beta);
+    run(op, inPtr, outPtr, alpha, beta);
     clearLanes?.(outPtr);
   };
 }

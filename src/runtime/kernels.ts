@@ -129,7 +129,11 @@ export interface Kernels {
   /** assembly/nn/elementwise.ts */
   binary(op: number, tablePtr: number, aPtr: number, bPtr: number, outPtr: number, low: number): void;
   /** assembly/nn/elementwise.ts */
-  unary(op: number, inPtr: number, outPtr: number, count: number, alpha: number, beta: number): void;
+  binaryRange(op: number, aPtr: number, bPtr: number, outPtr: number, low: number, first: number, last: number): void;
+  /** assembly/nn/elementwise.ts */
+  findLarge(ptr: number, limit: number, foundPtr: number, first: number, last: number): void;
+  /** assembly/nn/elementwise.ts */
+  unary(op: number, inPtr: number, outPtr: number, alpha: number, beta: number, first: number, last: number): void;
   /** assembly/nn/layout.ts */
   clear(ptr: number, bytes: number): void;
   /** assembly/nn/layout.ts */
@@ -146,31 +150,47 @@ export interface Kernels {
     columnsPtr: number,
     rowDivisorsPtr: number,
     columnDivisorsPtr: number,
-    batch: number,
     outHeight: number,
     outWidth: number,
     kernelHeight: number,
     kernelWidth: number,
     inImageStride: number,
     lanes: number,
+    firstImage: number,
+    lastImage: number,
   ): void;
   /** assembly/nn/pool.ts */
-  globalAvgPool2d(inPtr: number, outPtr: number, batch: number, pixels: number, lanes: number): void;
+  globalAvgPool2d(
+    inPtr: number,
+    outPtr: number,
+    pixels: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
   /** assembly/nn/pool.ts */
-  globalMaxPool2d(inPtr: number, outPtr: number, batch: number, pixels: number, lanes: number): void;
+  globalMaxPool2d(
+    inPtr: number,
+    outPtr: number,
+    pixels: number,
+    lanes: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
   /** assembly/nn/pool.ts */
   maxPool2d(
     inPtr: number,
     outPtr: number,
     rowsPtr: number,
     columnsPtr: number,
-    batch: number,
     outHeight: number,
     outWidth: number,
     kernelHeight: number,
     kernelWidth: number,
     inImageStride: number,
     lanes: number,
+    firstImage: number,
+    lastImage: number,
   ): void;
   /** assembly/nn/random.ts */
   fillUniform(outPtr: number, count: number, seed: number, bound: number): void;

@@ -97,7 +97,6 @@ export interface TrainKernels {
     paramPtr: number,
     gradPtr: number,
     velocityPtr: number,
-    count: number,
     lr: number,
     momentum: number,
     dampening: number,
@@ -105,6 +104,8 @@ export interface TrainKernels {
     gradScale: number,
     nesterov: number,
     isFirst: number,
+    first: number,
+    last: number,
   ): void;
   /** assembly/train/optimizer.ts */
   squaredNorm(ptr: number, count: number): number;
@@ -206,7 +207,6 @@ export interface TrainKernels {
   turnWeights(
     fromPtr: number,
     toPtr: number,
-    groups: number,
     outChannels: number,
     inChannels: number,
     kernelHeight: number,
@@ -217,6 +217,8 @@ export interface TrainKernels {
     firstColumn: number,
     columnStep: number,
     columns: number,
+    first: number,
+    last: number,
   ): void;
   /** assembly/train/unaryGrad.ts */
   unaryGrad(
@@ -224,9 +226,10 @@ export interface TrainKernels {
     gradPtr: number,
     valuePtr: number,
     outPtr: number,
-    count: number,
     alpha: number,
     beta: number,
+    first: number,
+    last: number,
   ): void;
   /** assembly/train/weightGrad.ts */
   conv2dWeightGrad(

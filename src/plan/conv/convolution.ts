@@ -12,7 +12,6 @@ import { MIN_CHUNK_FLOPS, runJob } from '../steps/cut.js';
 import type { Parameter } from '../steps/parameter.js';
 import { CONV_DESCRIPTOR } from '../steps/records.js';
 import {
-  finder,
   type InRun,
   input,
   lowerBound,
@@ -32,7 +31,8 @@ import {
   winogradScheme,
   winogradTiles,
 } from './algorithm.js';
-import { type FilterKernel, LARGEST_TRANSFORMED, type PackedWeights, packFilters, parametersOf } from './weights.js';
+import { tameness } from './tame.js';
+import { type FilterKernel, type PackedWeights, packFilters, parametersOf } from './weights.js';
 
 const MAX_TILES = 60;
 /** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
@@ -165,7 +165,6 @@ function winograd(
   ];
   const scheme = WINOGRAD[algorithm];
   const { prepared: packed, fill } = pack(node, context, algorithm);
-  const { bytes } = input(node, context);
   const depth = runtime.kernels.winogradDepth(context.dims(node.inputs[1])[1]!, scheme.rows);
   const tiles = winogradTiles(scheme, batch, outHeight, outWidth);
   const blockTiles = winogradBlockTiles(
@@ -189,15 +188,12 @@ function winograd(
     },
     ports(node, context, node.inputs[3]),
   );
-  const findInput = finder(node.inputs[0], context);
+  const isTame = tameness([node.inputs[0]], context);
   const direct = context.lazily(makeDirect);
   return (at) => {
     fill?.(at);
-    if (packed.areTame && runtime.kernels.allBelow(findInput(at), bytes / 4, LARGEST_TRANSFORMED) !== 0) {
-      transformed(at);
-    } else {
-      direct()(at);
-    }
+    if (packed.areTame && isTame(at)) transformed(at);
+    else direct()(at);
   };
 }
 

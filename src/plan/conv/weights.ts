@@ -15,11 +15,10 @@ import type { Parameter } from '../steps/parameter.js';
 import type { Prepared } from '../steps/prepared.js';
 import { withStaging } from '../steps/staging.js';
 import { winogradScheme } from './algorithm.js';
+import { LARGEST_TRANSFORMED } from './tame.js';
 
 /** Weights of at least as many bytes are laid out for reading them in several streams: they will come from memory. */
 const MIN_STREAMED_BYTES = 2 ** 21;
-/** Far below the largest float32, far above any activation or weight. */
-export const LARGEST_TRANSFORMED = 1e30;
 
 /** What is packed together. */
 export interface Filters {

@@ -12,6 +12,8 @@ export const MIN_CHUNK_FLOPS = 1e6;
 const THREAD_CHUNKS = 2;
 /** What reading and writing a float takes, in operations of a product. */
 export const FLOAT_FLOPS = 8;
+/** Floats of a cache line: what ranges of values begin at multiples of. */
+export const VALUES_TOGETHER = 16;
 
 /** What a kernel takes a range of, its last two arguments. */
 export interface Cut<Scratch extends boolean = false> {

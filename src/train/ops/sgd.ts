@@ -1,6 +1,7 @@
 /** A step of PyTorch's SGD over all parameters, when all else of a run is done. */
 import type { NodeBase, Optional } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { cutKernel, FLOAT_FLOPS, VALUES_TOGETHER } from '../../plan/steps/cut.js';
 import { finder, type Step, type StepContext } from '../../plan/steps/step.js';
 import { sizeOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
@@ -37,24 +38,30 @@ export const sgd: OperationRule<SgdNode> = {
 const CLIP_EPS = 1e-6;
 
 function step(node: SgdNode, context: StepContext): Step {
-  const { heap } = context.runtime;
-  const kernels = trainKernels(context.runtime);
+  const { runtime } = context;
+  const { heap } = runtime;
+  const kernels = trainKernels(runtime);
   const { momentum, weightDecay, nesterov, dampening, clipNorm } = node.settings;
   const [settings, ...others] = node.inputs;
   const findSettings = finder(settings, context);
   const scale = finder(node.outputs[0], context);
-  const parameters = Array.from({ length: others.length / 3 }, (_, i) => ({
-    gradient: finder(others[i * 3], context),
-    values: finder(others[i * 3 + 1], context),
-    velocity: finder(others[i * 3 + 2], context),
-    count: sizeOf(context.dims(others[i * 3]!)),
-  }));
+  const parameters = Array.from({ length: others.length / 3 }, (_, i) => {
+    const count = sizeOf(context.dims(others[i * 3]!));
+    const cut = { units: count, multiple: VALUES_TOGETHER, flops: 3 * count * FLOAT_FLOPS };
+    return {
+      gradient: finder(others[i * 3], context),
+      values: finder(others[i * 3 + 1], context),
+      velocity: finder(others[i * 3 + 2], context),
+      count,
+      change: cutKernel(runtime, kernels, 'sgdStep', cut),
+    };
+  });
   context.afterwards((at) => {
     const [lr, isFirst] = heap.floats(findSettings(at), 2) as unknown as [number, number];
     const [factor] = heap.floats(scale(at), 1) as unknown as [number];
     const how = [lr, momentum, dampening, weightDecay, factor, nesterov ? 1 : 0, isFirst] as const;
-    for (const { gradient, values, velocity, count } of parameters) {
-      kernels.sgdStep(values(at), gradient(at), velocity(at), count, ...how);
+    for (const { gradient, values, velocity, change } of parameters) {
+      change(values(at), gradient(at), velocity(at), ...how);
     }
   });
   return (at) => {

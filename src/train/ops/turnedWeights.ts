@@ -4,7 +4,9 @@
  */
 import type { FullNode } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
 import { ports, type Step, type StepContext } from '../../plan/steps/step.js';
+import { sizeOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 import type { Phase } from '../phases.js';
 
@@ -27,7 +29,6 @@ export const turnedWeights: OperationRule<TurnedWeightsNode> = {
 };
 
 function step(node: TurnedWeightsNode, context: StepContext): Step {
-  const kernels = trainKernels(context.runtime);
   const { groups, taps } = node;
   const [outChannels, inChannels, ...kernel] = context.dims(node.inputs[0]!) as [number, number, number, number];
   const [down, across] = taps.map(({ firstTap, tapStep, taps: count }) => [firstTap, tapStep, count] as const) as [
@@ -35,8 +36,12 @@ function step(node: TurnedWeightsNode, context: StepContext): Step {
     readonly [number, number, number],
   ];
   const find = ports(node, context);
+  const run = cutKernel(context.runtime, trainKernels(context.runtime), 'turnWeights', {
+    units: groups * inChannels,
+    flops: 2 * sizeOf(context.dims(node.outputs[0])) * FLOAT_FLOPS,
+  });
   return (at) => {
     const [fromPtr, , toPtr] = find(at);
-    kernels.turnWeights(fromPtr, toPtr, groups, outChannels / groups, inChannels, ...kernel, ...down, ...across);
+    run(fromPtr, toPtr, outChannels / groups, inChannels, ...kernel, ...down, ...across);
   };
 }

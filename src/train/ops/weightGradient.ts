@@ -3,7 +3,7 @@ import type { Conv2dNode, LinearNode } from '../../nodes/conv.js';
 import type { FullNode, PaddingMode, Window } from '../../nodes/node.js';
 import { title } from '../../nodes/shapeErrors.js';
 import type { OperationRule } from '../../ops/operation.js';
-import { LARGEST_TRANSFORMED } from '../../plan/conv/weights.js';
+import { tameness } from '../../plan/conv/tame.js';
 import { cutKernel, FLOAT_FLOPS, runJob } from '../../plan/steps/cut.js';
 import {
   type Find,
@@ -72,13 +72,8 @@ function step(node: WeightGradientNode, context: StepContext): Step {
   const tables = writeTables(node, context, shape);
   const sum = sumStep(node, context, shape, plan, tables);
   if (plan.algorithm !== 'winograd') return sum;
-  // As forward: a tile with an infinity, NaN or a very large value in it would spread it.
   const direct = sumStep(node, context, shape, planWeightGradient(kernels, shape, 'direct'), tables);
-  const values = node.inputs.map((name) => {
-    return { find: finder(name, context), count: extentOf(context.dims(name)).bytes / 4 };
-  });
-  const isTame = (at: readonly number[]): boolean =>
-    values.every(({ find, count }) => runtime.kernels.allBelow(find(at), count, LARGEST_TRANSFORMED) !== 0);
+  const isTame = tameness(node.inputs, context);
   return (at) => (isTame(at) ? sum(at) : direct(at));
 }
 
