@@ -3,6 +3,7 @@ import type { Layer } from './index.js';
 import { Trainer } from './train/model/trainer.js';
 import { trainWith } from './train/train.js';
 
+export { ABLATIONS, type Ablation, ablate } from './train/ablation.js';
 export type { Augmentation } from './train/batches.js';
 export { type Checkpoint, isTrainingCheckpoint, readTrainingCheckpoint } from './train/checkpoint.js';
 export { cifarDataset } from './train/cifar.js';

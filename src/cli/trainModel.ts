@@ -15,6 +15,7 @@ import {
 } from '../index.js';
 import type { Dataset } from '../train/dataset.js';
 import { initialise } from '../train/initialise.js';
+import { ablate } from '../train.js';
 import { CommandError, messageOf } from './errors.js';
 import { readModelFile } from './model.js';
 import type { TrainSettings } from './trainSettings.js';
@@ -43,14 +44,8 @@ export function isArchitecture(name: string): boolean {
 
 /** A network for these images, with weights from the seed or from a file. */
 export async function createModel(runtime: Runtime, settings: TrainSettings, data: Dataset): Promise<Layer> {
-  const { arch, form, channels, blocks, init, seed } = settings;
-  const model = ARCHITECTURES[arch]!.create(runtime, {
-    form,
-    numClasses: data.classes.length,
-    inChannels: data.dims[0],
-    ...(channels && { channels }),
-    ...(blocks && { blocksPerStage: blocks }),
-  });
+  const { init, seed } = settings;
+  const model = buildModel(runtime, settings, data);
   try {
     if (init === undefined) initialise(model, seed);
     else await load(model, init);
@@ -59,6 +54,29 @@ export async function createModel(runtime: Runtime, settings: TrainSettings, dat
     throw error;
   }
   return model;
+}
+
+/** The network of a run. */
+export function buildModel(
+  runtime: Runtime,
+  { arch, form, channels, blocks }: TrainSettings,
+  { classes, dims }: Dataset,
+): Layer {
+  const build = (ofForm: 'train' | 'base'): Layer =>
+    ARCHITECTURES[arch]!.create(runtime, {
+      form: ofForm,
+      numClasses: classes.length,
+      inChannels: dims[0],
+      ...(channels && { channels }),
+      ...(blocks && { blocksPerStage: blocks }),
+    });
+  if (form === 'train' || form === 'base') return build(form);
+  const whole = build('train');
+  try {
+    return ablate(whole, form);
+  } finally {
+    whole.dispose();
+  }
 }
 
 async function load(model: Layer, file: string): Promise<void> {

@@ -1,9 +1,12 @@
 /** The settings of `acnet train`, which a run's folder keeps. */
+import { ABLATIONS } from '../train.js';
+
+export const FORMS = ['train', 'base', ...ABLATIONS] as const;
 
 /** All that a run depends on, but for the files that it reads. */
 export interface TrainSettings {
   readonly arch: string;
-  readonly form: 'train' | 'base';
+  readonly form: (typeof FORMS)[number];
   readonly channels?: readonly number[];
   readonly blocks?: number;
   readonly data: string;

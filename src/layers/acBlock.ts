@@ -62,7 +62,8 @@ interface Branch {
   readonly window: Window;
 }
 
-interface Settings {
+/** Options of a block, checked. */
+export interface BlockSettings {
   readonly inPerGroup: number;
   readonly outChannels: number;
   readonly groups: number;
@@ -85,12 +86,12 @@ interface Settings {
 export class ACBlock extends Layer {
   /** @internal */
   declare readonly options: ACBlockOptions;
-  readonly #settings: Settings;
+  readonly #settings: BlockSettings;
   #form: 'train' | 'deploy';
 
   /** @throws TypeError, RangeError naming the option */
   constructor(runtime: Runtime, options: ACBlockOptions) {
-    const settings = checkOptions(options);
+    const settings = checkBlockOptions(options);
     const form = oneOf('ACBlock', 'form', options.form ?? 'train', ['train', 'deploy'] as const);
     const gamma = startGamma(options, settings.norm.affine);
     super(runtime, form === 'train' ? trainSpecs(settings) : deploySpecs(settings), options);
@@ -209,7 +210,8 @@ export class ACBlock extends Layer {
   }
 }
 
-function checkOptions(options: ACBlockOptions): Settings {
+/** @throws TypeError, RangeError naming the option */
+export function checkBlockOptions(options: ACBlockOptions): BlockSettings {
   const owner = 'ACBlock';
   checkNames(owner, options, NAMES);
   const inChannels = wholeNumber(owner, 'inChannels', options.inChannels, 1);
@@ -256,7 +258,7 @@ function startGamma(options: ACBlockOptions, affine: boolean): number {
   return reduce ? 1 / 3 : finiteNumber('ACBlock', 'gammaInit', options.gammaInit);
 }
 
-function trainSpecs({ branches, outChannels, inPerGroup, norm }: Settings): ParameterSpec[] {
+function trainSpecs({ branches, outChannels, inPerGroup, norm }: BlockSettings): ParameterSpec[] {
   return branches.flatMap(({ name, window: { kernel } }) => [
     {
       name: `${name}_conv.weight`,
@@ -267,7 +269,7 @@ function trainSpecs({ branches, outChannels, inPerGroup, norm }: Settings): Para
   ]);
 }
 
-function deploySpecs({ outChannels, inPerGroup, window }: Settings): ParameterSpec[] {
+export function deploySpecs({ outChannels, inPerGroup, window }: BlockSettings): ParameterSpec[] {
   const initial = { fanIn: inPerGroup * sizeOf(window.kernel) };
   return [
     { name: 'fused_conv.weight', dims: [outChannels, inPerGroup, ...window.kernel], initial },

@@ -119,8 +119,9 @@ function readBest(value: unknown): Best {
   const { epoch, accuracy, loss } = Object(value) as Record<string, unknown>;
   return {
     epoch: count('best.epoch', epoch),
-    accuracy: number('best.accuracy', accuracy),
+    // In the order in which a run that never stopped has them, for the same bytes.
     loss: number('best.loss', loss),
+    accuracy: number('best.accuracy', accuracy),
   };
 }
 
