@@ -2,6 +2,8 @@
 /** The command `acnet`: finds the command, and turns what goes wrong into one line and an exit code. */
 import process from 'node:process';
 import { version } from '../../package.json';
+import type { Layer } from '../index.js';
+import type { TrainerFactory } from '../train/trainOptions.js';
 import { Trainer } from '../train.js';
 import { parseArguments } from './arguments.js';
 import { bench } from './bench.js';
@@ -14,11 +16,13 @@ import { Interrupted, interrupt } from './interrupt.js';
 import { clearProgress } from './progress.js';
 import { run } from './run.js';
 import { skeleton } from './skeleton.js';
+import { studyCommand } from './study.js';
 import { printable } from './terminal.js';
 import { trainCommand } from './train.js';
 
-const train = trainCommand((model, options) => new Trainer(model, options));
-const COMMANDS: readonly Command[] = [inspect, fuse, run, bench, train, skeleton];
+const createTrainer: TrainerFactory<Layer> = (model, options) => new Trainer(model, options);
+const [train, study] = [trainCommand(createTrainer), studyCommand(createTrainer)];
+const COMMANDS: readonly Command[] = [inspect, fuse, run, bench, train, study, skeleton];
 const FAILED = 1;
 const WRONG_USAGE = 2;
 /** Signals that end a command, and their numbers; the exit code is 128 more. */

@@ -10,7 +10,7 @@
  *     best.safetensors     the model of the best epoch
  *     deploy.safetensors, deploy.onnx      the same, merged
  */
-import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { showList } from '../shown.js';
 import type { EpochEvent, TrainEvent } from '../train/run.js';
@@ -69,6 +69,20 @@ export class RunFolder {
     const foreign = there.filter((name) => !own.includes(name));
     if (foreign.length === 0) return;
     throw new CommandError(`${this.folder}: must be an empty folder or none, got one with ${showList(foreign)}`);
+  }
+
+  /** Whether it holds a checkpoint to go on from. */
+  isBegun(): Promise<boolean> {
+    return this.#has('last');
+  }
+
+  /** Whether the merged network, which is written last, is there. */
+  isFinished(): Promise<boolean> {
+    return this.#has('onnx');
+  }
+
+  async #has(name: keyof typeof FILES): Promise<boolean> {
+    return (await stat(this.file(name)).catch(() => undefined)) !== undefined;
   }
 
   async create(config: string): Promise<void> {

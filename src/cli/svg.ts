@@ -3,8 +3,8 @@
 export const INK = '#222222';
 export const FAINT = '#d9d9d9';
 export const MUTED = '#666666';
-/** Blue, vermilion and green of Okabe and Ito, which people with any colour vision tell apart. */
-export const LINE_COLOURS = ['#0072b2', '#d55e00', '#009e73'] as const;
+/** Of Okabe and Ito, which people with any colour vision tell apart: blue, vermilion, green, purple, orange. */
+export const LINE_COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00'] as const;
 export const FONT_SIZE = 13;
 export const TITLE_SIZE = 15;
 /** Of a sans-serif letter, on average, in parts of its size; the widest of the usual fonts. */

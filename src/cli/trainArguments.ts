@@ -5,7 +5,7 @@ import type { Arguments, OptionSpecs } from './arguments.js';
 import { parseNumber } from './arguments.js';
 import { CommandError, UsageError } from './errors.js';
 import { ARCHITECTURES, isArchitecture } from './trainModel.js';
-import type { TrainSettings } from './trainSettings.js';
+import { FORMS, type TrainSettings } from './trainSettings.js';
 
 export const DEFAULTS = {
   form: 'train',
@@ -49,6 +49,7 @@ export const SETTING_OPTIONS: OptionSpecs = {
   patience: { type: 'string' },
 };
 
+export const MAX_THREADS = 64;
 const LARGEST_SIDE = 4096;
 const SCHEDULE = /^(?:(constant|cosine)|(step|multistep):(\d+(?:,\d+)*)(?::(\S+))?)$/;
 
@@ -58,7 +59,7 @@ export function settingsOf(args: Arguments): TrainSettings {
   const data = args.text('data');
   if (data === undefined) throw new UsageError('--data is missing');
   const form = args.text('form') ?? DEFAULTS.form;
-  if (form !== 'train' && form !== 'base') throw new UsageError(`--form is '${form}', expected train or base`);
+  if (!isForm(form)) throw new UsageError(`--form is '${form}', expected ${FORMS.join(', ')}`);
   const schedule = args.text('schedule') ?? DEFAULTS.schedule;
   if (!isSchedule(schedule)) throw new UsageError(`--schedule is '${schedule}', expected ${SCHEDULES}`);
   const blocks = args.whole('blocks', 1);
@@ -119,8 +120,8 @@ export function readSettings(text: string, file: string): TrainSettings {
     const { acnet: _, ...settings } = JSON.parse(text) as TrainSettings & { acnet: string };
     const names = [...Object.keys(SETTING_OPTIONS)].map(camelCase);
     checkNames('config', settings, names);
-    if (!isArchitecture(settings.arch) || !isSchedule(settings.schedule))
-      throw new Error('arch or schedule is unknown');
+    if (!isArchitecture(settings.arch) || !isForm(settings.form) || !isSchedule(settings.schedule))
+      throw new Error('arch, form or schedule is unknown');
     return settings;
   } catch (error) {
     throw new CommandError(`${file}: is no configuration of a run: ${(error as Error).message}`);
@@ -133,6 +134,10 @@ export function parseArchitecture(args: Arguments): string {
   if (arch === undefined) throw new UsageError('--arch is missing');
   if (isArchitecture(arch)) return arch;
   throw new UsageError(`--arch is '${arch}', expected ${Object.keys(ARCHITECTURES).join(', ')}`);
+}
+
+function isForm(text: string): text is TrainSettings['form'] {
+  return (FORMS as readonly string[]).includes(text);
 }
 
 function isSchedule(text: string): boolean {

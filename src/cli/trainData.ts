@@ -15,11 +15,16 @@ export interface TrainData {
   readonly test: Dataset | undefined;
 }
 
+/** What a folder holds. */
+export interface Sets {
+  readonly training: Dataset;
+  readonly test: Dataset | undefined;
+}
+
 const TEST_FOLDERS = ['test', 'val', 'valid', 'validation'];
 
-/** @throws {CommandError} when the folder holds no images that are known here */
-export async function openData({ data, size, holdOut, seed }: TrainSettings, signal: AbortSignal): Promise<TrainData> {
-  const { training, test } = await openSets(data, size, signal);
+/** @throws {CommandError} when more images are to be held out than there are */
+export function dataFor({ holdOut, seed }: TrainSettings, { training, test }: Sets): TrainData {
   if (holdOut === undefined) return { training, validation: test, test };
   if (holdOut >= training.size) {
     throw new CommandError(`--hold-out is ${holdOut}, expected fewer than the ${training.size} training images`);
@@ -28,12 +33,15 @@ export async function openData({ data, size, holdOut, seed }: TrainSettings, sig
   return { training: rest, validation: held, test };
 }
 
-/** The sets that a folder has. */
+/**
+ * The sets that a folder has.
+ * @throws {CommandError} when it holds no images that are known here
+ */
 export async function openSets(
   folder: string,
   size: readonly [number, number] | undefined,
   signal: AbortSignal,
-): Promise<{ training: Dataset; test: Dataset | undefined }> {
+): Promise<Sets> {
   const { folders, files } = await listFolder(folder);
   const kind = [
     { has: hasIdxFiles, open: idxDataset },
