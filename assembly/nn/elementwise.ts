@@ -45,15 +45,7 @@ export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPt
 }
 
 /** The same of values `first` to `last` (excluded) that lie one behind the other in all three. */
-export function binaryRange(
-  op: i32,
-  aPtr: usize,
-  bPtr: usize,
-  outPtr: usize,
-  low: f32,
-  first: i32,
-  last: i32,
-): void {
+export function binaryRange(op: i32, aPtr: usize, bPtr: usize, outPtr: usize, low: f32, first: i32, last: i32): void {
   const at = (<usize>first) << 2;
   const count = last - first;
   if (op === BinaryOp.add) binaryRun<Add>(aPtr + at, bPtr + at, outPtr + at, count, 4, 4, 4, low);
