@@ -1,7 +1,8 @@
 // npm run bench:against -- DIR: another state of this package, built in DIR (its dist), against this one, in one process:
 // the layers of bench:peers, shallow layers, depthwise and grouped ones, networks, and MobileNetV2 as exported. Both
 // take turns, in both builds. A round in which something else had the core is thrown out: there the register-only peak,
-// taken before, between and behind both sides, falls below a share of the best that the process has seen.
+// taken before, between and behind both sides, falls below a share of the best that the process has seen, or the process
+// had less time than the clock shows.
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -15,13 +16,15 @@ const HELP = `usage: npm run bench:against -- DIR [options]
   DIR              the dist of another state
   --simd BUILD     baseline, relaxed, or both, separated by a comma; default both
   --only WORDS     contestants whose names contain one of these, separated by commas
-  --rounds N       that count; default 21. At most three times as many are made
+  --rounds N       that count; default 21. At most eight times as many are made
   --time MS        of each side in a round; default 8
   --json           the figures as JSON`;
 
+/** The share of the core below which a round is thrown out. */
+const MIN_CORE_SHARE = 0.95;
 const WARM_UP_ROUNDS = 12;
 /** Rounds that are made for each that counts, before there are too few. */
-const MAX_ROUNDS_FACTOR = 3;
+const MAX_ROUNDS_FACTOR = 8;
 
 /** [inChannels, outChannels, size, kernel, stride, padding, groups] */
 const SHALLOW = [
@@ -128,9 +131,9 @@ function inputOf(Tensor, dims) {
 }
 
 function compare(sides, peak) {
-  for (const { run } of sides) timePerCall(run, 5);
-  const calls = sides.map(({ run }) => Math.max(1, Math.ceil(options.time / timePerCall(run, 5))));
-  for (let i = 0; i < WARM_UP_ROUNDS; i++) sides.forEach(({ run }, side) => void timePerCall(run, calls[side]));
+  for (const { run } of sides) timeCalls(run, 5);
+  const calls = sides.map(({ run }) => Math.max(1, Math.ceil(options.time / timeCalls(run, 5).time)));
+  for (let i = 0; i < WARM_UP_ROUNDS; i++) sides.forEach(({ run }, side) => void timeCalls(run, calls[side]));
   const times = [[], []];
   let made = 0;
   for (; times[0].length < options.rounds && made < MAX_ROUNDS_FACTOR * options.rounds; made++) {
@@ -138,8 +141,9 @@ function compare(sides, peak) {
     const round = [];
     let isQuiet = peak.isReached();
     for (const side of order) {
-      round[side] = timePerCall(sides[side].run, calls[side]);
-      isQuiet = peak.isReached() && isQuiet;
+      const { time, coreShare } = timeCalls(sides[side].run, calls[side]);
+      round[side] = time;
+      isQuiet = peak.isReached() && coreShare >= MIN_CORE_SHARE && isQuiet;
     }
     if (isQuiet) round.forEach((time, side) => void times[side].push(time));
   }
@@ -150,10 +154,14 @@ function compare(sides, peak) {
   return { ratio, low, high, that: median(that), own: median(own), rounds: that.length, made };
 }
 
-function timePerCall(run, calls) {
+/** Milliseconds of a call, and the share of one core that the process had meanwhile. */
+function timeCalls(run, calls) {
+  const before = process.cpuUsage();
   const start = performance.now();
   for (let i = 0; i < calls; i++) run();
-  return (performance.now() - start) / calls;
+  const wall = performance.now() - start;
+  const { user, system } = process.cpuUsage(before);
+  return { time: wall / calls, coreShare: (user + system) / 1000 / wall };
 }
 
 function printRow({ name, ratio, low, high, that, own, rounds, made }) {
