@@ -39,8 +39,14 @@ export class Faults {
   readonly #words = new Int32Array(new SharedArrayBuffer(4 * WORDS));
   readonly #undo: () => void;
 
-  /** From now on, until `restore`, the package's workers are faulty ones. */
-  constructor() {
+  readonly #kernels: readonly string[];
+
+  /**
+   * From now on, until `restore`, the package's workers are faulty ones.
+   * @param kernels in which they are; all take a range as their arguments 5 and 6
+   */
+  constructor(kernels: readonly string[] = ['conv2d', 'depthwiseConv2d', 'winogradConv2d']) {
+    this.#kernels = kernels;
     const scope = globalThis as unknown as { Worker?: WorkerClass };
     const owner = scope.Worker === undefined ? (globalThis as NodeModules).process!.getBuiltinModule!(NODE) : scope;
     const { Worker } = owner;
@@ -129,7 +135,7 @@ export class Faults {
       const { Instance } = WebAssembly;
       WebAssembly.Instance = function (...args) {
         const exports = { ...new Instance(...args).exports };
-        for (const name of ['conv2d', 'depthwiseConv2d', 'winogradConv2d', 'conv2dWeightGrad', 'winogradWeightGrad']) {
+        for (const name of ${JSON.stringify(this.#kernels)}) {
           const kernel = exports[name];
           if (kernel !== undefined) exports[name] = (...args) => meet(kernel, args);
         }

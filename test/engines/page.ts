@@ -2,7 +2,8 @@
  * Entry for browsers, run by a page under the content security policy: runs the suite on files fetched from the
  * server and posts the report back to it.
  */
-import * as bundled from 'acnet-wasm';
+import * as acnet from 'acnet-wasm';
+import { Trainer } from 'acnet-wasm/train';
 import { type Package, runSuite } from './suite.js';
 
 // This file is served as /build/engines/page.mjs.
@@ -12,7 +13,7 @@ const plainUrl = new URL('dist/index.js', root).href;
 
 async function main(): Promise<object> {
   const plain: Package = await import(plainUrl);
-  const report = await runSuite(bundled, plain, load);
+  const report = await runSuite({ ...acnet, Trainer }, plain, load);
   return { ...report, evalBlocked: evalBlocked(), crossOriginIsolated };
 }
 

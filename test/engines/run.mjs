@@ -101,7 +101,10 @@ async function bundle() {
     target: 'es2022',
     platform: 'neutral',
     external: ['node:*'],
-    alias: { 'acnet-wasm': path.join(root, 'dist/index.js') },
+    alias: {
+      'acnet-wasm/train': path.join(root, 'dist/train.js'),
+      'acnet-wasm': path.join(root, 'dist/index.js'),
+    },
     logLevel: 'warning',
   });
   writeFileSync(path.join(outdir, 'list.json'), JSON.stringify(listFixtures()));

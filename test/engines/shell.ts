@@ -1,7 +1,8 @@
 /** Entry for Node, Deno and Bun: runs the suite on the files of the repository, prints the report as one JSON line. */
 import { readFile } from 'node:fs/promises';
 import * as process from 'node:process';
-import * as bundled from 'acnet-wasm';
+import * as acnet from 'acnet-wasm';
+import { Trainer } from 'acnet-wasm/train';
 import { type Package, runSuite } from './suite.js';
 
 // This file runs as build/engines/shell.mjs.
@@ -10,5 +11,5 @@ const root = new URL('../../', import.meta.url);
 const plainUrl = new URL('dist/index.js', root).href;
 const plain: Package = await import(plainUrl);
 
-const report = await runSuite(bundled, plain, (path) => readFile(new URL(path, root)));
+const report = await runSuite({ ...acnet, Trainer }, plain, (path) => readFile(new URL(path, root)));
 process.stdout.write(`${JSON.stringify({ ...report, versions: process.versions })}\n`);

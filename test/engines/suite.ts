@@ -5,6 +5,7 @@
  */
 import type * as acnet from 'acnet-wasm';
 import { Fnv1a } from './hash.js';
+import { NETWORKS, type Package as TrainingPackage, trainingHash } from './trainingRuns.js';
 
 export type Package = typeof acnet;
 /** Reads one file of the repository, by its path from the root. */
@@ -43,22 +44,25 @@ const STATISTICS_TOLERANCE = 1e-6;
 const FUSED_TOLERANCE = 1e-6;
 const LOGITS_TOLERANCE = 2e-5;
 const FLOOR = 0.01;
+/** Steps of training of each network. */
+const TRAINING_STEPS = 6;
 // Deploy against train form on the [1, 2, 62, 62] inputs: PyTorch's float32 forms differ by 1.3e-9 to 4.5e-9.
 const SUM_OF_SQUARES = 5e-9;
 
 /**
  * Runs every fixture on every build that the engine has.
  *
- * @param bundled the package as a bundler leaves it
+ * @param bundled the package as a bundler leaves it, which also trains, with one thread and with two
  * @param plain the package's dist/index.js as it is, whose worker script lies beside it: runs the first fixture and the
  * networks with two threads, for the same bits
  */
-export async function runSuite(bundled: Package, plain: Package, load: Load): Promise<Report> {
+export async function runSuite(bundled: TrainingPackage, plain: Package, load: Load): Promise<Report> {
   const list: FixtureList = JSON.parse(new TextDecoder().decode(await load(LIST)));
   const [firstBlock] = list.blocks;
   if (firstBlock === undefined || list.networks.length === 0) throw new Error('the list of fixtures is empty');
   const baseline = new Checks();
   await runBuild(bundled, 'baseline', baseline, list, load);
+  for (const name of Object.keys(NETWORKS)) await checkTraining(bundled, baseline, name);
 
   const unbundled = new Checks();
   const few = { blocks: [firstBlock], networks: list.networks };
@@ -122,6 +126,20 @@ async function runBuild(
   const left = runtime.memory.used - (used ?? 0);
   checks.check('memory', left === 0 ? '' : `${left} bytes are in use after everything was disposed of`);
   runtime.dispose();
+}
+
+async function checkTraining(pkg: TrainingPackage, checks: Checks, network: string): Promise<void> {
+  const name = `training ${network}`;
+  try {
+    const [one, two] = [
+      await trainingHash(pkg, network, { simd: 'baseline', threads: 1, steps: TRAINING_STEPS }),
+      await trainingHash(pkg, network, { simd: 'baseline', threads: 2, steps: TRAINING_STEPS }),
+    ];
+    checks.note(name, one);
+    checks.check(name, one === two ? '' : 'two threads give other bits than one');
+  } catch (error) {
+    checks.check(name, describe(error));
+  }
 }
 
 function checkBlock(pkg: Package, runtime: acnet.Runtime, checks: Checks, name: string, bytes: Uint8Array): void {
@@ -208,6 +226,12 @@ class Checks {
     } catch (error) {
       this.check(name, describe(error));
     }
+  }
+
+  /** A hash that must be equal in all engines. */
+  note(name: string, hash: string): void {
+    this.hashes[name] = hash;
+    this.all.update(new TextEncoder().encode(hash));
   }
 
   close(name: string, actual: Taken, expected: acnet.Tensor, tolerance: number): void {
