@@ -6,8 +6,11 @@ export {
   columnSums,
   normGrad,
   normGradSums,
+  writeBetaGrad,
   writeColumnSums,
 } from './train/normGrad';
+export { gatherMoments, normMoments, normMomentsBytes } from './train/normStatistics';
+export { normSum } from './train/normSum';
 export { sgdStep, squaredNorm } from './train/optimizer';
 export { avgPool2dGrad, globalAvgPool2dGrad, globalMaxPool2dGrad, maxPool2dGrad } from './train/poolGrad';
 export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';

@@ -8,7 +8,9 @@ import { createRuntime, type Runtime } from '../src/index.js';
 import { differentiate } from '../src/passes/differentiate.js';
 import { Executable } from '../src/plan/executable.js';
 import { Tensor } from '../src/tensor.js';
+import { joinNorms } from '../src/train/gradients/joinNorms.js';
 import { gradientRuleOf } from '../src/train/gradients/table.js';
+import type { NormSumNode } from '../src/train/ops/normSum.js';
 import * as array from './arrayOracle.js';
 import { runGraph } from './graphOracle.js';
 import type { Nd } from './oracle.js';
@@ -26,6 +28,8 @@ interface Case {
   readonly nodes: readonly (Record<string, unknown> & { readonly op: string; readonly inputs: readonly unknown[] })[];
   /** Of the inputs' values; a negative one where they are below zero, too. */
   readonly least?: number;
+  /** How many of the inputs have a gradient; all, where it is not said. */
+  readonly differentiable?: number;
 }
 
 const one = (name: string, dims: Case['dims'], settings: Record<string, unknown> = {}, least?: number): Case => {
@@ -46,9 +50,52 @@ const poolOf = (changes: object, more: object = {}) => {
   const window = { ...plain, kernel: [2, 2], stride: [2, 2], pads: [0, 0, 0, 0], ...changes };
   return { window, ceilMode: false, countIncludePad: false, ...more };
 };
-const norm = { eps: 1e-5, momentum: undefined };
+
+/**
+ * The sum of BatchNorms of as many images as they have momenta, of an addend, and a ReLU. Inputs: for each its image, gamma
+ * and beta; then the addend; then running mean and variance of each.
+ */
+function sumOfNorms(momenta: readonly (number | undefined)[], addend: 'none' | 'first' | 'last', relu: boolean): Case {
+  const channels = 5;
+  const dims = [3, channels, 3, 2];
+  const count = momenta.length;
+  const differentiable = 3 * count + (addend === 'none' ? 0 : 1);
+  const nodes: Case['nodes'][number][] = momenta.map((momentum, i) => {
+    const statistics = [0, 1].map((j) => `input${differentiable + 2 * i + j}`);
+    const inputs = [...[0, 1, 2].map((j) => `input${3 * i + j}`), ...statistics];
+    return { op: 'batchNorm', inputs, eps: 1e-5, momentum };
+  });
+  let sum = 'v0';
+  const add = (inputs: readonly string[]): void => {
+    nodes.push({ op: 'add', inputs });
+    sum = `v${nodes.length - 1}`;
+  };
+  if (addend === 'first') add([`input${3 * count}`, sum]);
+  for (let i = 1; i < count; i++) add(i % 2 === 0 ? [`v${i}`, sum] : [sum, `v${i}`]);
+  if (addend === 'last') add([sum, `input${3 * count}`]);
+  if (relu) nodes.push({ op: 'relu', inputs: [sum] });
+  const vector = [channels];
+  return {
+    name: `sum of batchNorms (momenta ${momenta.join()}), addend ${addend}${relu ? ', relu' : ''}`,
+    dims: [
+      ...momenta.flatMap(() => [dims, vector, vector]),
+      ...(addend === 'none' ? [] : [dims]),
+      ...momenta.flatMap(() => [vector, vector]),
+    ],
+    nodes,
+    least: 0.5,
+    differentiable,
+  };
+}
 
 const CASES: readonly Case[] = [
+  ...[1, 2, 3, 4, 5].flatMap((count) =>
+    (['none', 'first', 'last'] as const).flatMap((addend) =>
+      [false, true].map((relu) => sumOfNorms(new Array(count).fill(0.1), addend, relu)),
+    ),
+  ),
+  sumOfNorms([undefined, 0.1], 'last', true),
+  sumOfNorms([undefined, undefined, undefined], 'none', true),
   one('conv2d', [image, [4, 3, 3, 3], [4]], conv({})),
   one('conv2d strided', [image, [4, 3, 3, 3]], conv({ stride: [2, 3] })),
   one(
@@ -71,8 +118,6 @@ const CASES: readonly Case[] = [
     one(`conv2d ${paddingMode}`, [image, [4, 3, 3, 3]], conv({ pads: [2, 1, 0, 2] }, { paddingMode })),
   ),
   one('linear', [[5, 7], [3, 7], [3]]),
-  one('batchNorm', [image, [3], [3], [3], [3]], norm, 0.5),
-  one('batchNorm of the batch', [image, [3], [3], [3], [3]], { ...norm, momentum: 0.1 }, 0.5),
   one('maxPool2d', [image], poolOf({ kernel: [3, 2], stride: [2, 1], pads: [1, 1, 1, 1] })),
   one('avgPool2d', [image], poolOf({ kernel: [3, 2], stride: [2, 1], pads: [1, 0, 1, 1] })),
   one('avgPool2d counting pads', [image], poolOf({ kernel: [3, 3], pads: [1, 1, 1, 1] }, { countIncludePad: true })),
@@ -147,7 +192,7 @@ function gradientsOf(runtime: Runtime, graph: Graph, inputs: readonly Nd[], dy: 
     graph,
     inputs.map(({ dims }) => dims),
   );
-  const withSeed = { ...graph, inputs: [...graph.inputs, GRADIENT] };
+  const withSeed = { ...joinNorms(graph, shapes), inputs: [...graph.inputs, GRADIENT] };
   const seeds = new Map([[graph.outputs[0]!, GRADIENT]]);
   const { graph: both, gradients } = differentiate(withSeed, shapes, seeds, graph.inputs, gradientRuleOf);
   const executable = new Executable(runtime, { ...both, outputs: [...gradients.values()] });
@@ -274,8 +319,7 @@ CASES.forEach((one, seed) => {
     const inputs = one.dims.map((dims) => randomNd(random, dims, one.least ?? -1, one.least === 0.5 ? 2 : 1));
     const shape = inferShapes(graph, one.dims).get(graph.outputs[0]!)!;
     const dy = randomNd(random, shape);
-    // A BatchNorm's statistics have no gradient.
-    const count = one.nodes[0]!.op === 'batchNorm' ? 3 : inputs.length;
+    const count = one.differentiable ?? inputs.length;
     const used = runtime.memory.used;
     const gradients = gradientsOf(runtime, graph, inputs, dy);
     assert.is(runtime.memory.used, used);
@@ -284,6 +328,33 @@ CASES.forEach((one, seed) => {
       assert.ok(error < TOLERANCE, `the gradient of input ${i} errs ${error}`);
     }
   });
+});
+
+test('BatchNorms take in what follows, and only what nobody else reads', () => {
+  const joined = (given: Case, outputs?: readonly string[]): string[] => {
+    const graph = { ...graphOf(given), ...(outputs && { outputs }) };
+    const { nodes } = joinNorms(graph, inferShapes(graph, given.dims));
+    inferShapes({ ...graph, nodes }, given.dims);
+    return nodes.map((node) => {
+      const { op, branches, low, inputs } = node as unknown as NormSumNode;
+      return op === 'normSum' ? `${branches.length}${low === 0 ? ' relu' : ''}${inputs[0] ? ' addend' : ''}` : op;
+    });
+  };
+  assert.equal(joined(sumOfNorms([0.1, 0.1, 0.1], 'none', true)), ['3 relu']);
+  assert.equal(joined(sumOfNorms([0.1, 0.1, 0.1], 'first', true)), ['3 relu addend']);
+  assert.equal(joined(sumOfNorms([0.1, 0.1, 0.1], 'last', true)), ['3 relu addend']);
+  assert.equal(joined(sumOfNorms([0.1, 0.1], 'none', false), ['v0', 'v2']), ['1', '1 addend']);
+  assert.equal(joined(sumOfNorms([0.1, 0.1], 'none', true), ['v2', 'v3']), ['2', 'relu']);
+  const twoAddends = sumOfNorms([0.1, 0.1], 'last', true);
+  const more = { op: 'add', inputs: ['v3', 'input6'] };
+  const [norm, other, sum, addend] = twoAddends.nodes;
+  const nodes = [norm!, other!, sum!, addend!, more, { op: 'relu', inputs: ['v4'] }];
+  assert.equal(joined({ ...twoAddends, nodes }), ['2 addend', 'add', 'relu']);
+  const broadcast = [norm!, { op: 'add', inputs: ['v0', 'input1'] }];
+  assert.equal(
+    joined({ ...twoAddends, dims: twoAddends.dims.map((dims, i) => (i === 1 ? [5, 1, 1] : dims)), nodes: broadcast }),
+    ['1', 'add'],
+  );
 });
 
 test('an operation without a gradient is named', () => {

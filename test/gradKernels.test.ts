@@ -56,84 +56,154 @@ for (const build of await supportedBuilds()) {
     }
   });
 
-  test(`${build}: the gradient of batch normalisation`, () => {
-    const random = seededRandom(7);
-    for (const channels of CHANNELS) {
+  test(`${build}: mean and variance of a batch`, () => {
+    const random = seededRandom(5);
+    for (const channels of [...CHANNELS, 300]) {
       for (const pixels of COUNTS) {
-        for (const [hasMask, usesBatch, hasGamma] of [
-          [false, true, true],
-          [true, true, true],
-          [false, false, true],
-          [true, true, false],
-        ]) {
+        for (const offset of [0, 1000]) {
           const lanes = lanesOf(channels);
-          const [z, dy, y] = Array.from({ length: 3 }, () => randomNd(random, [1, channels, pixels]).data) as [
-            Float32Array,
-            Float32Array,
-            Float32Array,
-          ];
-          const gamma = randomNd(random, [channels], 0.5, 2).data;
-          z.set(z.map((value, i) => value + Math.floor(i / pixels)));
-          const [running, runningVar] = [randomNd(random, [channels]).data, randomNd(random, [channels], 0.5, 2).data];
-          const masked = dy.map((d, i) => (hasMask && y[i]! <= 0 ? 0 : d));
-          const expected = batchNormBackward(z, masked, channels, pixels, hasGamma ? gamma : undefined, 1e-5, {
-            mean: running,
-            variance: runningVar,
-            usesBatch: usesBatch!,
+          const z = randomNd(random, [1, channels, pixels]).data.map((value) => value + offset);
+          // One that does not vary, at a value that is not exact.
+          z.fill(Math.fround(offset + 1 / 3), 0, pixels);
+          const { mean, variance } = batchNormBackward(z, z, channels, pixels, undefined, 0, {
+            mean: [],
+            variance: [],
+            usesBatch: true,
           });
-          const pad = (values: ArrayLike<number>): number =>
-            memory.putDoubles(Array.from({ length: lanes }, (_, c) => values[c] ?? 0));
-          const [gradPtr, maskPtr, inPtr] = [dy, y, z].map((values) =>
-            memory.put(channelsLast(values, 1, channels, pixels)),
-          ) as [number, number, number];
-          const [meanPtr, variancePtr] = [pad(expected.mean), pad(expected.variance)];
+          const inPtr = memory.put(channelsLast(z, 1, channels, pixels));
           const chunks = Math.ceil(pixels / CHUNK);
-          const sumsPtr = memory.allocate(chunks * 2 * lanes * 8);
-          const mask = hasMask ? maskPtr : 0;
-          for (let i = chunks - 1; i >= 0; i--) {
-            kernels.normGradSums(gradPtr, mask, inPtr, meanPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
-          }
-          const [gammaGradPtr, betaGradPtr] = [memory.allocate(channels * 4), memory.put(new Float32Array(channels))];
-          const coefficientsPtr = memory.allocate(lanes * 16);
-          const gammaPtr = hasGamma ? memory.put(gamma) : 0;
-          const norm = (accumulate: number, gammaGrad: number, betaGrad: number): void =>
-            kernels.normGrad(
-              sumsPtr,
-              chunks,
-              pixels,
-              channels,
-              lanes,
-              gammaPtr,
-              meanPtr,
-              variancePtr,
-              1e-5,
-              usesBatch ? 1 : 0,
-              accumulate,
-              gammaGrad,
-              betaGrad,
-              coefficientsPtr,
-            );
-          norm(0, gammaGradPtr, 0);
-          norm(1, 0, betaGradPtr);
-          assert.ok(relativeError(memory.floats(gammaGradPtr, channels), expected.gammaGrad) < 1e-6);
-          assert.ok(relativeError(memory.floats(betaGradPtr, channels), expected.betaGrad) < 1e-6);
-          const outPtr = memory.allocate(pixels * lanes * 4);
-          for (const [first, last] of [
-            [pixels >> 1, pixels],
-            [0, pixels >> 1],
-          ] as const) {
-            kernels.applyNormGrad(gradPtr, mask, inPtr, coefficientsPtr, outPtr, lanes, first, last);
-          }
-          const got = planar(memory.floats(outPtr, pixels * lanes), 1, channels, pixels);
-          // A gradient may be the small difference of large terms, dy gamma / sigma being the largest.
-          const terms = Array.from(masked, (d, i) => d * expected.scale[Math.floor(i / pixels)]!);
-          const error = largestDifference(got, expected.dz) / Math.max(0.01, ...terms.map(Math.abs));
-          assert.ok(error < 1e-6, `${channels} channels, ${pixels} pixels: ${error}`);
-          kernels.applyNormGrad(gradPtr, mask, inPtr, coefficientsPtr, gradPtr, lanes, 0, pixels);
-          assert.ok(sameBits(memory.floats(gradPtr, pixels * lanes), memory.floats(outPtr, pixels * lanes)));
-          memory.clear('batch normalisation');
+          const momentsPtr = memory.allocate(kernels.normMomentsBytes(chunks, lanes));
+          for (let i = chunks - 1; i >= 0; i--) kernels.normMoments(inPtr, momentsPtr, pixels, lanes, CHUNK, i, i + 1);
+          const [ptr, copyPtr] = [memory.allocate(lanes * 16), memory.allocate(lanes * 16)];
+          kernels.gatherMoments(momentsPtr, pixels, lanes, CHUNK, ptr, copyPtr);
+          const got = memory.doubles(ptr, lanes * 2);
+          assert.equal([...memory.doubles(copyPtr, lanes * 2)], [...got]);
+          assert.ok(relativeError(got.subarray(0, channels), mean) < 1e-6);
+          const error = relativeError(got.subarray(lanes, lanes + channels), variance);
+          assert.ok(error < 1e-6, `${channels} channels, ${pixels} pixels, from ${offset} on: variances err ${error}`);
+          assert.ok(got[lanes]! < 1e-12, `the variance of a constant is ${got[lanes]}`);
+          memory.clear('statistics');
         }
       }
+    }
+  });
+
+  test(`${build}: sums of batch normalisations, and their gradients`, () => {
+    const random = seededRandom(7);
+    const forms = [
+      { hasMask: false, usesBatch: true, hasGamma: true, hasAddend: true },
+      { hasMask: true, usesBatch: true, hasGamma: true, hasAddend: false },
+      { hasMask: false, usesBatch: false, hasGamma: true, hasAddend: false },
+      { hasMask: true, usesBatch: true, hasGamma: false, hasAddend: true },
+    ];
+    for (const channels of CHANNELS) {
+      for (const pixels of COUNTS) {
+        for (const form of forms)
+          for (const branches of [1, 2, 3, 4, 5, 9]) holdNormSum(channels, pixels, branches, form);
+      }
+    }
+
+    function holdNormSum(channels: number, pixels: number, branches: number, form: (typeof forms)[number]): void {
+      const lanes = lanesOf(channels);
+      const size = channels * pixels;
+      const vary = (): Float32Array => randomNd(random, [1, channels, pixels]).data;
+      const place = (values: ArrayLike<number>): number => memory.put(channelsLast(values, 1, channels, pixels));
+      const padded = (...rows: readonly ArrayLike<number>[]): number[] =>
+        rows.flatMap((row) => Array.from({ length: lanes }, (_, c) => row[c] ?? 0));
+      const [dy, addend, images] = [vary(), vary(), Array.from({ length: branches }, vary)];
+      for (const z of images) z.set(z.map((value, i) => value + Math.floor(i / pixels)));
+      const gammas = images.map(() => randomNd(random, [channels], 0.5, 2).data);
+      const betas = images.map(() => randomNd(random, [channels]).data);
+      const { usesBatch, hasMask, hasGamma, hasAddend } = form;
+      const [mean, variance] = [randomNd(random, [channels]).data, randomNd(random, [channels], 0.5, 2).data];
+      const normOf = (i: number, d: ArrayLike<number>) =>
+        batchNormBackward(images[i]!, d, channels, pixels, hasGamma ? gammas[i] : undefined, 1e-5, {
+          mean,
+          variance,
+          usesBatch,
+        });
+      const norms = images.map((_, i) => normOf(i, dy));
+      // What is added up may cancel out, and rounding is proportional to what it was.
+      const holdSums = (got: Float32Array, sums: Float64Array, terms: ArrayLike<number>, name: string): void => {
+        const magnitudes = new Float64Array(channels);
+        for (let i = 0; i < size; i++) magnitudes[Math.floor(i / pixels)]! += Math.abs(terms[i]!);
+        const error = largestDifference(got, sums) / Math.max(0.01, ...magnitudes);
+        assert.ok(error < 1e-6, `${about}: the gradient of ${name} errs ${error}`);
+      };
+      const about = `${channels} channels, ${pixels} pixels, ${branches} branches`;
+
+      const imagePtrs = images.map(place);
+      const coefficients = norms.flatMap(({ mean, scale }, i) => padded(mean, scale, betas[i]!));
+      const [sumPtr, addendPtr] = [memory.allocate(pixels * lanes * 4), hasAddend ? place(addend) : 0];
+      const [tablePtr, coefficientsPtr] = [memory.putWords(imagePtrs), memory.put(coefficients)];
+      const low = hasMask ? 0 : Number.NEGATIVE_INFINITY;
+      const sum = (outPtr: number, first: number, last: number): void =>
+        kernels.normSum(tablePtr, branches, addendPtr, coefficientsPtr, outPtr, lanes, low, first, last);
+      sum(sumPtr, pixels >> 1, pixels);
+      sum(sumPtr, 0, pixels >> 1);
+      const expected = Array.from({ length: size }, (_, i) => {
+        const c = Math.floor(i / pixels);
+        const terms = norms.map(({ mean, scale }, b) => (images[b]![i]! - mean[c]!) * scale[c]! + betas[b]![c]!);
+        return Math.max(
+          low,
+          terms.reduce((a, b) => a + b, hasAddend ? addend[i]! : 0),
+        );
+      });
+      const y = planar(memory.floats(sumPtr, pixels * lanes), 1, channels, pixels);
+      assert.ok(relativeError(y, expected) < 1e-6 * branches, about);
+      if (hasAddend) {
+        sum(addendPtr, 0, pixels);
+        assert.ok(sameBits(memory.floats(addendPtr, pixels * lanes), memory.floats(sumPtr, pixels * lanes)));
+      }
+
+      const masked = dy.map((d, i) => (hasMask && y[i]! <= 0 ? 0 : d));
+      const gradients = images.map((_, i) => normOf(i, masked));
+      const [gradPtr, maskPtr, maskedPtr] = [place(dy), hasMask ? sumPtr : 0, memory.allocate(pixels * lanes * 4)];
+      const statisticsPtr = memory.putDoubles(norms.flatMap(({ mean, variance }) => padded(mean, variance)));
+      const chunks = Math.ceil(pixels / CHUNK);
+      const sumsPtr = memory.allocate(chunks * (1 + branches) * lanes * 8);
+      const addUp = (toPtr: number): void => {
+        for (let i = chunks - 1; i >= 0; i--) {
+          const range = [pixels, lanes, CHUNK, i, i + 1] as const;
+          kernels.normGradSums(gradPtr, maskPtr, toPtr, tablePtr, branches, statisticsPtr, sumsPtr, ...range);
+        }
+      };
+      addUp(maskedPtr);
+      assert.ok(sameBits(planar(memory.floats(maskedPtr, pixels * lanes), 1, channels, pixels), masked));
+      const before = memory.doubles(sumsPtr, chunks * (1 + branches) * lanes).slice();
+      addUp(0);
+      assert.equal(memory.doubles(sumsPtr, before.length), before, 'what is written does not change the sums');
+      const betaGradPtr = memory.allocate(channels * 4);
+      kernels.writeBetaGrad(sumsPtr, chunks, branches, channels, lanes, betaGradPtr);
+      holdSums(memory.floats(betaGradPtr, channels), gradients[0]!.betaGrad, masked, 'beta');
+      const appliedPtr = memory.allocate(branches * lanes * 16);
+      gradients.forEach(({ gammaGrad, mean, variance }, i) => {
+        const toPtr = memory.allocate(channels * 4);
+        const ofBranch = [hasGamma ? memory.put(gammas[i]!) : 0, statisticsPtr + i * lanes * 16] as const;
+        const how = [pixels, channels, lanes, ...ofBranch, 1e-5, usesBatch ? 1 : 0] as const;
+        kernels.normGrad(sumsPtr, chunks, branches, i, ...how, toPtr, appliedPtr + i * lanes * 16);
+        const terms = Array.from(masked, (d, j) => {
+          const c = Math.floor(j / pixels);
+          return (d * (images[i]![j]! - mean[c]!)) / Math.sqrt(variance[c]! + 1e-5);
+        });
+        holdSums(memory.floats(toPtr, channels), gammaGrad, terms, 'gamma');
+      });
+      const outPtrs = images.map(() => memory.allocate(pixels * lanes * 4));
+      const bothPtr = memory.putWords([...imagePtrs, ...outPtrs]);
+      kernels.applyNormGrad(gradPtr, maskPtr, bothPtr, branches, appliedPtr, lanes, pixels >> 1, pixels);
+      kernels.applyNormGrad(maskedPtr, 0, bothPtr, branches, appliedPtr, lanes, 0, pixels >> 1);
+      const inPlacePtr = memory.putWords([...imagePtrs, ...imagePtrs]);
+      kernels.applyNormGrad(gradPtr, maskPtr, inPlacePtr, branches, appliedPtr, lanes, 0, pixels);
+      gradients.forEach(({ dz, scale }, i) => {
+        const got = planar(memory.floats(outPtrs[i]!, pixels * lanes), 1, channels, pixels);
+        // A gradient may be the small difference of large terms, dy gamma / sigma being the largest.
+        const terms = Array.from(masked, (d, j) => d * scale[Math.floor(j / pixels)]!);
+        const error = largestDifference(got, dz) / Math.max(0.01, ...terms.map(Math.abs));
+        assert.ok(error < 1e-6, `${about}: the gradient of an image errs ${error}`);
+        const inPlace = memory.floats(imagePtrs[i]!, pixels * lanes);
+        assert.ok(sameBits(inPlace, memory.floats(outPtrs[i]!, pixels * lanes)), 'in place');
+      });
+      memory.clear(about);
     }
   });
 
@@ -147,15 +217,12 @@ for (const build of await supportedBuilds()) {
         const chunks = Math.ceil(pixels / CHUNK);
         const sumsPtr = memory.allocate(chunks * lanes * 8);
         for (let i = chunks - 1; i >= 0; i--) kernels.columnSums(inPtr, sumsPtr, pixels, lanes, CHUNK, i, i + 1);
-        const outPtr = memory.put(new Float32Array(channels).fill(1));
-        kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 1, outPtr);
+        const outPtr = memory.allocate(channels * 4);
+        kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, outPtr);
         const expected = Array.from({ length: channels }, (_, c) =>
-          dy.subarray(c * pixels, (c + 1) * pixels).reduce((a, b) => a + b, 1),
+          dy.subarray(c * pixels, (c + 1) * pixels).reduce((a, b) => a + b, 0),
         );
         assert.ok(relativeError(memory.floats(outPtr, channels), expected) < 1e-6);
-        kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 0, outPtr);
-        const written = expected.map((sum) => sum - 1);
-        assert.ok(relativeError(memory.floats(outPtr, channels), written) < 1e-6);
         memory.clear('columns');
       }
     }

@@ -1,49 +1,42 @@
 /**
- * The gradient of batch normalisation (Ioffe, Szegedy 2015) of channels-last images
- * [pixels][lanes].
+ * The gradient of the sum of several batch normalisations (normSum.ts) of channels-last images [pixels][lanes]. Of each
+ * branch:
  *
  *   d beta = sum dy          d gamma = sum dy (z - mean) / sigma          sigma^2 = variance + eps
  *   d z = a dy - b - c (z - mean)    a = gamma / sigma    b = a d beta / P    c = a d gamma / (P sigma)
  *
- * Sums are float64. They are made in chunks of `chunkPixels` pixels, [chunks][2][lanes], which threads share out, and
- * added up in order: so a result depends on `chunkPixels` only. `lanes` is a multiple of 4.
+ * One pass makes the sums of all branches, a second one every d z, where z is. `maskPtr`: the output of a ReLU behind the
+ * sum, whose gradient is taken on the way, or 0.
+ *
+ * Blocks of pixels are summed in float32, those sums in float64, in chunks of `chunkPixels` pixels, f64
+ * [chunks][1 + branches][lanes], which threads share out, and added up in order: so a result depends on `chunkPixels` only.
+ * `lanes` is a multiple of 4. `statisticsPtr`: f64 [branches][mean, variance][lanes].
  */
 import { multiplyAdd } from '../simd';
+import { blockPixels } from './normStatistics';
+import { addWidened, narrowed, promoteHigh } from './sums';
+import { NORMED_BYTES } from './tuning';
 import { maskGrad } from './unaryGrad';
 
-/** The last two floats of a vector. */
-function promoteHigh(x: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1));
-}
+/** So many branches, whose sums stay in registers together; more are summed in several goes. */
+class One {}
+class Two {}
+class Three {}
 
-function storeSums(toPtr: usize, stride: usize, low: v128, high: v128, lowSecond: v128, highSecond: v128): void {
-  v128.store(toPtr, low);
-  v128.store(toPtr, high, 16);
-  toPtr += stride * 2;
-  v128.store(toPtr, lowSecond);
-  v128.store(toPtr, highSecond, 16);
-}
-
-/** The first (`which` 0) or second sum of a channel over all chunks. */
-function sumOf(sumsPtr: usize, chunks: i32, lanes: i32, which: i32, c: usize): f64 {
-  let sum: f64 = 0;
-  let ptr = sumsPtr + ((<usize>(which * lanes) + c) << 3);
-  for (let chunk = 0; chunk < chunks; ++chunk) {
-    sum += load<f64>(ptr);
-    ptr += (<usize>lanes) << 4;
-  }
-  return sum;
-}
+const TOGETHER: i32 = 3;
 
 /**
- * Sums of dy and of dy (z - mean), chunks `firstChunk` to `lastChunk` (excluded). `maskPtr`: the output of a ReLU behind
- * the normalisation, whose gradient is taken on the way, or 0. `inPtr`: z. `meanPtr`: f64[lanes].
+ * Sums of dy and of each branch's dy (z - mean), chunks `firstChunk` to `lastChunk` (excluded); the mean is rounded.
+ * `imagesPtr`: addresses of the branches' z. `maskedPtr`: where dy is written as it comes out of the ReLU, or 0; it may be
+ * dy.
  */
 export function normGradSums(
   gradPtr: usize,
   maskPtr: usize,
-  inPtr: usize,
-  meanPtr: usize,
+  maskedPtr: usize,
+  imagesPtr: usize,
+  branches: i32,
+  statisticsPtr: usize,
   sumsPtr: usize,
   pixels: i32,
   lanes: i32,
@@ -52,120 +45,203 @@ export function normGradSums(
   lastChunk: i32,
 ): void {
   const stride = (<usize>lanes) << 2;
+  const block = <usize>blockPixels(lanes) * stride;
+  const sums = <usize>(1 + branches) * stride * 2;
   for (let chunk = firstChunk; chunk < lastChunk; ++chunk) {
-    const skipped = <usize>(chunk * chunkPixels) * stride;
-    const count = min(chunkPixels, pixels - chunk * chunkPixels);
-    let toPtr = sumsPtr + <usize>chunk * stride * 4;
-    for (let at: usize = 0; at < stride; at += 16) {
-      const lowMean = v128.load(meanPtr + at * 2);
-      const highMean = v128.load(meanPtr + at * 2, 16);
-      let pixel = skipped + at;
-      let low = f64x2.splat(0);
-      let high = f64x2.splat(0);
-      let lowProducts = f64x2.splat(0);
-      let highProducts = f64x2.splat(0);
-      for (let i = 0; i < count; ++i) {
-        let d = v128.load(gradPtr + pixel);
-        if (maskPtr !== 0) d = maskGrad(d, v128.load(maskPtr + pixel));
-        const z = v128.load(inPtr + pixel);
-        const lowD = f64x2.promote_low_f32x4(d);
-        const highD = promoteHigh(d);
-        low = f64x2.add(low, lowD);
-        high = f64x2.add(high, highD);
-        lowProducts = f64x2.add(lowProducts, f64x2.mul(lowD, f64x2.sub(f64x2.promote_low_f32x4(z), lowMean)));
-        highProducts = f64x2.add(highProducts, f64x2.mul(highD, f64x2.sub(promoteHigh(z), highMean)));
-        pixel += stride;
+    const toPtr = sumsPtr + <usize>chunk * sums;
+    memory.fill(toPtr, 0, sums);
+    const end = <usize>min(pixels, (chunk + 1) * chunkPixels) * stride;
+    for (let first = <usize>(chunk * chunkPixels) * stride; first < end; first += block) {
+      const last = min(end, first + block);
+      for (let branch = 0; branch < branches; branch += TOGETHER) {
+        const left = branches - branch;
+        const fromPtr = imagesPtr + ((<usize>branch) << 2);
+        const byPtr = statisticsPtr + <usize>branch * stride * 4;
+        if (left === 1) sumBlock<One>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
+        else if (left === 2) {
+          sumBlock<Two>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
+        } else sumBlock<Three>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
       }
-      storeSums(toPtr, stride, low, high, lowProducts, highProducts);
-      toPtr += 32;
     }
   }
 }
 
+/** Those of the branches from `branch` on over a block; with the first branch comes the sum of dy. */
+function sumBlock<Branches>(
+  gradPtr: usize,
+  maskPtr: usize,
+  maskedPtr: usize,
+  imagesPtr: usize,
+  statisticsPtr: usize,
+  branch: i32,
+  sumsPtr: usize,
+  stride: usize,
+  first: usize,
+  last: usize,
+): void {
+  const row = stride << 1;
+  const z0Ptr = load<usize>(imagesPtr);
+  let z1Ptr: usize = 0;
+  let z2Ptr: usize = 0;
+  if (idof<Branches>() !== idof<One>()) z1Ptr = load<usize>(imagesPtr, 4);
+  if (idof<Branches>() === idof<Three>()) z2Ptr = load<usize>(imagesPtr, 8);
+  for (let at: usize = 0; at < stride; at += 16) {
+    const byPtr = statisticsPtr + at * 2;
+    const mean0 = narrowed(byPtr);
+    let mean1 = mean0;
+    let mean2 = mean0;
+    if (idof<Branches>() !== idof<One>()) mean1 = narrowed(byPtr + row * 2);
+    if (idof<Branches>() === idof<Three>()) mean2 = narrowed(byPtr + row * 4);
+    let sum = f32x4.splat(0);
+    let products0 = sum;
+    let products1 = sum;
+    let products2 = sum;
+    for (let pixel = first + at; pixel < last; pixel += stride) {
+      let d = v128.load(gradPtr + pixel);
+      if (maskPtr !== 0) d = maskGrad(d, v128.load(maskPtr + pixel));
+      if (maskedPtr !== 0) v128.store(maskedPtr + pixel, d);
+      sum = f32x4.add(sum, d);
+      products0 = multiplyAdd(d, f32x4.sub(v128.load(z0Ptr + pixel), mean0), products0);
+      if (idof<Branches>() !== idof<One>()) {
+        products1 = multiplyAdd(d, f32x4.sub(v128.load(z1Ptr + pixel), mean1), products1);
+      }
+      if (idof<Branches>() === idof<Three>()) {
+        products2 = multiplyAdd(d, f32x4.sub(v128.load(z2Ptr + pixel), mean2), products2);
+      }
+    }
+    if (branch === 0) addWidened(sumsPtr + at * 2, sum);
+    const toPtr = sumsPtr + at * 2 + <usize>(branch + 1) * row;
+    addWidened(toPtr, products0);
+    if (idof<Branches>() !== idof<One>()) addWidened(toPtr + row, products1);
+    if (idof<Branches>() === idof<Three>()) addWidened(toPtr + row * 2, products2);
+  }
+}
+
+/** A channel's sum in that row of a chunk over all chunks. */
+function sumOf(sumsPtr: usize, chunks: i32, sums: usize, row: i32, lanes: i32, c: usize): f64 {
+  let sum: f64 = 0;
+  let ptr = sumsPtr + ((<usize>(row * lanes) + c) << 3);
+  for (let chunk = 0; chunk < chunks; ++chunk) {
+    sum += load<f64>(ptr);
+    ptr += sums;
+  }
+  return sum;
+}
+
+/** d beta of all branches, f32[channels], from the sums of all chunks. */
+export function writeBetaGrad(
+  sumsPtr: usize,
+  chunks: i32,
+  branches: i32,
+  channels: i32,
+  lanes: i32,
+  betaGradPtr: usize,
+): void {
+  const sums = (<usize>((1 + branches) * lanes)) << 3;
+  for (let c: usize = 0; c < <usize>channels; ++c) {
+    store<f32>(betaGradPtr + (c << 2), <f32>sumOf(sumsPtr, chunks, sums, 0, lanes, c));
+  }
+}
+
 /**
- * d gamma and d beta, f32[channels], and the coefficients of applyNormGrad, f32 [a][b][c][mean] of `lanes` each, from
- * the sums of all chunks. `gammaPtr`, `gammaGradPtr`, `betaGradPtr`: 0 where there is none. `accumulate`: 1 adds to the
- * gradients that are there. `usesBatch`: 0 where mean and variance are running ones, which do not depend on z.
+ * d gamma of a branch, f32[channels], and its coefficients for applyNormGrad, f32 [a][b][c][mean] of `lanes` each, from
+ * the sums of all chunks. `gammaPtr`: 0 where there is none. `statisticsPtr`: the branch's. `usesBatch`: 0 where they are
+ * running ones, which do not depend on z.
  */
 export function normGrad(
   sumsPtr: usize,
   chunks: i32,
+  branches: i32,
+  branch: i32,
   pixels: i32,
   channels: i32,
   lanes: i32,
   gammaPtr: usize,
-  meanPtr: usize,
-  variancePtr: usize,
+  statisticsPtr: usize,
   eps: f64,
   usesBatch: i32,
-  accumulate: i32,
   gammaGradPtr: usize,
-  betaGradPtr: usize,
   coefficientsPtr: usize,
 ): void {
   const stride = (<usize>lanes) << 2;
+  const sums = <usize>(1 + branches) * stride * 2;
   memory.fill(coefficientsPtr, 0, stride * 4);
-  for (let c: usize = 0; c < <usize>channels; ++c) {
-    const at = c << 2;
+  for (let channel: usize = 0; channel < <usize>channels; ++channel) {
+    const at = channel << 2;
     const gamma: f64 = gammaPtr === 0 ? 1 : <f64>load<f32>(gammaPtr + at);
-    const sigma = sqrt(load<f64>(variancePtr + (c << 3)) + eps);
-    const sum = sumOf(sumsPtr, chunks, lanes, 0, c);
-    const product = sumOf(sumsPtr, chunks, lanes, 1, c) / sigma;
-    if (gammaGradPtr !== 0) writeGrad(gammaGradPtr + at, product, accumulate);
-    if (betaGradPtr !== 0) writeGrad(betaGradPtr + at, sum, accumulate);
+    const mean = load<f64>(statisticsPtr + at * 2);
+    const rounded = <f32>mean;
+    const sigma = sqrt(load<f64>(statisticsPtr + (stride + at) * 2) + eps);
+    const sum = sumOf(sumsPtr, chunks, sums, 0, lanes, channel);
+    const product = sumOf(sumsPtr, chunks, sums, branch + 1, lanes, channel) + (<f64>rounded - mean) * sum;
+    const gammaGrad = product / sigma;
+    store<f32>(gammaGradPtr + at, <f32>gammaGrad);
     const a = gamma / sigma;
     const toPtr = coefficientsPtr + at;
     store<f32>(toPtr, <f32>a);
     if (usesBatch !== 0) {
-      store<f32>(toPtr + stride, <f32>((a * sum) / <f64>pixels));
-      store<f32>(toPtr + stride * 2, <f32>((a * product) / (<f64>pixels * sigma)));
-      store<f32>(toPtr + stride * 3, <f32>load<f64>(meanPtr + (c << 3)));
+      const c = (a * gammaGrad) / (<f64>pixels * sigma);
+      // With what rounding took off the mean.
+      store<f32>(toPtr + stride, <f32>((a * sum) / <f64>pixels + c * (<f64>rounded - mean)));
+      store<f32>(toPtr + stride * 2, <f32>c);
+      store<f32>(toPtr + stride * 3, rounded);
     }
   }
 }
 
-function writeGrad(ptr: usize, value: f64, accumulate: i32): void {
-  store<f32>(ptr, <f32>(accumulate !== 0 ? <f64>load<f32>(ptr) + value : value));
-}
-
 /**
- * dz = a dy - b - c (z - mean), pixels `firstPixel` to `lastPixel` (excluded). Out may be dy or z. `maskPtr`: as for
- * normGradSums. Takes the mean off first: folded into b, a large one would take the digits that it shares with z.
+ * dz = a dy - b - c (z - mean) of all branches, pixels `firstPixel` to `lastPixel` (excluded). `imagesPtr`: addresses of
+ * z, then those of dz, which may be z's. `coefficientsPtr`: [branches][a, b, c, mean][lanes]. Takes the mean off first:
+ * folded into b, a large one would take the digits that it shares with z.
  */
 export function applyNormGrad(
   gradPtr: usize,
   maskPtr: usize,
-  inPtr: usize,
+  imagesPtr: usize,
+  branches: i32,
   coefficientsPtr: usize,
-  outPtr: usize,
   lanes: i32,
   firstPixel: i32,
   lastPixel: i32,
 ): void {
   const stride = (<usize>lanes) << 2;
   const end = <usize>lastPixel * stride;
-  // Blocks that stay in L1 while each four channels go through them with their coefficients in registers.
-  const block = max(1, APPLIED_BYTES / stride) * stride;
+  // In blocks that stay in L1 while each four channels of each branch go through them.
+  const block = max(1, NORMED_BYTES / stride) * stride;
   for (let first = <usize>firstPixel * stride; first < end; first += block) {
     const last = min(end, first + block);
-    for (let at: usize = 0; at < stride; at += 16) {
-      const fromPtr = coefficientsPtr + at;
-      const a = v128.load(fromPtr);
-      const b = v128.load(fromPtr + stride);
-      const c = f32x4.neg(v128.load(fromPtr + stride * 2));
-      const mean = v128.load(fromPtr + stride * 3);
-      for (let pixel = first + at; pixel < last; pixel += stride) {
-        let d = v128.load(gradPtr + pixel);
-        if (maskPtr !== 0) d = maskGrad(d, v128.load(maskPtr + pixel));
-        const centred = f32x4.sub(v128.load(inPtr + pixel), mean);
-        v128.store(outPtr + pixel, multiplyAdd(c, centred, f32x4.sub(f32x4.mul(a, d), b)));
-      }
+    for (let branch: usize = 0; branch < <usize>branches; ++branch) {
+      const inPtr = load<usize>(imagesPtr + (branch << 2));
+      const outPtr = load<usize>(imagesPtr + ((<usize>branches + branch) << 2));
+      applyBlock(gradPtr, maskPtr, inPtr, coefficientsPtr + branch * stride * 4, outPtr, stride, first, last);
     }
   }
 }
 
-/** Bytes of an image that are written at once: with dy, z and a mask a quarter of them is in L1. */
-const APPLIED_BYTES: usize = 4096;
+function applyBlock(
+  gradPtr: usize,
+  maskPtr: usize,
+  inPtr: usize,
+  coefficientsPtr: usize,
+  outPtr: usize,
+  stride: usize,
+  first: usize,
+  last: usize,
+): void {
+  for (let at: usize = 0; at < stride; at += 16) {
+    const fromPtr = coefficientsPtr + at;
+    const a = v128.load(fromPtr);
+    const b = v128.load(fromPtr + stride);
+    const c = f32x4.neg(v128.load(fromPtr + stride * 2));
+    const mean = v128.load(fromPtr + stride * 3);
+    for (let pixel = first + at; pixel < last; pixel += stride) {
+      let d = v128.load(gradPtr + pixel);
+      if (maskPtr !== 0) d = maskGrad(d, v128.load(maskPtr + pixel));
+      const centred = f32x4.sub(v128.load(inPtr + pixel), mean);
+      v128.store(outPtr + pixel, multiplyAdd(c, centred, f32x4.sub(f32x4.mul(a, d), b)));
+    }
+  }
+}
 
 /** Sums over pixels, the gradient of a bias: chunks `firstChunk` to `lastChunk` (excluded), f64 [chunks][lanes]. */
 export function columnSums(
@@ -198,15 +274,8 @@ export function columnSums(
   }
 }
 
-/** Adds up the chunks of columnSums and writes f32[channels], or adds to what is there. */
-export function writeColumnSums(
-  sumsPtr: usize,
-  chunks: i32,
-  channels: i32,
-  lanes: i32,
-  accumulate: i32,
-  outPtr: usize,
-): void {
+/** Adds up the chunks of columnSums and writes f32[channels]. */
+export function writeColumnSums(sumsPtr: usize, chunks: i32, channels: i32, lanes: i32, outPtr: usize): void {
   for (let c: usize = 0; c < <usize>channels; ++c) {
     let sum: f64 = 0;
     let ptr = sumsPtr + (c << 3);
@@ -214,6 +283,6 @@ export function writeColumnSums(
       sum += load<f64>(ptr);
       ptr += (<usize>lanes) << 3;
     }
-    writeGrad(outPtr + (c << 2), sum, accumulate);
+    store<f32>(outPtr + (c << 2), <f32>sum);
   }
 }

@@ -46,3 +46,9 @@ export const GRAD_STEP: usize = <usize>(GRAD_FLOATS * 4 + 64);
 
 /** The most columns that a run of tiles sees: four of 6 x 6, or three of 8 x 8. */
 export const RUN_COLUMNS: i32 = 18;
+
+/** Sums over pixels: pixels of a block, which is summed in float32, at most, and its bytes, so that it stays in L1. */
+export const SUMMED_PIXELS: i32 = 32;
+export const SUMMED_BYTES: i32 = 4096;
+/** Bytes of an image that batch normalisation writes at once: with all that it reads a part of L1. */
+export const NORMED_BYTES: usize = 4096;

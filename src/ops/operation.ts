@@ -47,7 +47,10 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
    * @throws RangeError naming the layer, what it expects, and what came
    */
   dims(node: N, inputs: readonly InputDims[], dimOf: DimOfValue): KnownDims | undefined;
-  /** Dims of the outputs behind the first, which are in row-major order, where the shapes of all inputs are known. */
+  /**
+   * Dims of the outputs behind the first, where the shapes of all inputs are known. Those of a single axis are in
+   * row-major order, others in the layout of the first.
+   */
   furtherDims?(node: N, inputs: readonly InputDims[]): readonly Dims[];
   /** What is known of the output's dims where the rank of an input is not: that of it is undefined, too. */
   dimsOfUnknown?(node: N, inputs: readonly InputDims[]): KnownDims;
@@ -58,9 +61,10 @@ export interface OperationRule<N extends NodeBase = NodeBase> {
   prefers?(input: Dims, output: Dims): 'planar' | 'sameAsOutput' | undefined;
   /**
    * Inputs that may be overwritten with the output. all: each value of the output needs only what stands at its place,
-   * or what is read before anything is written; addend: all but the first. Those that are packed or planar never.
+   * or what is read before anything is written; addend: all but the first; each: that of the output's number, with any
+   * output. Those that are packed or planar never.
    */
-  readonly overwrites?: 'all' | 'addend';
+  readonly overwrites?: 'all' | 'addend' | 'each';
   /** Whether it can leave other channels between the pixels that it writes. */
   writesAmong?(node: N, output: Dims): boolean;
   /** Whether it can skip other channels between the pixels of this input. */

@@ -36,9 +36,9 @@ export interface TrainKernels {
   applyNormGrad(
     gradPtr: number,
     maskPtr: number,
-    inPtr: number,
+    imagesPtr: number,
+    branches: number,
     coefficientsPtr: number,
-    outPtr: number,
     lanes: number,
     firstPixel: number,
     lastPixel: number,
@@ -57,25 +57,26 @@ export interface TrainKernels {
   normGrad(
     sumsPtr: number,
     chunks: number,
+    branches: number,
+    branch: number,
     pixels: number,
     channels: number,
     lanes: number,
     gammaPtr: number,
-    meanPtr: number,
-    variancePtr: number,
+    statisticsPtr: number,
     eps: number,
     usesBatch: number,
-    accumulate: number,
     gammaGradPtr: number,
-    betaGradPtr: number,
     coefficientsPtr: number,
   ): void;
   /** assembly/train/normGrad.ts */
   normGradSums(
     gradPtr: number,
     maskPtr: number,
-    inPtr: number,
-    meanPtr: number,
+    maskedPtr: number,
+    imagesPtr: number,
+    branches: number,
+    statisticsPtr: number,
     sumsPtr: number,
     pixels: number,
     lanes: number,
@@ -84,13 +85,48 @@ export interface TrainKernels {
     lastChunk: number,
   ): void;
   /** assembly/train/normGrad.ts */
-  writeColumnSums(
+  writeBetaGrad(
     sumsPtr: number,
     chunks: number,
+    branches: number,
     channels: number,
     lanes: number,
-    accumulate: number,
+    betaGradPtr: number,
+  ): void;
+  /** assembly/train/normGrad.ts */
+  writeColumnSums(sumsPtr: number, chunks: number, channels: number, lanes: number, outPtr: number): void;
+  /** assembly/train/normStatistics.ts */
+  gatherMoments(
+    momentsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    statisticsPtr: number,
+    copyPtr: number,
+  ): void;
+  /** assembly/train/normStatistics.ts */
+  normMoments(
+    inPtr: number,
+    momentsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/normStatistics.ts */
+  normMomentsBytes(chunks: number, lanes: number): number;
+  /** assembly/train/normSum.ts */
+  normSum(
+    imagesPtr: number,
+    branches: number,
+    addendPtr: number,
+    coefficientsPtr: number,
     outPtr: number,
+    lanes: number,
+    low: number,
+    firstPixel: number,
+    lastPixel: number,
   ): void;
   /** assembly/train/optimizer.ts */
   sgdStep(

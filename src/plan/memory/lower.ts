@@ -45,8 +45,8 @@ export interface Operation {
   /** Where each of the node's inputs is read; undefined: it is left out, or made something of beforehand. */
   readonly inputs: readonly (Place | undefined)[];
   readonly outputs: readonly [Place, ...Place[]];
-  /** Buffers of inputs that may be overwritten with the first output, if nobody needs them any more. */
-  readonly overwritable: readonly number[];
+  /** For the first outputs, buffers of inputs that they may be written over, if nobody needs them any more. */
+  readonly overwritable: readonly (readonly number[])[];
 }
 
 export interface Lowered {
@@ -138,7 +138,7 @@ class Lowering {
     const [first, ...further] = node.outputs;
     const outputs: Operation['outputs'] = [
       this.#makeOutput(first, layout),
-      ...further.map((name) => this.#makeOutput(name, 'planar')),
+      ...further.map((name) => this.#makeOutput(name, this.#dims(name).length > 1 ? layout : 'planar')),
     ];
     this.#operations.push({ node, inputs, outputs, overwritable: this.#overwritable(node, inputs, rules, layout) });
   }
@@ -156,24 +156,30 @@ class Lowering {
     return kept === undefined ? 'planar' : this.#find(kept).layout;
   }
 
-  /** The buffers that a node may overwrite with its output. */
+  /** The buffers that a node may overwrite with each of its outputs. */
   #overwritable(
     node: GraphNode,
     inputs: readonly (Place | undefined)[],
     rules: readonly InputRule[] | undefined,
     layout: Layout,
-  ): readonly number[] {
+  ): Operation['overwritable'] {
     const { overwrites } = ruleOf(node);
     if (overwrites === undefined) return [];
+    const isEach = overwrites === 'each';
     // Another input in the same buffer must find its values at the same places.
     const fits = inputs.map((place, i) => {
       if (overwrites === 'addend') return i > 0 && rules?.[i]?.as === undefined;
-      return place?.layout === layout && sameDims(this.#dims(node.inputs[i]!), this.#dims(node.outputs[0]));
+      const output = node.outputs[isEach ? i : 0];
+      return (
+        place?.layout === layout && output !== undefined && sameDims(this.#dims(node.inputs[i]!), this.#dims(output))
+      );
     });
-    return inputs.flatMap((place, at) => {
+    const buffers = inputs.map((place, at) => {
       if (place === undefined || rules?.[at]?.as !== undefined) return [];
-      return inputs.every((other, i) => other?.buffer !== place.buffer || fits[i]!) ? [place.buffer] : [];
+      const isFree = inputs.every((other, i) => other?.buffer !== place.buffer || (fits[i]! && (i === at || !isEach)));
+      return isFree ? [place.buffer] : [];
     });
+    return isEach ? buffers : [buffers.flat()];
   }
 
   /** Outputs in bytes of their own: not an input's, not a stored value's, no two in the same. */

@@ -46,15 +46,17 @@ function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
   });
   const kept = new Set(outputs.map(({ buffer }) => buffer));
   const slots = buffers.map((_, i) => i);
-  operations.forEach(({ overwritable, outputs: [output] }, step) => {
-    const reused = overwritable.find(
-      (buffer) =>
-        buffers[buffer]!.kind === 'computed' &&
-        !kept.has(buffer) &&
-        lastUse[buffer] === step &&
-        buffers[buffer]!.bytes === buffers[output.buffer]!.bytes,
-    );
-    if (reused !== undefined) slots[output.buffer] = slots[reused]!;
+  operations.forEach(({ overwritable, outputs }, step) => {
+    overwritable.forEach((ofOutput, i) => {
+      const reused = ofOutput.find(
+        (buffer) =>
+          buffers[buffer]!.kind === 'computed' &&
+          !kept.has(buffer) &&
+          lastUse[buffer] === step &&
+          buffers[buffer]!.bytes === buffers[outputs[i]!.buffer]!.bytes,
+      );
+      if (reused !== undefined) slots[outputs[i]!.buffer] = slots[reused]!;
+    });
   });
   return slots;
 }

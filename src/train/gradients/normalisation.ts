@@ -1,16 +1,31 @@
-/** The gradients of BatchNorm, by the statistics of the batch or by running ones. */
-import type { BatchNormNode } from '../../ops/batchNorm.js';
+/** The gradient of sums of BatchNorms, by the statistics of the batch or by running ones. */
 import type { GradientRule } from '../../passes/differentiate.js';
-import { type BatchNormGradientNode, batchNormGradient } from '../ops/batchNormGradient.js';
+import { branchInputs, type NormSumNode } from '../ops/normSum.js';
+import { type NormSumGradientNode, normSumGradient } from '../ops/normSumGradient.js';
 
-export const batchNormGradientRule: GradientRule<BatchNormNode> = (node, gradient, backward) => {
-  const { path, layer, eps, momentum } = node;
-  const [image, gamma, , mean, variance] = node.inputs;
-  const statistics = momentum === undefined ? ([mean, variance] as const) : ([undefined, undefined] as const);
-  const inputs = [gradient, image, gamma, ...statistics] as const;
-  return backward.emit<BatchNormGradientNode>(
-    { op: 'batchNormGradient', path, layer, inputs, eps },
-    batchNormGradient,
-    3,
+export const normSumGradientRule: GradientRule<NormSumNode> = (node, gradient, backward) => {
+  const { path, layer, branches, low } = node;
+  const [addend] = node.inputs;
+  const [sum, statistics] = node.outputs;
+  const inputs = branchInputs(node);
+  const images = inputs.map(([image]) => image);
+  const gammas = inputs.map(([, gamma]) => gamma);
+  const hasRelu = low === 0;
+  const hasAddend = hasRelu && backward.needs(addend);
+  const [...outputs] = backward.emit<NormSumGradientNode>(
+    {
+      op: 'normSumGradient',
+      path,
+      layer,
+      inputs: [...images, gradient, hasRelu ? sum : undefined, statistics, ...gammas],
+      branches,
+      hasAddend,
+    },
+    normSumGradient,
+    2 * branches.length + 1 + (hasAddend ? 1 : 0),
   );
+  const ofImages = outputs.splice(0, branches.length);
+  const ofAddend = hasAddend ? outputs.shift() : gradient;
+  const [ofBeta, ...ofGammas] = outputs;
+  return [ofAddend, ...inputs.flatMap((_, i) => [ofImages[i], ofGammas[i], ofBeta, undefined, undefined])];
 };

@@ -1,7 +1,7 @@
 /** The gradients of all operations that have one. */
 import type { GraphNode } from '../../graph/graph.js';
-import type { NodeBase } from '../../nodes/node.js';
 import type { GradientRule } from '../../passes/differentiate.js';
+import type { NormSumNode } from '../ops/normSum.js';
 import { globalPoolGradient, poolGradientRule, unaryGradientRule } from './activations.js';
 import { binaryGradient } from './arithmetic.js';
 import { conv2dGradient, linearGradient } from './convolution.js';
@@ -13,16 +13,16 @@ import {
   sliceGradientRule,
   transposeGradient,
 } from './moves.js';
-import { batchNormGradientRule } from './normalisation.js';
+import { normSumGradientRule } from './normalisation.js';
 import { matMulGradient, reduceMeanGradient, softmaxGradientRule } from './products.js';
 
 type Op = GraphNode['op'];
 type NodeOf<O extends Op, N = GraphNode> = N extends GraphNode ? (O extends N['op'] ? N : never) : never;
 
-const GRADIENTS: { readonly [O in Op]?: GradientRule<NodeOf<O>> } = {
+const GRADIENTS: { readonly [O in Op]?: GradientRule<NodeOf<O>> } & { readonly normSum: GradientRule<NormSumNode> } = {
   conv2d: conv2dGradient,
   linear: linearGradient,
-  batchNorm: batchNormGradientRule,
+  normSum: normSumGradientRule,
   maxPool2d: poolGradientRule,
   avgPool2d: poolGradientRule,
   globalAvgPool2d: globalPoolGradient,
@@ -53,5 +53,5 @@ const GRADIENTS: { readonly [O in Op]?: GradientRule<NodeOf<O>> } = {
 };
 
 export function gradientRuleOf(op: string): GradientRule | undefined {
-  return (GRADIENTS as Readonly<Record<string, GradientRule<NodeBase>>>)[op];
+  return (GRADIENTS as unknown as Readonly<Record<string, GradientRule>>)[op];
 }

@@ -7,6 +7,7 @@ import { Executable } from '../../plan/executable.js';
 import { copyToHost } from '../../residentTensor.js';
 import { showDims } from '../../shown.js';
 import { sameDims, sizeOf } from '../../sizes.js';
+import { joinNorms } from '../gradients/joinNorms.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { checkLayer, checkTensor, describeLayer, parametersOf } from './layerGraph.js';
 
@@ -52,7 +53,7 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
       `${owner}: gradOutput must have the output's dims ${expected}, got ${showDims(gradOutput.dims)}`,
     );
   }
-  const withSeed = { ...described.graph, inputs: [...inputs, GRADIENT] };
+  const withSeed = { ...joinNorms(described.graph, shapes), inputs: [...inputs, GRADIENT] };
   const parameters = trainedBy(layer, described.graph);
   const wanted = [...inputs, ...parameters.values()];
   const { graph, gradients } = differentiate(withSeed, shapes, new Map([[output, GRADIENT]]), wanted, gradientRuleOf);

@@ -11,6 +11,7 @@ import { residentTensor } from '../../residentTensor.js';
 import type { Allocation } from '../../runtime/heap.js';
 import { show, showDims, showList, showName } from '../../shown.js';
 import { sameDims } from '../../sizes.js';
+import { joinNorms } from '../gradients/joinNorms.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { crossEntropy } from '../ops/crossEntropy.js';
 import { type SgdSettings, sgd } from '../ops/sgd.js';
@@ -237,7 +238,8 @@ export class Trainer implements Steps {
   }
 
   #trainingGraph(inputDims: readonly number[]): Omit<Prepared, 'key' | 'modes'> {
-    const { graph: withLoss, shapes, output } = this.#lossGraph(inputDims);
+    const { graph: plain, shapes, output } = this.#lossGraph(inputDims);
+    const withLoss = joinNorms(plain, shapes);
     const nameOf = new Map([...withLoss.values!].map(([name, { tensor }]) => [tensor, name]));
     const wanted = this.#trained.flatMap(({ values }) => nameOf.get(values) ?? []);
     const seeds = new Map([[output, LOGITS_GRADIENT!]]);

@@ -35,6 +35,6 @@ function step(node: ChannelSumsNode, context: StepContext): Step {
     const [inPtr, , outPtr] = find(at);
     const sumsPtr = workspace();
     columnSums(inPtr, sumsPtr, count, lanes, CHUNK_PIXELS);
-    kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, 0, outPtr);
+    kernels.writeColumnSums(sumsPtr, chunks, channels, lanes, outPtr);
   };
 }
