@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { geometricMean, median, quantile } from './measure.mjs';
+import { geometricMean, quantile } from './measure.mjs';
 import { MOBILENET_DIMS, mobilenetV2 } from './mobilenetV2.mjs';
 import { Peak } from './peak.mjs';
 import { nameOf, shapes } from './shapes.mjs';
@@ -58,7 +58,8 @@ async function compareBuild(packages, simd) {
   for (const { createRuntime } of packages) runtimes.push(await createRuntime({ simd }));
   const peak = new Peak(simd);
   const rows = [];
-  if (!options.json) console.log(`${simd}: that state's time / this one's, median (quartiles), milliseconds of both\n`);
+  if (!options.json)
+    console.log(`${simd}: that state's time / this one's, median (quartiles), and of the fastest rounds (ms)\n`);
   for (const contestant of contestants()) {
     const sides = [];
     for (const [i, runtime] of runtimes.entries()) sides.push(await contestant.prepare(packages[i], runtime));
@@ -135,6 +136,7 @@ function compare(sides, peak) {
   const calls = sides.map(({ run }) => Math.max(1, Math.ceil(options.time / timeCalls(run, 5).time)));
   for (let i = 0; i < WARM_UP_ROUNDS; i++) sides.forEach(({ run }, side) => void timeCalls(run, calls[side]));
   const times = [[], []];
+  const fastest = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   let made = 0;
   for (; times[0].length < options.rounds && made < MAX_ROUNDS_FACTOR * options.rounds; made++) {
     const order = made % 2 === 0 ? [0, 1] : [1, 0];
@@ -143,15 +145,14 @@ function compare(sides, peak) {
     for (const side of order) {
       const { time, coreShare } = timeCalls(sides[side].run, calls[side]);
       round[side] = time;
+      fastest[side] = Math.min(fastest[side], time);
       isQuiet = peak.isReached() && coreShare >= MIN_CORE_SHARE && isQuiet;
     }
     if (isQuiet) round.forEach((time, side) => void times[side].push(time));
   }
-  const [that, own] = times;
-  if (own.length === 0) return { rounds: 0, made };
-  const ratios = that.map((time, i) => time / own[i]);
-  const [ratio, low, high] = [median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75)];
-  return { ratio, low, high, that: median(that), own: median(own), rounds: that.length, made };
+  const ratios = times[0].map((time, i) => time / times[1][i]);
+  const [ratio, low, high] = [0.5, 0.25, 0.75].map((share) => quantile(ratios, share));
+  return { ratio, low, high, fastest, rounds: ratios.length, made };
 }
 
 /** Milliseconds of a call, and the share of one core that the process had meanwhile. */
@@ -164,14 +165,11 @@ function timeCalls(run, calls) {
   return { time: wall / calls, coreShare: (user + system) / 1000 / wall };
 }
 
-function printRow({ name, ratio, low, high, that, own, rounds, made }) {
-  if (rounds === 0) {
-    console.log(`${name.padEnd(28)}something else had the core in all of ${made} rounds`);
-    return;
-  }
-  const range = `(${low.toFixed(3)}-${high.toFixed(3)})`;
-  const times = `${that.toFixed(3)} ${own.toFixed(3)}`;
-  console.log(`${name.padEnd(28)}${ratio.toFixed(3)} ${range}   ${times}   ${rounds} of ${made} rounds`);
+function printRow({ name, ratio, low, high, fastest, rounds, made }) {
+  const figures = rounds === 0 ? 'no quiet round' : `${ratio.toFixed(3)} (${low.toFixed(3)}-${high.toFixed(3)})`;
+  const [that, own] = fastest;
+  const best = `${that.toFixed(3).padStart(8)} ${own.toFixed(3).padStart(8)}   ${(that / own).toFixed(3)}`;
+  console.log(`${name.padEnd(28)}${figures.padEnd(22)}${best}   ${rounds} of ${made} rounds`);
 }
 
 function printMeans(rows) {
