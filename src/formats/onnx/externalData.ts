@@ -30,7 +30,7 @@ export interface ExternalFile {
 
 /**
  * The option `externalData`: a list of files with the paths by which a model names them.
- * @throws {TypeError} if it is none; what the data is, is for the reader to check
+ * @throws {TypeError} if it is not one; readers check the data itself
  */
 export function checkExternalData<T extends { readonly path: string }>(
   owner: string,

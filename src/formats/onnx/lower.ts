@@ -101,7 +101,7 @@ function declaredDims({ name, type, at }: ValueInfoProto): (number | string)[] |
 }
 
 /**
- * A model whose graph is built later can be told to be unsupported before, as far as that is by the names of operators.
+ * Finds what is unsupported by the names of operators alone, for a model whose graph is built later.
  * @throws {UnsupportedError} naming the nodes
  */
 export function checkOperators(model: ModelProto): void {

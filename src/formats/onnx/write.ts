@@ -60,11 +60,11 @@ class ModelWriter implements ModelParts {
   readonly #valueNames = new Names();
   readonly #nodeNames = new Names();
   readonly #dataPath: string | undefined;
-  /** What lies in the other file, one tensor behind the other. */
+  /** The contents of the other file, one tensor after the other. */
   readonly #data: Uint8Array[] = [];
   #dataBytes = 0;
 
-  /** @param dataPath a file for weights, where they are not to be in the model */
+  /** @param dataPath a file for weights; undefined: they are in the model */
   constructor(graph: Graph, dataPath: string | undefined) {
     this.#graph = graph;
     this.#dataPath = dataPath;
@@ -145,7 +145,7 @@ class ModelWriter implements ModelParts {
   }
 }
 
-/** What came out together with the opset. */
+/** The version of the IR that came out together with the opset. */
 function irVersionOf(opset: number): number {
   if (opset < 15) return 7;
   return opset < 19 ? 8 : 9;

@@ -13,7 +13,7 @@ export function normalizeAxis(node: NodeContext, axis: number, rank: number): nu
   return normal;
 }
 
-/** Axes stand in a list once; without negative ones where the rank is known. */
+/** Checks that no axis is listed twice; counts them from the front where the rank is known. */
 export function checkAxes(node: NodeContext, axes: readonly number[], rank = node.dims(0)?.length): number[] {
   const normal = rank === undefined ? [...axes] : axes.map((axis) => normalizeAxis(node, axis, rank));
   if (new Set(normal).size < normal.length) node.broken(`its axes [${showList(axes)}] name one twice`);
@@ -32,7 +32,7 @@ export function expectVector(node: NodeContext, constant: Constant, size: number
   }
 }
 
-/** A list of numbers that came as floats, as bound values do. */
+/** A list of integers that came as floats, as bound values do. */
 export function integersOf({ dims, size, values }: Constant): Integers | undefined {
   return dims.length === 1 && size <= MAX_ELEMENTS ? vector(Array.from(values)) : undefined;
 }

@@ -26,7 +26,7 @@ export function lowerBatchNormalization(node: NodeContext): string {
   });
 }
 
-/** @throws UnsupportedError if it uses batch statistics, which a file for inference has no word for */
+/** @throws UnsupportedError if it uses batch statistics, for which a file for inference has no word */
 export function writeBatchNormalization(node: BatchNormNode, to: NodeWriter): void {
   if (node.momentum !== undefined) {
     throw new UnsupportedError(
@@ -44,7 +44,7 @@ export function writeBatchNormalization(node: BatchNormNode, to: NodeWriter): vo
   to.finish(node, (output) => to.add('BatchNormalization', operands, [float('epsilon', node.eps)], output));
 }
 
-/** A parameter that ONNX does not let one leave out: this number for each channel. */
+/** A parameter that ONNX requires, the same number for each channel. */
 function repeated(node: BatchNormNode, role: string, value: number, to: NodeWriter): string {
   const size = to.storedSize(node.inputs[3]);
   if (size !== undefined) {

@@ -54,7 +54,7 @@ export function lowerCast(node: NodeContext, to: number): string {
   return node.emit({ op: 'identity', inputs: [node.operand(0)] });
 }
 
-/** Of known values: exporters make the biases that layers do not have with it. */
+/** Known values only: exporters use it for the biases that layers do not have. */
 export function lowerExpand(node: NodeContext): string {
   const shape = node.numbers(1, 'shape');
   const constant = node.constant(0) ?? node.unsupported('it is taken only of known values');

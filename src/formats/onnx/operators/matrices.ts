@@ -40,7 +40,7 @@ export function lowerGemm(node: NodeContext): string {
   return node.emit({ op: 'add', inputs: [product, term] });
 }
 
-/** A product with a right side that is not known. */
+/** A product whose right side is only known when the model runs. */
 function emitProduct(node: NodeContext, left: string, alpha: number, transB: boolean, rest: boolean): string {
   const name = (last: boolean, suffix: string) => (last && !rest ? node.output : node.derive(suffix));
   let right = node.operand(1);

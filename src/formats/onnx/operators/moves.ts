@@ -34,7 +34,7 @@ export function lowerConcat(node: NodeContext): string {
   return node.emit({ op: 'concat', inputs: inputs.map((i) => node.operand(i)), axis });
 }
 
-/** All inputs one behind the other, where they are vectors of integers. A file may name one ten thousand times. */
+/** Concatenates the inputs, where all are vectors of integers. A file may name one ten thousand times. */
 function joinIntegers(node: NodeContext): Integers | undefined {
   const elements: Dim[] = [];
   for (let i = 0; i < node.inputCount; i++) {
@@ -62,7 +62,7 @@ export function lowerSlice(node: NodeContext): string {
   return node.emit({ op: 'slice', inputs: [node.operand(0)], ...cut });
 }
 
-/** Positions beyond 2^53 are an exporter's way to say the end, or the beginning. */
+/** Exporters use positions beyond 2^53 for the end, or the beginning. */
 function clampPosition(position: number): number {
   return Math.min(Math.max(position, -Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 }

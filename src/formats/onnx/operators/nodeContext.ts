@@ -117,7 +117,7 @@ export class NodeContext {
     return new Constant(value.scalar ? [] : [elements.length], true, () => elements);
   }
 
-  /** The element type of an input. Of integers in the file it is not kept which they are, and some are booleans. */
+  /** The element type of an input. Integers of the file no longer have theirs; some are booleans. */
   typeLike(index: number): number {
     const value = this.#model.value(this.#name(index));
     if ('elements' in value) return DataType.INT64;

@@ -16,7 +16,7 @@ export interface ModelParts {
   addNode(node: NodeProto): void;
   addFloats(name: string, tensor: Tensor): void;
   addIntegers(name: string, values: readonly number[]): void;
-  /** Number of values of what is stored under that name. */
+  /** How many values the stored tensor of that name has. */
   storedSize(name: string): number | undefined;
 }
 
@@ -29,7 +29,7 @@ export class NodeWriter {
     this.#node = node;
   }
 
-  /** The one that the file is written in. */
+  /** The opset that the file is written in. */
   get opset(): number {
     return this.#parts.opset;
   }
@@ -64,7 +64,7 @@ export class NodeWriter {
     if (node.relu) this.add('Relu', [value], []);
   }
 
-  /** Adds what an operator reads and the node of the Graph has as an attribute, or leaves out. */
+  /** Adds an operand that the node of the Graph has as an attribute, or leaves out. */
   parameter(role: string, tensor: Tensor): string {
     const name = this.#parts.deriveValue(`${this.#node.path || this.#node.outputs[0]}.${role}`);
     this.#parts.addFloats(name, tensor);

@@ -40,7 +40,7 @@ function readPads(node: NodeContext, kernel: Pair, stride: Pair, dilation: Pair)
   return [before[0]!, before[1]!, totals[0]! - before[0]!, totals[1]! - before[1]!];
 }
 
-/** What SAME adds to an axis in all, so that the output has ceil(size / stride). */
+/** The padding that SAME adds to an axis in total, for an output of ceil(size / stride). */
 function samePadding(node: NodeContext, size: Dim | undefined, extent: number, stride: number): number {
   if (stride === 1) return extent - 1;
   if (typeof size !== 'number') {
