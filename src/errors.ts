@@ -39,9 +39,10 @@ export class OutOfMemoryError extends Error {
 }
 
 /**
- * A worker thread died, or made no progress for seconds, in the middle of a computation. Nothing has changed, and the same call
- * can be made again: the runtime goes on with one thread until new workers have started. What the worker may still be
- * writing is in use by nobody until it is known to be gone. `InferenceSession.run` makes its call again by itself.
+ * A worker thread died, or made no progress for seconds, in the middle of a computation. Nothing has changed, and the
+ * same call can be made again: the runtime goes on with one thread until new workers have started. What the worker may
+ * still be writing is in use by nobody until it is known to be gone. `InferenceSession.run` makes its call again by
+ * itself.
  */
 export class ThreadError extends Error {
   override readonly name = 'ThreadError';

@@ -9,8 +9,8 @@ import { clampLow } from '../simd';
 import { TILE_STRIDE } from '../tuning';
 
 /**
- * A tile or a batch of tiles, m rows and 8 columns. Rows of the addend are `addendStride` bytes apart; 0 means that there
- * is none (adding zeros instead takes 1x1 16->96 @112 4 % longer). The addend may be C.
+ * A tile or a batch of tiles, m rows and 8 columns. Rows of the addend are `addendStride` bytes apart; 0 means that
+ * there is none (adding zeros instead takes 1x1 16->96 @112 4 % longer). The addend may be C.
  */
 export function finishWide(
   m: i32,

@@ -1,6 +1,6 @@
 /**
- * Resizing of channels-last images [batch][height][width][lanes]. Where an output position lies in the input, along each
- * axis, is in tables that are written once per plan (src/ops/resize.ts): byte distances of input rows and columns.
+ * Resizing of channels-last images [batch][height][width][lanes]. Where an output position lies in the input, along
+ * each axis, is in tables that are written once per plan (src/ops/resize.ts): byte distances of input rows and columns.
  */
 
 /** Each pixel is one of the input: that at rows[y] + columns[x]. Tables i32[outHeight] and i32[outWidth]. */

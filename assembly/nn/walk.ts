@@ -1,7 +1,7 @@
 /**
  * A walk over up to three tensors at once, each with its own strides, run by run. Its table is a Walk, followed by a
- * WalkAxis for each outer axis, innermost first; src/plan/steps/strided.ts writes it. A stride may be 0 (broadcasting) or
- * negative (reversal).
+ * WalkAxis for each outer axis, innermost first; src/plan/steps/strided.ts writes it. A stride may be 0 (broadcasting)
+ * or negative (reversal).
  */
 
 export class Walk {

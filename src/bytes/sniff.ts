@@ -1,6 +1,6 @@
 /**
- * What a file is, by its first bytes. Names and addresses say little: people give weights where a graph is wanted, and a
- * server answers a mistyped address with a page.
+ * What a file is, by its first bytes. Names and addresses say little: people give weights where a graph is wanted, and
+ * a server answers a mistyped address with a page.
  */
 export type FileKind = keyof typeof KINDS;
 

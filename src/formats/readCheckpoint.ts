@@ -25,17 +25,18 @@ const WRAPPERS = ['_orig_mod.', 'module.', '_orig_mod.'];
 const COUNTER = 'n_averaged';
 
 /**
- * Reads a state dict from a `.pth` file (also `.pt`, `.ckpt`, `.tar`, `.bin`: what `torch.save` writes, in the forms since
- * and before PyTorch 1.6, and TorchScript archives) or a `.safetensors` file; which of them it is, the bytes tell. Nothing
- * in the file is run.
+ * Reads a state dict from a `.pth` file (also `.pt`, `.ckpt`, `.tar`, `.bin`: what `torch.save` writes, in the forms
+ * since and before PyTorch 1.6, and TorchScript archives) or a `.safetensors` file; which of them it is, the bytes
+ * tell. Nothing in the file is run.
  *
- * Of a checkpoint that holds more than a state dict, the one under `state_dict`, `model`, `net` or another usual name is
- * taken, without entries that are not tensors; `ema` where there is no other. A state of a module as a whole is read too. A
- * `module.` before all keys is left out. Elements of all types become float32. The tensors own their data and never alias
- * `bytes`.
+ * Of a checkpoint that holds more than a state dict, the one under `state_dict`, `model`, `net` or another usual name
+ * is taken, without entries that are not tensors; `ema` where there is no other. A state of a module as a whole is read
+ * too. A `module.` before all keys is left out. Elements of all types become float32. The tensors own their data and
+ * never alias `bytes`.
  *
  * @param bytes The whole file.
- * @throws {FormatError} if the file is damaged, of another format, or holds several states of which none is the likeliest
+ * @throws {FormatError} if the file is damaged, of another format, or holds several states of which none is the
+ * likeliest
  * @throws {RangeError} if there is no state at `select`
  * @throws {UnsupportedError} if it is a bare pickle, compressed or big-endian
  * @example

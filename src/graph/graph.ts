@@ -1,8 +1,8 @@
 /**
 /**
- * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run and read
- * values by name: inputs, outputs of nodes before them, and stored values such as weights. The types of nodes are in
- * src/ops, each beside the rule of its operation.
+ * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run and
+ * read values by name: inputs, outputs of nodes before them, and stored values such as weights. The types of nodes are
+ * in src/ops, each beside the rule of its operation.
  */
 
 import type { Conv2dNode, LinearNode, ParallelKernel, WeightedNode } from '../nodes/conv.js';

@@ -13,7 +13,9 @@ import type { Graph, GraphNode, Window } from './graph.js';
 import { useAllOperations } from './operations.js';
 import { inferShapes } from './shapes.js';
 
-/** One line per node, in the order in which they run; a line for the inputs before and one for the outputs after them. */
+/**
+ * One line per node, in the order in which they run; a line for the inputs before and one for the outputs after them.
+ */
 export function printGraph(graph: Graph): string {
   useAllOperations();
   const rows = graph.nodes.map((node) => [

@@ -28,8 +28,8 @@ const START_OF_IMAGE = 0xd8;
 const START_OF_SCAN = 0xda;
 const MAX_SCANS = 100;
 /**
- * Samples that the decoder is given: so many in any case, and more where the file is long, as it takes some 15 bytes and
- * 50 ns for each. Photos have 2 to 12 for a byte.
+ * Samples that the decoder is given: so many in any case, and more where the file is long, as it takes some 15 bytes
+ * and 50 ns for each. Photos have 2 to 12 for a byte.
  */
 const MAX_SAMPLES = 2 ** 23;
 const MAX_SAMPLES_PER_BYTE = 16;

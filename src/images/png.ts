@@ -1,5 +1,6 @@
 /**
- * Reads PNG images (W3C: Portable Network Graphics, third edition): all colour types, depths and both interlace methods.
+ * Reads PNG images (W3C: Portable Network Graphics, third edition): all colour types, depths and both interlace
+ * methods.
  *
  *     | signature | IHDR | PLTE | IDAT ... | IEND |     each chunk: | length | type | data | CRC-32 |
  *

@@ -108,8 +108,8 @@ export abstract class Layer {
    * Computes the layer.
    * @param inputs float32 [N, C, H, W] (or [N, features]), in JavaScript's memory or resident
    * @returns a new resident tensor, which the caller disposes of
-   * @throws TypeError, RangeError when an input does not fit; OutOfMemoryError; ThreadError when a worker thread has died.
-   * The layer is unchanged then.
+   * @throws TypeError, RangeError when an input does not fit; OutOfMemoryError; ThreadError when a worker thread has
+   * died. The layer is unchanged then.
    */
   forward(...inputs: Tensor[]): Tensor {
     this.assertUsable('forward');
@@ -156,7 +156,8 @@ export abstract class Layer {
   }
 
   /**
-   * Merges every Asymmetric Convolution Block in this layer into one convolution, exactly. A second call changes nothing.
+   * Merges every Asymmetric Convolution Block in this layer into one convolution, exactly. A second call changes
+   * nothing.
    * @throws OutOfMemoryError; no block is merged then
    */
   switchToDeploy(): this {

@@ -12,7 +12,9 @@ export interface LinearOptions {
   bias?: boolean;
 }
 
-/** Input [N, inFeatures], output [N, outFeatures]. State: `weight` [outFeatures, inFeatures] and `bias` [outFeatures]. */
+/**
+ * Input [N, inFeatures], output [N, outFeatures]. State: `weight` [outFeatures, inFeatures] and `bias` [outFeatures].
+ */
 export class Linear extends Layer {
   /** @throws TypeError, RangeError naming the option */
   constructor(runtime: Runtime, options: LinearOptions) {

@@ -1,6 +1,6 @@
 /**
- * AlexNet (Krizhevsky, 2014, the single column of torchvision) with BatchNorm. As in the ACNet paper, the branches of its
- * 11 x 11 and 5 x 5 layers have length 3.
+ * AlexNet (Krizhevsky, 2014, the single column of torchvision) with BatchNorm. As in the ACNet paper, the branches of
+ * its 11 x 11 and 5 x 5 layers have length 3.
  */
 import type { Layer } from '../layers/layer.js';
 import { Linear } from '../layers/linear.js';
@@ -12,8 +12,8 @@ import { checkModelOptions, type ModelOptions } from './options.js';
 import { buildModel, convBnRelu, type UnitOptions } from './units.js';
 
 /**
- * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` are those of the 5 convolutions,
- * [64, 192, 384, 256, 256] by default. There is no dropout.
+ * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` are those of the 5
+ * convolutions, [64, 192, 384, 256, 256] by default. There is no dropout.
  *
  * State keys, numbered as in torchvision: `features.0`, `features.3`, `features.6`, `features.8`, `features.10`
  * (`.acb.*`, or `.conv.*` and `.bn.*` in base form), `classifier.1`, `classifier.4`, `classifier.6`.

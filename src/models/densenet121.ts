@@ -1,6 +1,6 @@
 /**
- * DenseNet-121 for ImageNet (Huang, Liu, van der Maaten, Weinberger, 2017), as torchvision builds it: its base form loads
- * torchvision's state dict. By the rule of the public ACNet code its first convolution, 7 x 7, stays a plain one.
+ * DenseNet-121 for ImageNet (Huang, Liu, van der Maaten, Weinberger, 2017), as torchvision builds it: its base form
+ * loads torchvision's state dict. By the rule of the public ACNet code its first convolution, 7 x 7, stays a plain one.
  */
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import type { Layer } from '../layers/layer.js';
@@ -17,9 +17,9 @@ import { buildModel, conv, denseLayer } from './units.js';
 const BOTTLENECK = 4;
 
 /**
- * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` is that of the first convolution,
- * [64] by default; every layer adds `growth = 32`; `blocksPerStage` are the layers of the dense blocks, [6, 12, 24, 16] by
- * default.
+ * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` is that of the first
+ * convolution, [64] by default; every layer adds `growth = 32`; `blocksPerStage` are the layers of the dense blocks,
+ * [6, 12, 24, 16] by default.
  *
  * State keys: `features.conv0`, `features.norm0`, `features.denseblockB.denselayerI.{norm1,conv1,norm2,conv2}`,
  * `features.transitionB.{norm,conv}`, `features.norm5`, `classifier`. Only the `conv2` are blocks.

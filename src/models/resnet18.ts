@@ -13,8 +13,8 @@ import { checkBlocksPerStage, checkModelOptions, type StagedModelOptions } from 
 import { buildModel, convBn, convBnRelu } from './units.js';
 
 /**
- * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` are those of the stages, [64, 128,
- * 256, 512] by default; 2 `blocksPerStage` by default, and [3, 4, 6, 3] makes it ResNet-34.
+ * Input [N, inChannels = 3, 224, 224], output [N, numClasses = 1000] logits. `channels` are those of the stages, [64,
+ * 128, 256, 512] by default; 2 `blocksPerStage` by default, and [3, 4, 6, 3] makes it ResNet-34.
  *
  * State keys: `conv1` and `stageS.I.shortcut` (`.conv.*` and `.bn.*` in every form), `stageS.I.conv1` (`.acb.*`) and
  * `stageS.I.conv2` with I from 0 (`.conv.*` and `.bn.*` in base form), `linear`.

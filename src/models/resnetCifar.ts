@@ -1,4 +1,7 @@
-/** ResNet for 32 x 32 images (He, Zhang, Ren, Sun, 2016, section 4.2), as the public ACNet code builds it stage by stage. */
+/**
+ * ResNet for 32 x 32 images (He, Zhang, Ren, Sun, 2016, section 4.2), as the public ACNet code builds it stage by
+ * stage.
+ */
 import { type Apply, Composite } from '../layers/composite.js';
 import type { Layer } from '../layers/layer.js';
 import { Linear } from '../layers/linear.js';
@@ -9,8 +12,8 @@ import { checkBlocksPerStage, checkModelOptions, type StagedModelOptions } from 
 import { buildModel, convBn, convBnRelu } from './units.js';
 
 /**
- * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` are those of the stages, [16, 32, 64]
- * by default; with n `blocksPerStage` it has 6n + 2 layers: ResNet-56 by default, for 9.
+ * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` are those of the stages, [16, 32,
+ * 64] by default; with n `blocksPerStage` it has 6n + 2 layers: ResNet-56 by default, for 9.
  *
  * State keys: `stage1.conv1`, `stage2.projection`, `stage3.projection` (1 x 1: `.conv.*` and `.bn.*` in every form),
  * `stageS.blockI.conv1` (`.acb.*`), `stageS.blockI.conv2` with I from 0, `linear`. In base form each has `.conv.*` and

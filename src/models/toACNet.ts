@@ -13,20 +13,22 @@ import { show } from '../shown.js';
 import { isBlockKernel } from './units.js';
 
 export interface ToACNetOptions {
-  /** Start value of the gammas of the two one-dimensional branches; default 0, with which the function stays the same. */
+  /**
+   * Start value of the gammas of the two one-dimensional branches; default 0, with which the function stays the same.
+   */
   branchGamma?: number;
 }
 
 type Named = readonly [string, Layer];
 
 /**
- * A new network with ACBlocks, in train form, in the place of convolutions. It has memory of its own: the given one stays
- * as it is, and each is disposed of by itself.
+ * A new network with ACBlocks, in train form, in the place of convolutions. It has memory of its own: the given one
+ * stays as it is, and each is disposed of by itself.
  *
- * The square branch takes over the convolution's weights and the BatchNorm that follows directly in a Sequential. Without
- * one, it gets a BatchNorm that changes nothing in evaluation mode. The other branches start at random behind gammas of
- * `branchGamma`: with 0, the function in evaluation mode stays the same and training moves the gammas; 1 is what a new
- * ACBlock has. Blocks always have gammas and betas.
+ * The square branch takes over the convolution's weights and the BatchNorm that follows directly in a Sequential.
+ * Without one, it gets a BatchNorm that changes nothing in evaluation mode. The other branches start at random behind
+ * gammas of `branchGamma`: with 0, the function in evaluation mode stays the same and training moves the gammas; 1 is
+ * what a new ACBlock has. Blocks always have gammas and betas.
  *
  * Keys become those of the public code: a Sequential of just a convolution and a BatchNorm becomes the block itself;
  * elsewhere the block has the convolution's name, but `acb` for `conv`.

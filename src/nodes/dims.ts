@@ -1,7 +1,7 @@
 /**
- * Dims, and arithmetic with them. One set of rules serves a graph that runs, where all dims are numbers, and one that is
- * read or rewritten, where a dim may be the size of an axis of some value: of a graph input where it can be followed back
- * to one, as the batch nearly always can, otherwise of the value itself. Rules of numbers only give numbers.
+ * Dims, and arithmetic with them. One set of rules serves a graph that runs, where all dims are numbers, and one that
+ * is read or rewritten, where a dim may be the size of an axis of some value: of a graph input where it can be followed
+ * back to one, as the batch nearly always can, otherwise of the value itself. Rules of numbers only give numbers.
  */
 import { sizeOf } from '../sizes.js';
 
@@ -40,7 +40,9 @@ export function plus(a: Dim, b: Dim): Dim {
   return typeof a === 'number' && typeof b === 'number' ? a + b : undefined;
 }
 
-/** The product of `dims` over that of `divisors`, when names that stand in both are left out and one at most remains. */
+/**
+ * The product of `dims` over that of `divisors`, when names that stand in both are left out and one at most remains.
+ */
 export function quotient(dims: KnownDims, divisors: KnownDims): Dim {
   const rest = [...dims];
   for (const divisor of divisors) {

@@ -18,7 +18,10 @@ export const flatten: OperationRule<FlattenNode> = {
   flags: ({ axis }) => [`axis ${axis}`],
 };
 
-/** Unlike elsewhere the axis may lie behind the last one, but a vector, which has no batch axis, is refused as in PyTorch. */
+/**
+ * Unlike elsewhere the axis may lie behind the last one, but a vector, which has no batch axis, is refused as in
+ * PyTorch.
+ */
 function flattenDims(node: FlattenNode, input: KnownDims): KnownDims {
   const isBehind = node.axis === input.length && input.length >= 2;
   const axis = isBehind || node.axis === 0 ? node.axis : frontAxis(node, node.axis, input);

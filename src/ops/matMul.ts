@@ -62,7 +62,9 @@ function step(node: MatMulNode, context: StepContext): Step {
   };
 }
 
-/** Matrices from one to the next along each of `rank` axes of the batch; none along axes that it has not, or of size 1. */
+/**
+ * Matrices from one to the next along each of `rank` axes of the batch; none along axes that it has not, or of size 1.
+ */
 function matrixSteps(dims: readonly number[], rank: number): number[] {
   const own = dims.slice(0, -2);
   const steps = rowMajorStrides(own).map((step, axis) => (own[axis] === 1 ? 0 : step));

@@ -1,11 +1,11 @@
 /**
- * What there is to know of an operation, in one place: the checks of its nodes, the dims that it gives, its layouts, its
- * step, its cost, and how it prints. Each file in this folder has the node type of an operation, or of a family of them,
- * and its OperationRule; src/graph/operations.ts is the table of all.
+ * What there is to know of an operation, in one place: the checks of its nodes, the dims that it gives, its layouts,
+ * its step, its cost, and how it prints. Each file in this folder has the node type of an operation, or of a family of
+ * them, and its OperationRule; src/graph/operations.ts is the table of all.
  *
  * Rules are looked up among those that are in use. A layer brings the rules of its own nodes, by `GraphBuilder.add`;
- * whoever takes a Graph from elsewhere brings all (`useAllOperations`). So a page whose networks are made of layers does
- * not carry the operations of files.
+ * whoever takes a Graph from elsewhere brings all (`useAllOperations`). So a page whose networks are made of layers
+ * does not carry the operations of files.
  */
 
 import type { Dim, Dims, KnownDims } from '../nodes/dims.js';
@@ -15,7 +15,9 @@ import { show, showName } from '../shown.js';
 import type { Layout } from '../sizes.js';
 import type { Tensor } from '../tensor.js';
 
-/** The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there. */
+/**
+ * The size of an axis of a value, counted from the end where it is negative; undefined where the value is not there.
+ */
 export type DimOfValue = (value: string, axis: number) => Dim;
 /** Of an input; undefined where it is left out. */
 export type InputDims = KnownDims | undefined;

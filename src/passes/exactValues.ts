@@ -1,13 +1,14 @@
 /**
- * Float64 values behind the float32 tensors that passes make: what goes through several passes is rounded once. Weights,
- * which may be many, are only described by passes, row by row (an output channel's), and computed at the end.
+ * Float64 values behind the float32 tensors that passes make: what goes through several passes is rounded once.
+ * Weights, which may be many, are only described by passes, row by row (an output channel's), and computed at the end.
  */
 import { computed, forEachRow, type Rows, rowsOf } from '../merge/rows.js';
 import { Tensor } from '../tensor.js';
 
 /**
- * Values that passes may work out: so many in any case, and so many times those that the graph holds. Networks take three
- * times what they hold; a file may declare two thousand million channels, or fold ten thousand factors into one weight.
+ * Values that passes may work out: so many in any case, and so many times those that the graph holds. Networks take
+ * three times what they hold; a file may declare two thousand million channels, or fold ten thousand factors into one
+ * weight.
  */
 const SPARE_VALUES = 2 ** 22;
 const SPARE_VALUES_PER_VALUE = 24;
@@ -58,8 +59,8 @@ export class ExactValues {
   }
 
   /**
-   * Weights of these rows, which `settle` computes. Undefined where that is too much to work out, and if careful, where one is not finite
-   * as a float32.
+   * Weights of these rows, which `settle` computes. Undefined where that is too much to work out, and if careful, where
+   * one is not finite as a float32.
    */
   weights(described: Rows, dims: readonly number[]): Tensor | undefined {
     if (!this.afford(described.count * described.size)) return undefined;

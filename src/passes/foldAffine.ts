@@ -5,8 +5,8 @@
  * Behind a convolution, y = ((W * x + b) - mean) scale + shift: W' = W scale by output channel,
  * b' = (b - mean) scale + shift. This holds in every padding mode.
  *
- * Before one, W' = W scale by input channel, b' = b + the sum of W (shift - mean scale). Zeros of the padding would get no
- * shift, so there must be no such padding, or no shift; the other padding modes repeat values that have it.
+ * Before one, W' = W scale by input channel, b' = b + the sum of W (shift - mean scale). Zeros of the padding would get
+ * no shift, so there must be no such padding, or no shift; the other padding modes repeat values that have it.
  */
 import { type BatchNormNode, countUses, type GraphNode, type WeightedNode } from '../graph/graph.js';
 import { compose, foldBias } from '../merge/affine.js';

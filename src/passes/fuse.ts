@@ -1,7 +1,7 @@
 /**
  * Fusion, Graph to Graph: a BatchNorm in evaluation mode goes into the convolution before it, an addition and a ReLU
- * into the node before them; convolutions of one image that are added become one node. A value that is read elsewhere is
- * left alone.
+ * into the node before them; convolutions of one image that are added become one node. A value that is read elsewhere
+ * is left alone.
  */
 
 import {

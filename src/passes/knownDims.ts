@@ -34,7 +34,9 @@ function mostChannels({ nodes, values }: Graph): number {
   }, MAX_DECLARED);
 }
 
-/** Whether a constant of these dims has one value per channel, or one for all, and broadcasts to a value of the layout. */
+/**
+ * Whether a constant of these dims has one value per channel, or one for all, and broadcasts to a value of the layout.
+ */
 export function isPerChannel(dims: Dims, { rank, channels }: Layout): boolean {
   // Aligned at the last axis, as numpy does.
   const axisOfChannels = dims.length - rank + 1;

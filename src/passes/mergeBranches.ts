@@ -4,10 +4,11 @@
  *   y = BN_a(A * x) + r + (BN_b(B * x) + BN_c(x))     ->     y = M * x + m + r
  *
  * A sum is flattened as far as its intermediate sums are read by nothing else and have no activation. Its terms are
- * grouped by what they read; a branch whose value is read elsewhere stays a term like any other. The taps of an identity
- * or an average pooling cost nothing where a kernel is there anyway, so a residual x + W * x is merged too (as RepVGG
- * does), but only with convolutions. Branches join as long as the multiply-adds do not grow: 3 x 3 takes in 3 x 1 and 1 x 3, but 3 x 1 and
- * 1 x 3 alone (6 taps) do not become 3 x 3 (9 taps), and a depthwise kernel does not become a dense one.
+ * grouped by what they read; a branch whose value is read elsewhere stays a term like any other. The taps of an
+ * identity or an average pooling cost nothing where a kernel is there anyway, so a residual x + W * x is merged too (as
+ * RepVGG does), but only with convolutions. Branches join as long as the multiply-adds do not grow: 3 x 3 takes in 3 x
+ * 1 and 1 x 3, but 3 x 1 and 1 x 3 alone (6 taps) do not become 3 x 3 (9 taps), and a depthwise kernel does not become
+ * a dense one.
  */
 import { type BinaryNode, countUses, type Graph, type GraphNode, type PoolNode } from '../graph/graph.js';
 import { foldBias } from '../merge/affine.js';

@@ -1,7 +1,7 @@
 /**
- * A mean and a 1x1 convolution commute: pooling goes first, so that the convolution has fewer pixels (a quarter of them in
- * the transitions of a DenseNet). Only where the weights of every mean have the sum 1, so that a bias stays what it is.
- * Values so large that the sum of a window overflows become infinite, as they do when pooled on their own.
+ * A mean and a 1x1 convolution commute: pooling goes first, so that the convolution has fewer pixels (a quarter of them
+ * in the transitions of a DenseNet). Only where the weights of every mean have the sum 1, so that a bias stays what it
+ * is. Values so large that the sum of a window overflows become infinite, as they do when pooled on their own.
  */
 import {
   type Conv2dNode,

@@ -1,8 +1,8 @@
 /**
- * Reparameterization, Graph to Graph: the same function with fewer and cheaper nodes. Parallel linear branches become one
- * convolution (Ding, Guo, Ding, Han: ACNet, ICCV 2019, section 3.3, and any others of the kind), BatchNorms and constant
- * factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody reads
- * go away.
+ * Reparameterization, Graph to Graph: the same function with fewer and cheaper nodes. Parallel linear branches become
+ * one convolution (Ding, Guo, Ding, Han: ACNet, ICCV 2019, section 3.3, and any others of the kind), BatchNorms and
+ * constant factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody
+ * reads go away.
  */
 import type { Graph, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
@@ -31,9 +31,9 @@ const MAX_ROUNDS = 8;
 const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAffine, mergeBranches];
 
 /**
- * Merges parallel branches into single convolutions, and folds BatchNorms and what else is linear into weights. Computes
- * in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; tensors that stay as
- * they are are shared with it.
+ * Merges parallel branches into single convolutions, and folds BatchNorms and what else is linear into weights.
+ * Computes in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; tensors that
+ * stay as they are are shared with it.
  * @returns `merged` lists the convolutions that several branches became
  * @throws TypeError when it is no graph, RangeError when it reads what nothing before makes
  * @example

@@ -125,7 +125,9 @@ export class Executable {
     this.#prepared.forgetFreed();
   }
 
-  /** A stored value: where it is, but for one that may change and is not in the runtime's memory, which is copied there. */
+  /**
+   * A stored value: where it is, but for one that may change and is not in the runtime's memory, which is copied there.
+   */
   #stored(name: string): Tensor {
     const { tensor, role } = this.#graph.values!.get(name)!;
     if (role === 'frozen' || residentPtr(tensor, this.#runtime, 'planar') !== undefined) return tensor;

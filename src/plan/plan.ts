@@ -62,8 +62,8 @@ export class Plan {
 
   /**
    * @param shapes of all values of the graph
-   * @throws RangeError when a forced algorithm does not fit, OutOfMemoryError; what is allocated then is the caller's to
-   * undo
+   * @throws RangeError when a forced algorithm does not fit, OutOfMemoryError; what is allocated then is the caller's
+   * to undo
    */
   constructor(runtime: Runtime, graph: FusedGraph, shapes: ReadonlyMap<string, Dims>, resources: Resources) {
     this.#runtime = runtime;

@@ -37,8 +37,8 @@ export function guardOf(plan: object): StepGuard {
 let plansMade = 0;
 
 /**
- * The same with room for zones. Every other plan writes nothing over what it reads, since that would not show what a step
- * leaves unwritten.
+ * The same with room for zones. Every other plan writes nothing over what it reads, since that would not show what a
+ * step leaves unwritten.
  */
 export function withZones(lowered: Lowered, placed: Placed): Placed {
   const sharesSlots = placed.arena.bytes === 0 || ++plansMade % 2 === 0;

@@ -1,6 +1,7 @@
 /**
- * The memory of the build for tests: where Heap says that an allocation is, and how much is in use, is kept up as in the
- * package, but the allocation lies elsewhere, with a pattern on both sides, and so does each thread's working memory.
+ * The memory of the build for tests: where Heap says that an allocation is, and how much is in use, is kept up as in
+ * the package, but the allocation lies elsewhere, with a pattern on both sides, and so does each thread's working
+ * memory.
  *
  *   | ... | zone | working memory | zone | ... | zone | allocation | up to 64 bytes and a zone | ...
  *

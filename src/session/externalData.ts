@@ -1,6 +1,6 @@
 /**
- * Data of a model's tensors that lies in other files: given with the model, or found beside it. Bytes go to the tensors as
- * they arrive, so that a file is never held as a whole, and of files only the parts are read in which tensors lie.
+ * Data of a model's tensors that lies in other files: given with the model, or found beside it. Bytes go to the tensors
+ * as they arrive, so that a file is never held as a whole, and of files only the parts are read in which tensors lie.
  */
 import { byteView } from '../bytes/byteView.js';
 import {
@@ -35,8 +35,8 @@ const HEAD_BYTES = 256;
 
 /**
  * @param home where the model is; undefined if it was given as bytes
- * @throws FormatError when a file is too short, or a path leads out of the model's folder; UnsupportedError when it is not
- * given; Error naming what cannot be read
+ * @throws FormatError when a file is too short, or a path leads out of the model's folder; UnsupportedError when it is
+ * not given; Error naming what cannot be read
  */
 export async function loadExternalData(
   model: ModelProto,

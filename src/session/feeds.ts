@@ -47,8 +47,8 @@ function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): 
 }
 
 /**
- * What to throw where a model does not run with dims that it does not declare. That they differ is no error by itself: many
- * models run with other sizes than those that they were exported with.
+ * What to throw where a model does not run with dims that it does not declare. That they differ is no error by itself:
+ * many models run with other sizes than those that they were exported with.
  */
 export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly TensorMetadata[]): RangeError {
   for (const { name, shape } of inputs) {

@@ -28,7 +28,8 @@ const MAX_WAIT_MILLISECONDS = 30_000;
  * A network made ready to run, on one runtime.
  *
  * Sessions are used as onnxruntime-web's are, and a script for its `wasm` backend runs with the import of this package
- * if it makes tensors as `new Tensor('float32', data, dims)`. There is no `env`: what it sets belongs to a runtime here.
+ * if it makes tensors as `new Tensor('float32', data, dims)`. There is no `env`: what it sets belongs to a runtime
+ * here.
  * @example
  * const session = await InferenceSession.create('model.onnx');
  * const { logits } = await session.run({ image: new Tensor('float32', pixels, [1, 3, 32, 32]) });
@@ -64,10 +65,10 @@ export class InferenceSession {
   }
 
   /**
-   * Reads a model, merges its branches, and packs its weights for the dims that it declares (a batch of 1 where that may
-   * vary). Takes the options of onnxruntime-web's sessions too; those do nothing.
-   * @param source an ONNX file's bytes, its URL or path, a Graph, or a layer in evaluation mode; of the last two it needs
-   * nothing any more afterwards
+   * Reads a model, merges its branches, and packs its weights for the dims that it declares (a batch of 1 where that
+   * may vary). Takes the options of onnxruntime-web's sessions too; those do nothing.
+   * @param source an ONNX file's bytes, its URL or path, a Graph, or a layer in evaluation mode; of the last two it
+   * needs nothing any more afterwards
    * @throws FormatError, UnsupportedError for files that cannot be read; TypeError, RangeError for wrong arguments;
    * OutOfMemoryError; Error naming a URL that cannot be loaded; the signal's reason. Nothing is left in use then.
    * @example
@@ -98,8 +99,8 @@ export class InferenceSession {
    * @param feeds a tensor for each input name, in JavaScript's memory or resident; whole numbers where a model wants
    * integers. Weights, shapes and axes that are inputs make the session plan anew when their values change.
    * @returns tensors in JavaScript's memory by output name
-   * @throws TypeError, RangeError when the feeds are not what the graph takes; OutOfMemoryError. The session is unchanged
-   * then.
+   * @throws TypeError, RangeError when the feeds are not what the graph takes; OutOfMemoryError. The session is
+   * unchanged then.
    */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>> {
     for (let again = feeds; ; ) {

@@ -12,8 +12,8 @@ export interface InferenceSessionOptions {
   /** Whether to merge branches and fold BatchNorms into weights first (see `reparameterize`); default true. */
   readonly reparameterize?: boolean;
   /**
-   * Files in which a model's weights lie, where they lie beside it. From a path or an address they are found there; those
-   * that are given here are not looked for.
+   * Files in which a model's weights lie, where they lie beside it. From a path or an address they are found there;
+   * those that are given here are not looked for.
    */
   readonly externalData?: readonly ExternalData[];
   /** Told of every phase when it begins and when it is done, and of bytes as they arrive. */

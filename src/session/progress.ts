@@ -1,8 +1,9 @@
 /** How far the making of a session has come, and whether it is still wanted. */
 
 /**
- * load: bytes of a URL or file arrive, of the model and then of each file that its weights lie in. read: the file becomes a Graph. merge: branches are merged and BatchNorms folded.
- * plan: weights are packed and memory is laid out. Phases that a source does not need are left out.
+ * load: bytes of a URL or file arrive, of the model and then of each file that its weights lie in. read: the file
+ * becomes a Graph. merge: branches are merged and BatchNorms folded. plan: weights are packed and memory is laid out.
+ * Phases that a source does not need are left out.
  */
 export type Phase = 'load' | 'read' | 'merge' | 'plan';
 

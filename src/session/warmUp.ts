@@ -1,7 +1,7 @@
 /**
  * Warming up: engines compile WebAssembly twice, at once and badly, and better in the background what they have seen to
- * be busy. A function that runs keeps its bad code until it returns, so the first inference of a network is several times
- * slower than the rest; kernels that were busy before are not.
+ * be busy. A function that runs keeps its bad code until it returns, so the first inference of a network is several
+ * times slower than the rest; kernels that were busy before are not.
  */
 
 import { GraphBuilder } from '../graph/graph.js';
@@ -29,8 +29,8 @@ const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: num
 /** Not a multiple of the tiles' size, so that edges are compiled too. */
 const IMAGE_SIZE = 14;
 /**
- * First and later runs of four merged blocks at 56 x 56 on Node 20: 50 to 60 and 16 ms without, 25 and 15 ms after 50 ms or
- * more of this. Of the 25, ten are packing weights.
+ * First and later runs of four merged blocks at 56 x 56 on Node 20: 50 to 60 and 16 ms without, 25 and 15 ms after 50
+ * ms or more of this. Of the 25, ten are packing weights.
  */
 const MILLISECONDS = 100;
 /** How long the thread is kept at a time. */

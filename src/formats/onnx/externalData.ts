@@ -4,8 +4,9 @@
  *
  *     external_data { location: 'net.onnx.data', offset: '1728', length: '576' }
  *
- * A model is not trusted: what it names never lies outside of its folder, and ranges are as long as the tensors' elements
- * and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its data inside.
+ * A model is not trusted: what it names never lies outside of its folder, and ranges are as long as the tensors'
+ * elements and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its
+ * data inside.
  */
 
 import { byteView } from '../../bytes/byteView.js';
@@ -73,8 +74,8 @@ function* tensorsOf({ graph }: ModelProto): Generator<TensorProto> {
 }
 
 /**
- * A path of a data file in one form; undefined if it does not lie in the model's folder, or could mean something else than
- * a path (an address, a drive, a path of Windows).
+ * A path of a data file in one form; undefined if it does not lie in the model's folder, or could mean something else
+ * than a path (an address, a drive, a path of Windows).
  */
 export function normalPath(path: string): string | undefined {
   const parts = path.split('/').filter((part) => part !== '.');

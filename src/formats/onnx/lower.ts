@@ -5,8 +5,8 @@
  *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
  *     runtime     a value of the Graph, of which the dims are known as far as they can be
  *
- * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. What cannot be
- * taken is collected, so that one error names all of it.
+ * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. What cannot
+ * be taken is collected, so that one error names all of it.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, GraphNode, StoredValue } from '../../graph/graph.js';
@@ -35,7 +35,9 @@ const MAX_NAMES = 2 ** 10;
 const MAX_READS = 2 * MAX_NODES;
 /** Inputs without those that have a value in the file, and outputs. */
 const MAX_PORTS = 2 ** 10;
-/** Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names. */
+/**
+ * Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names.
+ */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
 /**

@@ -19,11 +19,12 @@ const WITHOUT_GRAPH =
  * float32 and own their data.
  *
  * @param bytes The whole file.
- * @param options.externalData The files beside it in which its weights lie, where they do: each with its path as the model
- *   names it. `loadOnnx` finds them itself.
- * @throws {FormatError} if the file is truncated, contradicts itself, is no ONNX model, or its external data is too short
- * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph, of which it names
- *   every node, or external data that is not given
+ * @param options.externalData The files beside it in which its weights lie, where they do: each with its path as the
+ *   model names it. `loadOnnx` finds them itself.
+ * @throws {FormatError} if the file is truncated, contradicts itself, is no ONNX model, or its external data is too
+ * short
+ * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph, of which it
+ *   names every node, or external data that is not given
  * @example
  * const graph = readOnnx(await readFile('model.onnx'));
  */

@@ -1,6 +1,6 @@
 /**
- * Graphs to ONNX files. Each node becomes one operator or a few (operators/writers.ts). The opset is the lowest that has
- * them all, from 13 on.
+ * Graphs to ONNX files. Each node becomes one operator or a few (operators/writers.ts). The opset is the lowest that
+ * has them all, from 13 on.
  */
 import type { Graph } from '../../graph/graph.js';
 import { Names } from '../../graph/names.js';
@@ -29,8 +29,8 @@ const MIN_EXTERNAL_BYTES = 1024;
  * Writes a Graph as an ONNX file. Nodes have the names of their paths, values those of the Graph; dims of inputs are
  * written where they are known.
  *
- * @param options.externalData The name of a file for the weights beside the model, which many tools want from 2 GB on: then
- *   that file is returned too, in the form in which `readOnnx` and sessions take it.
+ * @param options.externalData The name of a file for the weights beside the model, which many tools want from 2 GB on:
+ *   then that file is returned too, in the form in which `readOnnx` and sessions take it.
  * @throws {UnsupportedError} if a BatchNorm uses batch statistics, which a file for inference has no word for
  * @throws {RangeError} if the file would be longer than 2 GB, or `externalData` is not the name of a file
  * @example

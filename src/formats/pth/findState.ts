@@ -5,8 +5,8 @@
  *
  *     { 'epoch': 3, 'model': { 'conv.weight': tensor, ... }, 'ema': { ... }, 'optimizer': { 'param_groups': ... } }
  *
- * A state has float tensors of at least one axis. The names of what holds it say which one is meant; where they leave it
- * open, nothing is guessed.
+ * A state has float tensors of at least one axis. The names of what holds it say which one is meant; where they leave
+ * it open, nothing is guessed.
  */
 import { FormatError } from '../../errors.js';
 import { show } from '../../shown.js';

@@ -10,9 +10,9 @@
  *     BINPERSID        pushes what the caller knows by this identifier
  *     STOP             the top of the stack is the result
  *
- * Here GLOBAL finds what the caller has allowed, and REDUCE calls only functions of the caller; of all else there is but
- * the name (PickleObject). Opcodes as listed in Lib/pickletools.py, those that Python writes in protocols 2 to 5. Python's
- * tuples, lists and sets become arrays, dicts become PickleDict, bytes become views.
+ * Here GLOBAL finds what the caller has allowed, and REDUCE calls only functions of the caller; of all else there is
+ * but the name (PickleObject). Opcodes as listed in Lib/pickletools.py, those that Python writes in protocols 2 to 5.
+ * Python's tuples, lists and sets become arrays, dicts become PickleDict, bytes become views.
  *
  * Pickles are hostile. Each opcode takes time and memory in proportion to its own bytes, and their number is bounded;
  * nothing is recursive.
@@ -42,8 +42,8 @@ export class PickleDict {
 }
 
 /**
- * A class or function that the caller does not know, or an object that one was to make: nothing of it is run. What is kept
- * are its name and the attributes that the pickle has for it.
+ * A class or function that the caller does not know, or an object that one was to make: nothing of it is run. What is
+ * kept are its name and the attributes that the pickle has for it.
  */
 export class PickleObject {
   readonly name: string;
@@ -68,8 +68,8 @@ export class PickleFunction {
 
 export interface PickleHost {
   /**
-   * By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot; what is not
-   * there becomes a PickleObject.
+   * By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot; what is
+   * not there becomes a PickleObject.
    */
   readonly globals: ReadonlyMap<string, unknown>;
   persistentLoad(id: unknown, at: number): unknown;

@@ -1,6 +1,6 @@
 /**
- * The tensors of what torch.save writes: the globals and the persistent identifiers in its pickle, and the values in its
- * storages.
+ * The tensors of what torch.save writes: the globals and the persistent identifiers in its pickle, and the values in
+ * its storages.
  *
  * A tensor is a view of a storage, which several may share. Element [i, j, ...] is number
  * offset + i * stride[0] + j * stride[1] + ... of the storage, and the storage is entry `data/KEY` of the archive.
@@ -190,7 +190,9 @@ export function loadTensors(file: Uint8Array, tensors: ReadonlyMap<string, Store
   return loaded;
 }
 
-/** Strides of 0, and many tensors of one storage, make much of a small file: as float32, at most 16 MB and 4 times it. */
+/**
+ * Strides of 0, and many tensors of one storage, make much of a small file: as float32, at most 16 MB and 4 times it.
+ */
 function checkTotal(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>): void {
   const limit = 2 ** 24 + 4 * file.length;
   let bytes = 0;

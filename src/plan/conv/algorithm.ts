@@ -60,9 +60,9 @@ export function winogradScheme(algorithm: Algorithm): WinogradScheme | undefined
 
 const MIN_TILES = 4;
 /**
- * Fewest input channels for which Winograd is chosen. A sum of so few products shows the error of the transforms: over a
- * [1, 2, 62, 62] input the squared differences between a block's train and deploy form add up to as much as 2.9e-8, where
- * GEMM has 5e-9 and PyTorch too.
+ * Fewest input channels for which Winograd is chosen. A sum of so few products shows the error of the transforms: over
+ * a [1, 2, 62, 62] input the squared differences between a block's train and deploy form add up to as much as 2.9e-8,
+ * where GEMM has 5e-9 and PyTorch too.
  */
 const MIN_WINOGRAD_CHANNELS = 3;
 
@@ -115,8 +115,8 @@ export function chooseAlgorithm(node: WeightedNode, runtime: Runtime, dimsOf: Di
 }
 
 /**
- * The Winograd scheme in which a convolution and those parallel to it share their transforms, if that is faster than one
- * after the other; undefined if not.
+ * The Winograd scheme in which a convolution and those parallel to it share their transforms, if that is faster than
+ * one after the other; undefined if not.
  */
 export function chooseShared(
   node: Conv2dNode,
@@ -145,7 +145,10 @@ const COST_OF_WEIGHT_BYTE = 1.7;
 /** Gathering one tap of one pixel, and four of its channels. */
 const COST_OF_TAP = 80;
 const COST_OF_QUAD = 25;
-/** Finding the pixels that a Winograd tile sees, per point; transforming four channels of a tile, forth and back, per point. */
+/**
+ * Finding the pixels that a Winograd tile sees, per point; transforming four channels of a tile, forth and back, per
+ * point.
+ */
 const COST_OF_PLACE = 20;
 const COST_OF_TRANSFORM = 40;
 const COST_OF_INVERSE = 25;

@@ -1,4 +1,6 @@
-/** Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads. */
+/**
+ * Steps of convolutions and linear layers: the algorithm, what its kernel is told, and how the work is cut for threads.
+ */
 import { UnsupportedError } from '../../errors.js';
 import { mapNorm } from '../../merge/affine.js';
 import type { Algorithm, DirectAlgorithm, WinogradAlgorithm } from '../../nodes/algorithm.js';
@@ -38,8 +40,8 @@ const MAX_TILES = 60;
 /** Pixels or tiles that a chunk should have to make good use of the weights it reads. */
 const MIN_CHUNK_UNITS = 20;
 /**
- * Pixels or tiles up to which weights are read in several streams: two panels of A. With 16 it is no faster (256->256 @16),
- * and panels of 3 rows instead of 4 or 5 cost more than streams bring (192->384 @13: 1.29 times the time).
+ * Pixels or tiles up to which weights are read in several streams: two panels of A. With 16 it is no faster (256->256
+ * @16), and panels of 3 rows instead of 4 or 5 cost more than streams bring (192->384 @13: 1.29 times the time).
  */
 const MAX_STREAMED_ROWS = 8;
 /** Multiply-adds that a convolution may make whatever they are for; of more, one in so many must be of the image. */
@@ -213,9 +215,9 @@ interface Cut {
 }
 
 /**
- * Cuts a job for the runtime's threads: the same number of equal chunks for each, none larger than a block of the kernel
- * where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut by
- * channels, since every chunk of tiles reads all of the weights.
+ * Cuts a job for the runtime's threads: the same number of equal chunks for each, none larger than a block of the
+ * kernel where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut
+ * by channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {
   const { descriptorPtr, units, channels, blockTiles, flops } = cut;

@@ -1,6 +1,6 @@
 /**
- * Weights as kernels want them, packed of a convolution's or linear layer's parameters. BatchNorms are folded on the way,
- * in float64.
+ * Weights as kernels want them, packed of a convolution's or linear layer's parameters. BatchNorms are folded on the
+ * way, in float64.
  */
 import { foldBias, mapNorm, type NormOf, normAffine } from '../../merge/affine.js';
 import { sumWeights } from '../../merge/branches.js';
@@ -166,7 +166,9 @@ class Packing implements PackedWeights {
     });
   }
 
-  /** Copies the rows of output channels from `first` on, as many as there is room for; of several kernels, side by side. */
+  /**
+   * Copies the rows of output channels from `first` on, as many as there is room for; of several kernels, side by side.
+   */
   #rowCopier(scales: readonly (Float64Array | undefined)[]): (first: number, target: Float32Array) => void {
     const { kernels } = this.#filters;
     const [{ weight, window }] = kernels as [FilterKernel];
@@ -240,7 +242,9 @@ function panelBytes({ depth, lanes }: Omit<PanelShape, 'segment'>): number {
   return depth * lanes * 4;
 }
 
-/** Packs `count` of a group's output channels, from `first` on; `toPtr` is the group's, the other addresses the piece's. */
+/**
+ * Packs `count` of a group's output channels, from `first` on; `toPtr` is the group's, the other addresses the piece's.
+ */
 type Packer = (fromPtr: number, scalePtr: number, toPtr: number, first: number, count: number) => void;
 
 /** @param channels output channels of a group */

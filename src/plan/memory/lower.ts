@@ -242,8 +242,8 @@ class Lowering {
   }
 
   /**
-   * Where a node writes: a buffer of its own, or that of the concatenation that the value, or a part of it, ends up in, and
-   * which may be part of another one.
+   * Where a node writes: a buffer of its own, or that of the concatenation that the value, or a part of it, ends up in,
+   * and which may be part of another one.
    */
   #makeOutput(name: string, layout: Layout): Place {
     let root = name;

@@ -1,6 +1,6 @@
 /**
- * What an executable makes of stored values before it runs: packed weights, coefficients, copies in another layout. All of
- * its plans share it. When a value has changed since, it is made again where it is, and nothing else is.
+ * What an executable makes of stored values before it runs: packed weights, coefficients, copies in another layout. All
+ * of its plans share it. When a value has changed since, it is made again where it is, and nothing else is.
  */
 import type { Allocation } from '../../runtime/heap.js';
 import { Tensor } from '../../tensor.js';

@@ -1,6 +1,6 @@
 /**
- * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run; it
- * gets the addresses of all values of the plan, by slot.
+ * What all steps share. A step is one call of a kernel, with everything decided that does not change from run to run;
+ * it gets the addresses of all values of the plan, by slot.
  */
 
 import type { Folded } from '../../merge/affine.js';

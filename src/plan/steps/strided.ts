@@ -60,7 +60,9 @@ function mergeAxes(axes: readonly WalkAxis[]): WalkAxis[] {
 /** Going to the next run takes as long as some values of one. */
 const COST_OF_NEXT_RUN = 12;
 
-/** Time per value with this axis as the run; values that lie side by side, or stay the same, are handled four at a time. */
+/**
+ * Time per value with this axis as the run; values that lie side by side, or stay the same, are handled four at a time.
+ */
 function runCost({ size, strides }: WalkAxis): number {
   const isVector = size >= 4 && strides.every((stride) => stride === 0 || stride === 4);
   return COST_OF_NEXT_RUN / size + (isVector ? 1 / 4 : 1);

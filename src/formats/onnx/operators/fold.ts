@@ -1,7 +1,7 @@
 /**
  * Operations on values that are known when a file is read, so that a weight that comes through Cast, Transpose or a
- * multiplication is a weight like any other. Values are computed at once, so that a chain of thousands of nodes does not
- * become as many nested calls.
+ * multiplication is a weight like any other. Values are computed at once, so that a chain of thousands of nodes does
+ * not become as many nested calls.
  */
 
 import { broadcast as broadcastShapes } from '../../../nodes/dims.js';

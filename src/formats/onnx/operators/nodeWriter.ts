@@ -1,6 +1,6 @@
 /**
- * One node of a Graph, as its writer in writers.ts sees it: operators go to the file one after the other, with what they
- * read besides, and names are derived from those of the node. The counterpart of nodeContext.ts.
+ * One node of a Graph, as its writer in writers.ts sees it: operators go to the file one after the other, with what
+ * they read besides, and names are derived from those of the node. The counterpart of nodeContext.ts.
  */
 import { addendOf, type GraphNode } from '../../../graph/graph.js';
 import { Tensor } from '../../../tensor.js';

@@ -30,7 +30,10 @@ export function lowerResize(node: NodeContext): string {
   return node.emit({ ...resize, target: readSizes(node, axes) });
 }
 
-/** Also what Resize was in opset 10: from the first pixel on, with the scales as an input or, before opset 9, an attribute. */
+/**
+ * Also what Resize was in opset 10: from the first pixel on, with the scales as an input or, before opset 9, an
+ * attribute.
+ */
 export function lowerUpsample(node: NodeContext): string {
   const listed = node.attribute('scales')?.floats ?? Array.from(node.parameter(1, 'scales').values);
   const scales = readScales(node, listed, undefined);
@@ -54,7 +57,9 @@ function readWord<T extends string>(node: NodeContext, name: string, known: read
   return known.find((one) => one === word) ?? node.unsupported(`${name} ${show(word)}`);
 }
 
-/** What a list, by axes or of all of them, has for height and width; `isKept` tells whether the rest changes nothing. */
+/**
+ * What a list, by axes or of all of them, has for height and width; `isKept` tells whether the rest changes nothing.
+ */
 function spatialEntries<T>(
   node: NodeContext,
   list: readonly T[],

@@ -1,7 +1,7 @@
 /**
  * Integer tensors that are known when a file is read, or known to be the size of an axis: what exporters compute shapes
- * with. `x.view(x.size(0), -1)` arrives as Shape, Gather, Unsqueeze, Concat and Reshape; evaluated here, it is a Reshape
- * to [size of axis 0 of x, -1]. Scalars and vectors only, as shapes are.
+ * with. `x.view(x.size(0), -1)` arrives as Shape, Gather, Unsqueeze, Concat and Reshape; evaluated here, it is a
+ * Reshape to [size of axis 0 of x, -1]. Scalars and vectors only, as shapes are.
  */
 import { type Dim, sameDim } from '../../../nodes/dims.js';
 import { rangeOf } from '../../../ops/slice.js';
