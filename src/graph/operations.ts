@@ -59,7 +59,7 @@ const OPERATIONS: { readonly [O in Op]: OperationRule<NodeOf<O>> } = {
   identity,
 };
 
-/** To be called by whoever takes a Graph whose nodes no layer has added. */
+/** Call it before using a Graph whose nodes no layer has added. */
 export function useAllOperations(): void {
   for (const [op, rule] of Object.entries(OPERATIONS)) useOperation(op, rule as OperationRule);
 }

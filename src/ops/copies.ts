@@ -1,4 +1,4 @@
-/** Strided copies, of which the steps of operations that move values are made. */
+/** Strided copies: the steps of operations that move values. */
 
 import type { NodeBase } from '../nodes/node.js';
 import { laneCleaner, ports, type Step, type StepContext } from '../plan/steps/step.js';

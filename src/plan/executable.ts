@@ -1,6 +1,6 @@
 /**
  * The one executor. Takes a Graph, puts means first (poolFirst), fuses it, prepares its stored values once, and keeps a
- * Plan for each of the input shapes it met last. New values of the same graph are prepared again, where they are.
+ * Plan for each of the latest input shapes. New values of the same graph are prepared again, where they are.
  */
 
 import { ThreadError } from '../errors.js';
@@ -107,7 +107,7 @@ export class Executable {
     return fused;
   }
 
-  /** Puts the plan where what was used last is, and lets go of the oldest. */
+  /** Moves the plan to the front, and drops the one that was used longest ago. */
   #keep(plan: Plan): void {
     if (this.#plans[0] === plan) return;
     this.#plans = [plan, ...this.#plans.filter((other) => other !== plan)];

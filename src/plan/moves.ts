@@ -1,4 +1,4 @@
-/** Steps that a plan adds of its own accord: a value into the other layout, a value into other memory. */
+/** Steps that a plan adds itself: a value to the other layout, a value to other memory. */
 import { convert } from '../residence.js';
 import type { Move } from './memory/lower.js';
 import { floatCount, type Step, type StepContext } from './steps/step.js';

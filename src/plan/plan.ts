@@ -1,6 +1,6 @@
 /**
  * The Plan: a graph for one set of input shapes, with every address and table decided. Running it allocates nothing but
- * its outputs, and copies of inputs that are not there as it needs them.
+ * its outputs, and copies of inputs that are not in the form it needs.
  */
 
 import { ruleOf } from '../ops/operation.js';
@@ -87,7 +87,7 @@ export class Plan {
       return isMove(node) ? move(node, contexts[i]!) : ruleOf(node).step!(node, contexts[i]!);
     });
     this.#infos = lowered.operations.map(({ node }, i) => describeStep(node, contexts[i]!));
-    // Both come last: while weights are packed, copies of them are about.
+    // Both come last, since packing weights takes memory for copies of them.
     if (this.#workspace.bytes > 0) this.#workspace.ptr = this.#allocate(this.#workspace.bytes);
     this.#addresses = this.#allocateArena(placed, asShipped.arena.bytes);
     for (const { name, buffer, layout } of lowered.stored) {

@@ -109,7 +109,7 @@ export class StepGuard {
   }
 
   #after(step: number, at: readonly number[], who: string): void {
-    // Of thousands of steps each has allocations of its own: a look at all of them after each would take minutes.
+    // Of thousands of steps each has allocations of its own: checking all of them after each would take minutes.
     const every = Math.max(1, Math.ceil(this.#zones.count / MAX_ZONES));
     const isLast = step === this.#outputs.length - 1;
     if (isLast || step % every === 0) this.#zones.check(every === 1 ? who : `${who}, or one of ${every} steps before,`);

@@ -216,7 +216,7 @@ interface Cut {
 
 /**
  * Cuts a job for the runtime's threads: the same number of equal chunks for each, none larger than a block of the
- * kernel where blocks have a size, none below what is worth waking somebody for. Few tiles with many channels are cut
+ * kernel where blocks have a size, none too small to be worth waking a thread for. Few tiles with many channels are cut
  * by channels, since every chunk of tiles reads all of the weights.
  */
 function runCut(runtime: Runtime, cut: Cut, find: ReturnType<typeof ports>): Step {

@@ -1,5 +1,5 @@
 /**
- * Weights as kernels want them, packed of a convolution's or linear layer's parameters. BatchNorms are folded on the
+ * Packs the parameters of a convolution or linear layer into the form that kernels read. BatchNorms are folded on the
  * way, in float64.
  */
 import { foldBias, mapNorm, type NormOf, normAffine } from '../../merge/affine.js';
@@ -131,7 +131,7 @@ class Packing implements PackedWeights {
     }
   }
 
-  /** Weights that are not there as the packing kernels read them go through staging, a piece at a time. */
+  /** Weights that are not yet in the form that packing kernels read go through staging, a piece at a time. */
   #pack(scales: readonly (Float64Array | undefined)[]): void {
     const runtime = this.#runtime;
     const { outChannels, groups, kernels, inPerGroup, taps } = this.#shape;

@@ -1,6 +1,6 @@
 /**
- * Which layout each value of a plan is in. Convolutions and pools work on channels-last values; what treats tensors as
- * arrays finds its values by strides, whatever their layout, and writes the layout that those who read it want.
+ * Which layout each value of a plan is in. Convolutions and pools work on channels-last values; operations on arrays
+ * find values by strides in any layout, and write the layout that their readers want.
  */
 import type { Graph } from '../../graph/graph.js';
 import type { Dims } from '../../nodes/dims.js';
@@ -15,7 +15,7 @@ export function hasSameExtent(a: Dims, b: Dims): boolean {
   return one.batch === other.batch && one.channels === other.channels && one.pixels === other.pixels;
 }
 
-/** The layout that those who read a value would have it in, as far as they care. channelsLast wins. */
+/** The layout that a value's readers prefer, if any has a preference. channelsLast wins. */
 export function wantedLayouts(graph: Graph, shapes: Shapes): Map<string, Layout> {
   const wanted = new Map<string, Layout>();
   const want = (value: string, layout: Layout | undefined): void => {

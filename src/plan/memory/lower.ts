@@ -1,7 +1,6 @@
 /**
- * Lowering: a graph whose shapes are known becomes operations on buffers. Here layouts are decided, conversions put in
- * where who writes a value and who reads it differ, and values that are others under a new name get no buffer of their
- * own.
+ * Lowering: a graph whose shapes are known becomes operations on buffers. Here layouts are decided, conversions are put
+ * in where a value's writer and reader differ, and values that are others under a new name get no buffer of their own.
  */
 import type { GraphNode } from '../../graph/graph.js';
 import type { Dims } from '../../nodes/dims.js';
@@ -112,7 +111,7 @@ class Lowering {
     this.#operate(node, (name) => this.#findIn(name, layout), layout);
   }
 
-  /** Where an input is read that the rule of its operation has a word for. */
+  /** Where an input is read whose layout the operation's rule decides. */
   #findParameter(name: string, as: InputRule['as']): Place | undefined {
     const isStored = this.#graph.values?.has(name) || this.#graph.folded.has(name);
     if (as === 'packed' && isStored) return undefined;
