@@ -181,4 +181,43 @@ test('a value that is read twice gets both gradients', async () => {
   });
 });
 
+test('what a layer makes for its gradients is kept, follows its values and its mode, and goes with it', async () => {
+  await withRuntime('baseline', (runtime) => {
+    const random = seededRandom(11);
+    const [x, dy] = [randomNd(random, [2, 3, 6, 6]), randomNd(random, [2, 4, 6, 6])].map(toTensor) as [Tensor, Tensor];
+    const make = (): ACBlock => new ACBlock(runtime, { inChannels: 3, outChannels: 4, kernelSize: 3, padding: 1 });
+    const run = (block: ACBlock): StateDict => {
+      const { output, inputGradient, gradients } = backward(block, x, dy);
+      const all = { ...gradients, output: output.data, inputGradient: inputGradient.data };
+      for (const tensor of [output, inputGradient]) tensor.dispose();
+      return Object.fromEntries(
+        Object.entries(all).map(([key, value]) => {
+          const data = value instanceof Tensor ? value.data : value;
+          return [key, new Tensor('float32', data, [data.length])];
+        }),
+      );
+    };
+    const used = runtime.memory.used;
+    const [kept, source] = [make(), make()];
+    run(kept);
+    const usedByPlan = runtime.memory.used;
+    for (const prepare of [
+      (block: ACBlock) => block.loadStateDict(source.stateDict()),
+      (block: ACBlock) => block.eval(),
+      (block: ACBlock) => block.train(),
+    ]) {
+      const other = make().loadStateDict(kept.stateDict());
+      if (!kept.training) other.eval();
+      for (const block of [kept, other]) prepare(block);
+      assert.equal(run(kept), run(other));
+      other.dispose();
+    }
+    assert.is(runtime.memory.used, usedByPlan);
+    run(kept);
+    assert.is(runtime.memory.used, usedByPlan);
+    for (const block of [kept, source]) block.dispose();
+    assert.is(runtime.memory.used, used);
+  });
+});
+
 test.run();

@@ -12,6 +12,9 @@ import { sameDims } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
 import { type ParameterSpec, Parameters, parameterView, writeParameter } from './parameters.js';
 
+/** What a layer keeps, the graphs that it has run; the one not used for longest goes first. */
+const MAX_KEPT = 4;
+
 export abstract class Layer {
   readonly runtime: Runtime;
   /** What a copy is constructed with; arrays in it are not the caller's. @internal */
@@ -26,8 +29,9 @@ export abstract class Layer {
   #changedAt = 0;
   #training = true;
   #disposed = false;
-  /** What `forward` runs, and the change of structure that it was made after. */
-  #executable: { executable: Executable; madeAfter: number } | undefined;
+  /** What `keep` keeps, used last at the end, and the change of structure that all of it was made after. */
+  readonly #kept = new Map<string, { dispose(): void }>();
+  #keptSince = 0;
 
   /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
   constructor(runtime: Runtime, specs: readonly ParameterSpec[] = [], options?: object) {
@@ -114,7 +118,7 @@ export abstract class Layer {
   forward(...inputs: Tensor[]): Tensor {
     this.assertUsable('forward');
     this.#checkInputs(inputs);
-    return this.#currentExecutable(inputs.length).run(inputs)[0]!;
+    return this.keep(`forward ${inputs.length}`, () => this.#executableOf(inputs.length)).run(inputs)[0]!;
   }
 
   /** Training mode, for this layer and those in it. */
@@ -178,7 +182,7 @@ export abstract class Layer {
     this.#disposed = true;
     this.#restructured();
     if (this.runtime.isDisposed) return;
-    this.#dropExecutable();
+    this.#dropKept();
     this.parameters.dispose();
     for (const [, child] of this.children()) child.dispose();
   }
@@ -226,19 +230,28 @@ export abstract class Layer {
     }
   }
 
-  #currentExecutable(inputCount: number): Executable {
+  /** What was made under a key, until the structure changes or the layer is disposed of; only a few are kept. @internal */
+  keep<T extends { dispose(): void }>(key: string, make: () => T): T {
     const lastChange = this.#lastChange();
-    const current = this.#executable;
-    if (current !== undefined && current.madeAfter === lastChange && current.executable.inputCount === inputCount) {
-      return current.executable;
+    const known = this.#keptSince === lastChange ? (this.#kept.get(key) as T | undefined) : undefined;
+    const one = known ?? make();
+    if (this.#keptSince !== lastChange) this.#dropKept();
+    this.#keptSince = lastChange;
+    this.#kept.delete(key);
+    this.#kept.set(key, one);
+    if (this.#kept.size > MAX_KEPT) {
+      const [oldest] = this.#kept.keys() as unknown as [string];
+      this.#kept.get(oldest)!.dispose();
+      this.#kept.delete(oldest);
     }
+    return one;
+  }
+
+  #executableOf(inputCount: number): Executable {
     const graph = new GraphBuilder();
     const inputs = Array.from({ length: inputCount }, (_, i) => `input${i}`);
     const output = this.addTo(graph, inputs, '');
-    this.#dropExecutable();
-    const executable = new Executable(this.runtime, graph.finish(inputs, [output]));
-    this.#executable = { executable, madeAfter: lastChange };
-    return executable;
+    return new Executable(this.runtime, graph.finish(inputs, [output]));
   }
 
   /** The last change of structure of this layer or of one in it. */
@@ -246,9 +259,9 @@ export abstract class Layer {
     return this.children().reduce((last, [, child]) => Math.max(last, child.#lastChange()), this.#changedAt);
   }
 
-  #dropExecutable(): void {
-    this.#executable?.executable.dispose();
-    this.#executable = undefined;
+  #dropKept(): void {
+    for (const one of this.#kept.values()) one.dispose();
+    this.#kept.clear();
   }
 
   #allParameters(method: string): (readonly [string, Tensor])[] {

@@ -38,10 +38,6 @@ export class Executable {
     this.#graph = poolFirst(graph);
   }
 
-  get inputCount(): number {
-    return this.#graph.inputs.length;
-  }
-
   /**
    * @param inputs of this runtime or in JavaScript's memory
    * @param onStep told of every step and its time

@@ -42,35 +42,50 @@ export function backward<Input extends Tensor | readonly Tensor[]>(
   const given: readonly Tensor[] = Array.isArray(input) ? input : [input];
   for (const tensor of given) checkTensor(owner, 'input', tensor, layer);
   checkTensor(owner, 'gradOutput', gradOutput, layer);
-  const described = describeLayer(
-    layer,
-    given.map(({ dims }) => dims),
-  );
-  const { shapes, inputs, output } = described;
-  if (!sameDims(gradOutput.dims, shapes.get(output)!)) {
-    const expected = showDims(shapes.get(output)!);
+  const inputDims = given.map(({ dims }) => dims);
+  const key = JSON.stringify([owner, inputDims]);
+  const { executable, outputDims, inputs, parameters, found } = layer.keep(key, () => prepare(layer, inputDims));
+  if (!sameDims(gradOutput.dims, outputDims)) {
+    const expected = showDims(outputDims);
     throw new RangeError(
       `${owner}: gradOutput must have the output's dims ${expected}, got ${showDims(gradOutput.dims)}`,
     );
   }
-  const withSeed = { ...joinNorms(described.graph, shapes), inputs: [...inputs, GRADIENT] };
-  const parameters = trainedBy(layer, described.graph);
+  const [result, ...values] = executable.run([...given, gradOutput]);
+  const byName = new Map(found.map((name, i) => [name, values[i]!]));
+  const ofInputs = inputs.map((name, i) => byName.get(name) ?? zeros(given[i]!));
+  const inputGradient = (Array.isArray(input) ? ofInputs : ofInputs[0]) as Gradients<Input>['inputGradient'];
+  return { output: result!, inputGradient, gradients: takeState(parameters, byName) };
+}
+
+/** What a layer keeps for inputs of certain dims. */
+interface Prepared {
+  readonly executable: Executable;
+  readonly outputDims: readonly number[];
+  /** Names of the graph's inputs. */
+  readonly inputs: readonly string[];
+  /** Names of the parameters, by their keys in the state dict. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Names of what has a gradient, in the order of the outputs behind the layer's. */
+  readonly found: readonly string[];
+  dispose(): void;
+}
+
+function prepare(layer: Layer, inputDims: readonly (readonly number[])[]): Prepared {
+  const { graph: forward, shapes, inputs, output } = describeLayer(layer, inputDims);
+  const withSeed = { ...joinNorms(forward, shapes), inputs: [...inputs, GRADIENT] };
+  const parameters = trainedBy(layer, forward);
   const wanted = [...inputs, ...parameters.values()];
   const { graph, gradients } = differentiate(withSeed, shapes, new Map([[output, GRADIENT]]), wanted, gradientRuleOf);
-  const found = [...gradients];
-  const executable = new Executable(layer.runtime, {
-    ...graph,
-    outputs: [output, ...found.map(([, gradient]) => gradient)],
-  });
-  try {
-    const [result, ...values] = executable.run([...given, gradOutput]);
-    const byName = new Map(found.map(([name], i) => [name, values[i]!]));
-    const ofInputs = inputs.map((name, i) => byName.get(name) ?? zeros(given[i]!));
-    const inputGradient = (Array.isArray(input) ? ofInputs : ofInputs[0]) as Gradients<Input>['inputGradient'];
-    return { output: result!, inputGradient, gradients: takeState(parameters, byName) };
-  } finally {
-    executable.dispose();
-  }
+  const executable = new Executable(layer.runtime, { ...graph, outputs: [output, ...gradients.values()] });
+  return {
+    executable,
+    outputDims: shapes.get(output)!,
+    inputs,
+    parameters,
+    found: [...gradients.keys()],
+    dispose: () => executable.dispose(),
+  };
 }
 
 /** What the output does not depend on. */
