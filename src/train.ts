@@ -9,7 +9,7 @@ export { type Checkpoint, isTrainingCheckpoint, readTrainingCheckpoint } from '.
 export { cifarDataset } from './train/cifar.js';
 export { type ArrayDatasetOptions, arrayDataset, type Dataset, split, subset } from './train/dataset.js';
 export type { FolderOptions } from './train/folderOptions.js';
-export { idxDataset } from './train/idx.js';
+export { idxDataset, readIdx } from './train/idx.js';
 export { type ImageFolderOptions, imageFolder } from './train/imageFolder.js';
 export { initialise } from './train/initialise.js';
 export { backward, type Gradients } from './train/model/backward.js';

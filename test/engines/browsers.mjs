@@ -108,6 +108,13 @@ export async function launch(name, executablePath, onStart) {
       return value;
     },
 
+    /** A page at an address, once it is loaded; the caller closes it. */
+    async open(url) {
+      const page = await browser.newPage();
+      await page.goto(url, { waitUntil: 'load', timeout: STARTUP_TIMEOUT });
+      return page;
+    },
+
     /** Loads an extension from its folder. Only Chromium does. @returns the origin of its pages */
     async install(folder) {
       return `chrome-extension://${await browser.installExtension(folder)}`;

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { hasPuppeteer, launch } from './browsers.mjs';
 import { serve } from './server.mjs';
+import { checkTrainingPage } from './trainingPage.mjs';
 
 const USAGE = `Usage: npm run test:engines -- [--engine NAME]... [--available] [--json]
 
@@ -222,7 +223,9 @@ async function runBrowser(name, file) {
     const wish = "without 'wasm-unsafe-eval' createRuntime should give an UnsupportedError that names it, it gave";
     addCheck(row, 'a policy without WebAssembly', clear ? '' : `${wish} ${met}`);
     const deaths = await browser.run(server, 'deaths.html');
-    return { ...row, ...deaths, version: browser.version };
+    const { checks, longestPause } = await checkTrainingPage(browser.open);
+    for (const [what, complaint] of checks) addCheck(row, what, complaint);
+    return { ...row, ...deaths, version: browser.version, longestPause };
   } finally {
     await browser.close();
   }
