@@ -2,7 +2,7 @@
  * `acnet train` around a small trainer, which moves the biases of the last layer alone: arguments, the folder of a run,
  * going on, what is told, and the end.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -15,6 +15,7 @@ import { trainCommand } from '../src/cli/train.js';
 import { scheduleOf, settingsOf } from '../src/cli/trainArguments.js';
 import { duration } from '../src/cli/trainReport.js';
 import { createRuntime, lenet5bn, loadOnnx, readSafetensors, Tensor, writeSafetensors } from '../src/index.js';
+import { readTrainingCheckpoint } from '../src/train/checkpoint.js';
 import { sameBits } from './support.js';
 import { BiasTrainer, call, TERMINAL, type Told, withFolders } from './trainSupport.js';
 
@@ -201,6 +202,104 @@ test('a checkpoint is where weights begin', async () => {
     writeFileSync(wrong, writeSafetensors({ a: new Tensor('float32', [1], [1]) }));
     const refused = await acnetTrain([...ARCH, '--data', data, '--out', place('third'), '--init', wrong]);
     assert.match(refused.error!.message, /wrong.safetensors: .*missing/);
+  });
+});
+
+/** What was there before the disk was full. */
+const full: Buffer[] = [];
+
+/** From now on nothing can be appended, as on a full disk. */
+function fill(out: string): number {
+  const events = path.join(out, 'events.jsonl');
+  full.push(readFileSync(events));
+  rmSync(events);
+  symlinkSync('/dev/full', events);
+  return 1;
+}
+
+/** Steps that are well until one of them. */
+function failingAt(step: number, fail: () => number) {
+  return trainCommand((model, options) => {
+    const trainer = new BiasTrainer(model, options);
+    const well = trainer.step.bind(trainer);
+    let steps = 0;
+    trainer.step = (input, labels) => (++steps === step ? fail() : well(input, labels));
+    return trainer;
+  });
+}
+
+test('a loss that is no number, a file that cannot be written: the last checkpoint stays, and goes on', async () => {
+  await withFolders(async (data, place) => {
+    const args = [...ARCH, '--data', data, '--out'];
+    assert.is((await acnetTrain([...args, place('whole')])).error, undefined);
+    const block = (out: string): number => {
+      rmSync(path.join(out, 'results.csv'));
+      mkdirSync(path.join(out, 'results.csv'));
+      return 1;
+    };
+    for (const [name, fail, message] of [
+      ['nan', () => Number.NaN, /^the loss is NaN, .* after step 6 \(epoch 2\); the last checkpoint is as it was$/],
+      ['blocked', block, /results.csv: must be a file to write, got a directory$/],
+      ['full', fill, /events.jsonl: no space left on device$/],
+    ] as const) {
+      const out = place(name);
+      const { error } = await call(
+        failingAt(STEPS + 3, () => fail(out)),
+        [...args, out],
+      );
+      assert.match(messageOf(error), message);
+      const { progress } = readTrainingCheckpoint(readFileSync(path.join(out, 'last.safetensors')));
+      assert.equal([progress.epoch, progress.batch], [1, 0], name);
+      if (name === 'blocked') rmSync(path.join(out, 'results.csv'), { recursive: true });
+      if (name === 'full') {
+        rmSync(path.join(out, 'events.jsonl'));
+        writeFileSync(path.join(out, 'events.jsonl'), full[0]!);
+      }
+      const resumed = await acnetTrain(['--resume', out]);
+      assert.is(resumed.error, undefined, resumed.error?.stack);
+      for (const file of ['last.safetensors', 'deploy.onnx']) {
+        assert.ok(readFileSync(path.join(out, file)).equals(readFileSync(path.join(place('whole'), file))), name);
+      }
+    }
+  });
+});
+
+test('images and labels that do not fit each other or the network are told by their files', async () => {
+  await withFolders(async (data, place) => {
+    const args = [...ARCH, '--data', data, '--out', place('run')];
+    const file = (prefix: string) => path.join(data, `${prefix}-labels-idx1-ubyte`);
+    const replace = (prefix: string, change: (label: number, i: number) => number): (() => void) => {
+      const before = readFileSync(file(prefix));
+      writeFileSync(
+        file(prefix),
+        before.map((byte, i) => (i < 8 ? byte : change(byte, i))),
+      );
+      return () => writeFileSync(file(prefix), before);
+    };
+    for (const [prefix, change, message] of [
+      [
+        't10k',
+        (label: number, i: number) => (i === 9 ? 3 : label),
+        /t10k-labels.*labels\[1\] must be below 3, .*got 3$/,
+      ],
+      ['t10k', (label: number) => Math.min(1, label), /t10k-labels.*class 2 \("?2"?\) has no image$/],
+      ['train', (label: number) => (label === 1 ? 2 : label), /train-labels.*class 1 \("?1"?\) has no image$/],
+    ] as const) {
+      const restore = replace(prefix, change);
+      assert.match(messageOf((await acnetTrain(args)).error), message);
+      restore();
+    }
+    assert.is((await acnetTrain(args)).error, undefined);
+    // Images that have become others since the checkpoint.
+    const restore = replace('train', (label, i) => (i === 8 ? 3 : label));
+    rmSync(file('t10k'));
+    rmSync(path.join(data, 't10k-images-idx3-ubyte'));
+    const changed = await acnetTrain(['--resume', place('run')]);
+    assert.match(messageOf(changed.error), /classes/);
+    const init = ['--init', path.join(place('run'), 'best.safetensors')];
+    const other = await acnetTrain([...ARCH, '--data', data, '--out', place('other'), ...init]);
+    assert.match(messageOf(other.error), /best.safetensors: .*linear2.weight.*\[4, 500\].*\[3, 500\]/);
+    restore();
   });
 });
 

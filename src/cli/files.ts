@@ -78,7 +78,8 @@ async function prepare(file: string, bytes: Uint8Array): Promise<() => Promise<v
   });
 }
 
-async function underName<T>(file: string, work: () => Promise<T>): Promise<T> {
+/** An error of the system in `work` names this file: some, as that of a full disk, name none. */
+export async function underName<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

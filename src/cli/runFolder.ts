@@ -15,7 +15,7 @@ import path from 'node:path';
 import { showList } from '../shown.js';
 import type { EpochEvent, TrainEvent } from '../train/run.js';
 import { CommandError, messageOf } from './errors.js';
-import { writeWhole } from './files.js';
+import { underName, writeWhole } from './files.js';
 import { lineChart, type Panel } from './lineChart.js';
 
 /** An epoch as it is kept: with the seconds that the run had taken by then. */
@@ -112,7 +112,8 @@ export class RunFolder {
   }
 
   async add(event: TimedEvent): Promise<void> {
-    await appendFile(this.file('events'), `${JSON.stringify(event)}\n`);
+    const events = this.file('events');
+    await underName(events, () => appendFile(events, `${JSON.stringify(event)}\n`));
     if (event.type !== 'epoch') return;
     this.epochs.push(event);
     await this.write(
