@@ -1,6 +1,7 @@
 /** The ABI of the kernels for training, a binary of its own over the same memory: no allocation, no state, no data. */
 export { IS_RELAXED } from './simd';
 export { depthwiseWeightGrad, writeDepthwiseWeightGrad } from './train/depthwiseGrad';
+export { LINE_WEIGHTS_BYTES, lineConv2d, lineConvScratchBytes, packLineWeights } from './train/lineConv';
 export {
   applyNormGrad,
   columnSums,

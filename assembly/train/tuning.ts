@@ -52,3 +52,7 @@ export const SUMMED_PIXELS: i32 = 32;
 export const SUMMED_BYTES: i32 = 4096;
 /** Bytes of an image that batch normalisation writes at once: with all that it reads a part of L1. */
 export const NORMED_BYTES: usize = 4096;
+
+/** Batches of register tiles that a block of lineConv.ts has, at most, and bytes of scratch that it may take. */
+export const LINE_BATCHES: i32 = 3;
+export const LINE_BYTES: usize = 440 * 1024;

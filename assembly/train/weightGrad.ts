@@ -330,6 +330,12 @@ export function writeWeightGrad(
   const taps = d.kernelHeight * d.kernelWidth;
   const depthBytes = (<usize>(taps * d.inChannels)) << 2;
   const chunkBytes = <usize>(d.groups * d.outChannels) * depthBytes;
+  if (taps === 1 && chunks === 1 && accumulate === 0) {
+    // A linear layer's sums have the order of its weight.
+    const skipped = <usize>first * depthBytes;
+    memory.copy(outPtr + skipped, sumsPtr + skipped, <usize>(last - first) * depthBytes);
+    return;
+  }
   const together = rowsTogether(d);
   const part = partOf(d);
   for (let o = first; o < last; ++o) {

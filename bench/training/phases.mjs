@@ -35,7 +35,7 @@ const KINDS = {
   interleave: 'turned kernels, phases',
   sgd: 'optimiser',
 };
-const CONVOLUTIONS = new Set(['conv2d', 'linear']);
+const CONVOLUTIONS = new Set(['conv2d', 'conv2dSum', 'linear']);
 
 /** The kind of a step; values that differentiation adds have names of their own. */
 function kindOf({ op, output }) {

@@ -60,6 +60,7 @@ const PLAN_ENUMS = [
   { file: 'assembly/nn/elementwise.ts', name: 'UnaryOp', constant: 'UNARY_OPS' },
 ];
 const TRAIN_RECORDS = [
+  { file: 'assembly/train/lineConv.ts', name: 'LineConvDescriptor', constant: 'LINE_CONV_DESCRIPTOR' },
   { file: 'assembly/train/weightGrad.ts', name: 'WeightGradDescriptor', constant: 'WEIGHT_GRAD_DESCRIPTOR' },
 ];
 

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { kernels, planRecords, trainRecords } from './abi.mjs';
+import { lineTransforms } from './lineTransforms.mjs';
 import { outerTiles } from './outerTiles.mjs';
 import { registerTiles } from './registerTiles.mjs';
 import { winogradTransforms } from './winogradGrad.mjs';
@@ -18,6 +19,7 @@ write({
   'assembly/conv/winogradInput.ts': winogradInput(),
   'assembly/conv/winogradOutput.ts': winogradOutput(),
   'assembly/conv/winogradWeight.ts': winogradWeight(),
+  'assembly/train/lineTransforms.ts': lineTransforms(),
   'assembly/train/outerTiles.ts': outerTiles(),
   'assembly/train/winogradTransforms.ts': winogradTransforms(),
 });

@@ -146,7 +146,9 @@ class Tape implements Backward {
     }
     const values = new Map([...(this.#graph.values ?? []), ...this.#constants]);
     // A rounding error that takes a value to the other side of a ReLU's kink changes gradients, and all that is learnt.
-    const nodes = this.#nodes.map((node) => (node.op === 'conv2d' ? { ...node, precise: true } : node));
+    // Gradients themselves meet no kinks.
+    const given = this.#graph.nodes.length;
+    const nodes = this.#nodes.map((node, i) => (node.op === 'conv2d' && i < given ? { ...node, precise: true } : node));
     return { graph: { ...this.#graph, nodes, values }, gradients };
   }
 }

@@ -11,6 +11,7 @@ interface Constant {
  */
 export interface TrainKernels {
   readonly IS_RELAXED: Constant;
+  readonly LINE_WEIGHTS_BYTES: Constant;
   readonly THIN_ROWS: Constant;
   readonly WRITE_BYTES: Constant;
   /** assembly/train/depthwiseGrad.ts */
@@ -31,6 +32,30 @@ export interface TrainKernels {
     accumulate: number,
     channels: number,
     taps: number,
+  ): void;
+  /** assembly/train/lineConv.ts */
+  lineConv2d(
+    descriptorPtr: number,
+    inPtr: number,
+    outPtr: number,
+    addendPtr: number,
+    scratchPtr: number,
+    firstTile: number,
+    lastTile: number,
+  ): void;
+  /** assembly/train/lineConv.ts */
+  lineConvScratchBytes(descriptorPtr: number, scratchPtr: number): number;
+  /** assembly/train/lineConv.ts */
+  packLineWeights(
+    weightPtr: number,
+    toPtr: number,
+    outChannels: number,
+    inChannels: number,
+    taps: number,
+    tile: number,
+    workPtr: number,
+    first: number,
+    last: number,
   ): void;
   /** assembly/train/normGrad.ts */
   applyNormGrad(

@@ -2,6 +2,23 @@
 /** Memory that the kernels for training read, see src/plan/steps/records.ts. */
 import { WORD } from '../plan/steps/records.js';
 
+/** class LineConvDescriptor of assembly/train/lineConv.ts */
+export const LINE_CONV_DESCRIPTOR = {
+  weightsPtr: WORD,
+  rowsPtr: WORD,
+  columnsPtr: WORD,
+  zerosPtr: WORD,
+  outHeight: WORD,
+  outWidth: WORD,
+  kernelHeight: WORD,
+  kernelWidth: WORD,
+  inChannels: WORD,
+  outChannels: WORD,
+  inImageStride: WORD,
+  inRowStride: WORD,
+  tile: WORD,
+} as const;
+
 /** class WeightGradDescriptor of assembly/train/weightGrad.ts */
 export const WEIGHT_GRAD_DESCRIPTOR = {
   rowsPtr: WORD,

@@ -10,6 +10,7 @@ import { sameDims, sizeOf } from '../../sizes.js';
 import { joinNorms } from '../gradients/joinNorms.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { checkLayer, checkTensor, describeLayer, parametersOf } from './layerGraph.js';
+import { sumConvolutions } from './sumConvolutions.js';
 
 /** `output` and `inputGradient` are resident, and the caller's to dispose of; `gradients` are in JavaScript's memory. */
 export interface Gradients<Input extends Tensor | readonly Tensor[]> {
@@ -77,7 +78,8 @@ function prepare(layer: Layer, inputDims: readonly (readonly number[])[]): Prepa
   const parameters = trainedBy(layer, forward);
   const wanted = [...inputs, ...parameters.values()];
   const { graph, gradients } = differentiate(withSeed, shapes, new Map([[output, GRADIENT]]), wanted, gradientRuleOf);
-  const executable = new Executable(layer.runtime, { ...graph, outputs: [output, ...gradients.values()] });
+  const whole = sumConvolutions({ ...graph, outputs: [output, ...gradients.values()] }, withSeed.nodes.length);
+  const executable = new Executable(layer.runtime, whole);
   return {
     executable,
     outputDims: shapes.get(output)!,

@@ -17,6 +17,7 @@ import { crossEntropy } from '../ops/crossEntropy.js';
 import { type SgdSettings, sgd } from '../ops/sgd.js';
 import type { Steps, TrainerOptions } from '../trainOptions.js';
 import { checkLayer, checkTensor, describeLayer, LayerModes, parametersOf } from './layerGraph.js';
+import { sumConvolutions } from './sumConvolutions.js';
 
 const OWNER = 'Trainer';
 const OPTIONS = ['lr', 'momentum', 'weightDecay', 'nesterov', 'dampening', 'clipNorm', 'labelSmoothing', 'freeze'];
@@ -259,11 +260,9 @@ export class Trainer implements Steps {
     const settings = this.#settings;
     const node = addNode({ op: 'sgd', inputs: [SETTINGS!, ...inputs], settings, updates }, sgd, [SCALE!]);
     const executable = new Executable(this.#model.runtime, {
-      ...graph,
+      ...sumConvolutions({ ...graph, nodes: [...graph.nodes, node], outputs: [SCORE!, SCALE!] }, withLoss.nodes.length),
       values,
-      nodes: [...graph.nodes, node],
       inputs: [...graph.inputs, SETTINGS!],
-      outputs: [SCORE!, SCALE!],
     });
     return { executable, classes: shapes.get(output)![1]! };
   }

@@ -1,0 +1,399 @@
+/**
+ * Convolution with kernels of one column or one row, by Winograd's algorithm along that axis (Lavin, Gray: Fast Algorithms
+ * for Convolutional Neural Networks, 2016), with stride 1, dilation 1 and one group: the 1-D branches of a block.
+ *
+ *   y = A' [ sum over channels of (G g) * (B' d) ]      tiles of two or four outputs along the axis
+ *
+ *   F(2, 3)  4 values  points 0, +-1, infinity                        2 products for an output and a pair of channels
+ *   F(4, 3)  6         0, +-sqrt(1/2), +-sqrt(2), infinity            1.5
+ *   F(2, 5)  6         the same                                       3
+ *   F(4, 5)  8         0, +-1, +-1/2, +-2, infinity                   2
+ *
+ * Over 16 channels they err 1.2, 2.3, 1.6 and 3.4 times as much as a direct sum (numbers above zero, root of mean squares).
+ *
+ * Works on a block of tiles at a time:
+ *
+ *   V  [points][panels of TILE_ROWS tiles], the A panels of gemm/micro.ts: shallow ones share a chunk     in scratch
+ *   for each panel of 8 output channels
+ *     P  [points][tiles][8]                                                                               in scratch
+ *     y = A' P, addend
+ *
+ *   U  [panels of 8 output channels][points][lanes of x][8]      written by packLineWeights
+ *
+ * A transform mixes the values of a tile: x and the weights must hold numbers only, and none of great magnitude (see
+ * allBelow).
+ */
+import { weightTransform } from '../conv/winogradWeight';
+import { BATCH_TILES, micro5x8, micro6x8, microBatch5x8, microBatch6x8 } from '../gemm/registerTiles';
+import { DEPTH_CHUNK, TILE_ROWS, TILE_STRIDE } from '../tuning';
+import {
+  lineAdd4to2,
+  lineAdd6to2,
+  lineAdd6to4,
+  lineAdd8to4,
+  lineOut4to2,
+  lineOut6to2,
+  lineOut6to4,
+  lineOut8to4,
+  lineSeen4,
+  lineSeen6,
+  lineSeen8,
+} from './lineTransforms';
+import { LINE_BATCHES, LINE_BYTES } from './tuning';
+
+/** What the kernel is told of a convolution; distances in bytes, tables as in conv/descriptor.ts. */
+export class LineConvDescriptor {
+  /** U. */
+  weightsPtr: usize;
+  rowsPtr: usize;
+  columnsPtr: usize;
+  /** A pixel of zeros, as many as x has lanes. */
+  zerosPtr: usize;
+  outHeight: i32;
+  outWidth: i32;
+  /** One of both is 1, the other 3 or 5. */
+  kernelHeight: i32;
+  kernelWidth: i32;
+  inChannels: i32;
+  outChannels: i32;
+  inImageStride: usize;
+  inRowStride: usize;
+  /** Outputs of a tile, 2 or 4. */
+  tile: i32;
+}
+
+/** The most outputs of a tile. */
+const MAX_TILE: usize = 4;
+/** The most points. */
+const MAX_POINTS: usize = 8;
+/** Bytes of a row of A. */
+const ROW_BYTES: usize = (<usize>DEPTH_CHUNK) << 2;
+/** Tiles of a batch of register tiles. */
+const BATCH_ROWS: i32 = BATCH_TILES * TILE_ROWS;
+/** An odd number of cache lines keeps points out of the same few sets of L1. */
+const POINT_GAP: usize = 5 * 64;
+const PRODUCT_GAP: usize = 3 * 64;
+
+/** A block of tiles: its size, and where its parts lie in scratch. */
+class LineBlock {
+  /** Tiles, at most. */
+  most: i32;
+  tile: i32;
+  points: i32;
+  /** Lanes of x. */
+  depth: i32;
+  chunks: i32;
+  /** Log2 of the number of panels that share a chunk. */
+  panelBits: i32;
+  /** [most] addresses of the first output, and numbers of outputs. */
+  placePtr: usize;
+  /** What a tile at the edge sees, [points][lanes], and its outputs, [tile] vectors. */
+  edgePtr: usize;
+  outsPtr: usize;
+  seenPtr: usize;
+  seenStep: usize;
+  productPtr: usize;
+  productStep: usize;
+  end: usize;
+}
+
+const PLACE_BYTES: usize = 8;
+
+function lanesOf(channels: i32): i32 {
+  return (channels + 3) & ~3;
+}
+
+function layOut(d: LineConvDescriptor, scratchPtr: usize): LineBlock {
+  const b = changetype<LineBlock>(scratchPtr);
+  b.tile = d.tile;
+  b.points = max(d.kernelHeight, d.kernelWidth) + d.tile - 1;
+  b.depth = lanesOf(d.inChannels);
+  b.chunks = (b.depth + DEPTH_CHUNK - 1) / DEPTH_CHUNK;
+  b.panelBits = 31 - clz(max(1, DEPTH_CHUNK / b.depth));
+  for (let batches = LINE_BATCHES; batches > 0; --batches) {
+    b.most = batches * BATCH_ROWS;
+    const panels = batches * BATCH_TILES;
+    const groups = (panels + (1 << b.panelBits) - 1) >> b.panelBits;
+    b.placePtr = (scratchPtr + offsetof<LineBlock>() + 15) & ~15;
+    b.outsPtr = (b.placePtr + <usize>b.most * PLACE_BYTES + 15) & ~15;
+    b.edgePtr = b.outsPtr + MAX_TILE * 16;
+    b.seenPtr = (b.edgePtr + ((<usize>(b.points * b.depth)) << 2) + 63) & ~63;
+    b.seenStep = <usize>(groups * b.chunks * TILE_ROWS) * ROW_BYTES + POINT_GAP;
+    b.productPtr = b.seenPtr + <usize>b.points * b.seenStep;
+    b.productStep = <usize>b.most * TILE_STRIDE + PRODUCT_GAP;
+    b.end = b.productPtr + <usize>b.points * b.productStep;
+    if (b.end - scratchPtr <= LINE_BYTES) break;
+  }
+  return b;
+}
+
+/** Bytes of scratch; `scratchPtr`: room for what is at its beginning. */
+export function lineConvScratchBytes(descriptorPtr: usize, scratchPtr: usize): usize {
+  return layOut(changetype<LineConvDescriptor>(descriptorPtr), scratchPtr).end - scratchPtr;
+}
+
+function isVertical(d: LineConvDescriptor): bool {
+  return d.kernelWidth === 1;
+}
+
+/** Tiles down an image. */
+function tilesDown(d: LineConvDescriptor): i32 {
+  return isVertical(d) ? (d.outHeight + d.tile - 1) / d.tile : d.outHeight;
+}
+
+/** Tiles across an image. */
+function tilesAcross(d: LineConvDescriptor): i32 {
+  return isVertical(d) ? d.outWidth : (d.outWidth + d.tile - 1) / d.tile;
+}
+
+/**
+ * Tiles `firstTile` to `lastTile` (excluded) of the convolution, counted over the batch, row by row. `addendPtr`: of the
+ * output's dims, perhaps the output itself; or 0. `scratchPtr`: lineConvScratchBytes(), at a multiple of 16.
+ */
+export function lineConv2d(
+  descriptorPtr: usize,
+  inPtr: usize,
+  outPtr: usize,
+  addendPtr: usize,
+  scratchPtr: usize,
+  firstTile: i32,
+  lastTile: i32,
+): void {
+  const d = changetype<LineConvDescriptor>(descriptorPtr);
+  const b = layOut(d, scratchPtr);
+  const panels = (d.outChannels + 7) >> 3;
+  const panelBytes = (<usize>b.depth) << 5;
+  for (let first = firstTile; first < lastTile; first += b.most) {
+    const tiles = min(b.most, lastTile - first);
+    transformBlock(d, b, inPtr, first, tiles);
+    let weightsPtr = d.weightsPtr;
+    for (let panel = 0; panel < panels; ++panel) {
+      let seenPtr = b.seenPtr;
+      let productPtr = b.productPtr;
+      for (let p = 0; p < b.points; ++p) {
+        multiplyPoint(b, tiles, seenPtr, weightsPtr, productPtr);
+        seenPtr += b.seenStep;
+        weightsPtr += panelBytes;
+        productPtr += b.productStep;
+      }
+      invertPanel(d, b, tiles, outPtr, addendPtr, panel * 8);
+    }
+  }
+}
+
+/** V of a block, and the places of its tiles. */
+function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first: i32, tiles: i32): void {
+  const down = tilesDown(d);
+  const across = tilesAcross(d);
+  const isDown = isVertical(d);
+  const outStride = (<usize>lanesOf(d.outChannels)) << 2;
+  let row = first / across;
+  let column = first - row * across;
+  let image = row / down;
+  row -= image * down;
+  for (let t = 0; t < tiles; ++t) {
+    const y = isDown ? row * d.tile : row;
+    const x = isDown ? column : column * d.tile;
+    const placePtr = b.placePtr + <usize>t * PLACE_BYTES;
+    store<usize>(placePtr, <usize>((image * d.outHeight + y) * d.outWidth + x) * outStride);
+    store<i32>(placePtr, min(d.tile, isDown ? d.outHeight - y : d.outWidth - x), 4);
+    transformTile(d, b, inPtr + <usize>image * d.inImageStride, y, x, panelRow(b, t));
+    if (++column === across) {
+      column = 0;
+      if (++row === down) {
+        row = 0;
+        ++image;
+      }
+    }
+  }
+}
+
+/** Address of a tile's row in the A panels of the first point. */
+function panelRow(b: LineBlock, t: i32): usize {
+  const panel = t / TILE_ROWS;
+  const row = t - panel * TILE_ROWS;
+  return panelAt(b, b.seenPtr, panel) + <usize>row * ROW_BYTES;
+}
+
+function panelAt(b: LineBlock, pointPtr: usize, panel: i32): usize {
+  const group = panel >> b.panelBits;
+  const inGroup = panel - (group << b.panelBits);
+  return pointPtr + <usize>(group * b.chunks * TILE_ROWS) * ROW_BYTES + ((<usize>(inGroup * b.depth)) << 2);
+}
+
+/** The tile whose first output is at (y, x). */
+function transformTile(d: LineConvDescriptor, b: LineBlock, imagePtr: usize, y: i32, x: i32, toPtr: usize): void {
+  const isDown = isVertical(d);
+  const across = load<i32>(isDown ? d.columnsPtr + ((<usize>x) << 2) : d.rowsPtr + ((<usize>y) << 2));
+  const first = seenAt(d, y, x, 0);
+  const last = seenAt(d, y, x, b.points - 1);
+  const pixelBytes = (<usize>b.depth) << 2;
+  let distance = isDown ? d.inRowStride : pixelBytes;
+  let fromPtr = imagePtr + <usize>(across + first);
+  // Entries of a table move by at most one pixel for a step, or wrap around.
+  if ((across | first) < 0 || last - first !== <i32>distance * (b.points - 1)) {
+    for (let i = 0; i < b.points; ++i) {
+      const along = seenAt(d, y, x, i);
+      const pixelPtr = (across | along) < 0 ? d.zerosPtr : imagePtr + <usize>(across + along);
+      memory.copy(b.edgePtr + <usize>i * pixelBytes, pixelPtr, pixelBytes);
+    }
+    fromPtr = b.edgePtr;
+    distance = pixelBytes;
+  }
+  for (let lane = 0; lane < b.depth; lane += DEPTH_CHUNK) {
+    const bytes = (<usize>min(DEPTH_CHUNK, b.depth - lane)) << 2;
+    if (b.points === 4) lineSeen4(fromPtr, distance, bytes, toPtr, b.seenStep);
+    else if (b.points === 6) lineSeen6(fromPtr, distance, bytes, toPtr, b.seenStep);
+    else lineSeen8(fromPtr, distance, bytes, toPtr, b.seenStep);
+    fromPtr += ROW_BYTES;
+    toPtr += ROW_BYTES * TILE_ROWS;
+  }
+}
+
+/** Distance of the value at `offset` of the tile whose first output is at (y, x); -1 beyond what the last one sees. */
+function seenAt(d: LineConvDescriptor, y: i32, x: i32, offset: i32): i32 {
+  const isDown = isVertical(d);
+  const kernel = isDown ? d.kernelHeight : d.kernelWidth;
+  const beyond = max(0, offset - kernel + 1);
+  const out = (isDown ? y : x) + beyond;
+  if (out >= (isDown ? d.outHeight : d.outWidth)) return -1;
+  return load<i32>((isDown ? d.rowsPtr : d.columnsPtr) + ((<usize>(out * kernel + offset - beyond)) << 2));
+}
+
+/** The products of a point with a panel of 8 output channels. Panels that are not whole have anything in their last rows. */
+function multiplyPoint(b: LineBlock, tiles: i32, pointPtr: usize, weightsPtr: usize, toPtr: usize): void {
+  const depth = b.depth;
+  const panels = (tiles + TILE_ROWS - 1) / TILE_ROWS;
+  const shared = 1 << b.panelBits;
+  const groupBytes = <usize>(b.chunks * TILE_ROWS) * ROW_BYTES;
+  const sideBytes = (<usize>depth) << 2;
+  const aStep: usize = shared > 1 ? sideBytes : groupBytes;
+  const aPairStep: usize = shared === 2 ? groupBytes : aStep * 2;
+  const firstDepth = min(depth, DEPTH_CHUNK);
+  for (let panel = 0; panel < panels; panel += BATCH_TILES) {
+    const aPtr = panelAt(b, pointPtr, panel);
+    const count = min(BATCH_TILES, panels - panel);
+    if (TILE_ROWS === 6) microBatch6x8(count, aPtr, aStep, aPairStep, weightsPtr, 0, 0, firstDepth, toPtr);
+    else microBatch5x8(count, aPtr, aStep, aPairStep, weightsPtr, 0, 0, firstDepth, toPtr);
+    for (let lane = DEPTH_CHUNK; lane < depth; lane += DEPTH_CHUNK) {
+      const chunkPtr = aPtr + <usize>(lane * TILE_ROWS * 4);
+      addChunk(count, chunkPtr, groupBytes, weightsPtr + ((<usize>lane) << 5), min(DEPTH_CHUNK, depth - lane), toPtr);
+    }
+    toPtr += <usize>BATCH_ROWS * TILE_STRIDE;
+  }
+}
+
+/** A further chunk of the depth of up to four panels. */
+function addChunk(count: i32, aPtr: usize, aStep: usize, weightsPtr: usize, depth: i32, tilePtr: usize): void {
+  for (let i = 0; i < count; ++i) {
+    if (TILE_ROWS === 6) micro6x8(aPtr, weightsPtr, depth, tilePtr, tilePtr);
+    else micro5x8(aPtr, weightsPtr, depth, tilePtr, tilePtr);
+    aPtr += aStep;
+    tilePtr += <usize>TILE_ROWS * TILE_STRIDE;
+  }
+}
+
+/** The outputs of eight channels from `channel` on. */
+function invertPanel(
+  d: LineConvDescriptor,
+  b: LineBlock,
+  tiles: i32,
+  outPtr: usize,
+  addendPtr: usize,
+  channel: i32,
+): void {
+  const outStride = (<usize>lanesOf(d.outChannels)) << 2;
+  const distance = isVertical(d) ? <usize>d.outWidth * outStride : outStride;
+  const vectors: usize = min(2, (lanesOf(d.outChannels) - channel) >> 2);
+  for (let v: usize = 0; v < vectors; ++v) {
+    const channelBytes = ((<usize>channel) << 2) + (v << 4);
+    let placePtr = b.placePtr;
+    let productPtr = b.productPtr + (v << 4);
+    for (let t = 0; t < tiles; ++t) {
+      const place = load<usize>(placePtr) + channelBytes;
+      const count = load<i32>(placePtr, 4);
+      if (count < b.tile) invertEdge(b, count, productPtr, outPtr + place, distance, addendPtr, place);
+      else if (addendPtr !== 0) addTile(b, productPtr, outPtr + place, distance, addendPtr + place);
+      else invertTile(b, productPtr, outPtr + place, distance);
+      placePtr += PLACE_BYTES;
+      productPtr += TILE_STRIDE;
+    }
+  }
+}
+
+/** A tile of which only some outputs are in the image. */
+function invertEdge(
+  b: LineBlock,
+  count: i32,
+  productPtr: usize,
+  toPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+  place: usize,
+): void {
+  invertTile(b, productPtr, b.outsPtr, 16);
+  for (let i: usize = 0; i < <usize>count; ++i) {
+    let y = v128.load(b.outsPtr + (i << 4));
+    if (addendPtr !== 0) y = f32x4.add(y, v128.load(addendPtr + place + i * distance));
+    v128.store(toPtr + i * distance, y);
+  }
+}
+
+function invertTile(b: LineBlock, productPtr: usize, toPtr: usize, distance: usize): void {
+  if (b.points === 4) lineOut4to2(productPtr, b.productStep, toPtr, distance);
+  else if (b.points === 8) lineOut8to4(productPtr, b.productStep, toPtr, distance);
+  else if (b.tile === 4) lineOut6to4(productPtr, b.productStep, toPtr, distance);
+  else lineOut6to2(productPtr, b.productStep, toPtr, distance);
+}
+
+function addTile(b: LineBlock, productPtr: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
+  if (b.points === 4) lineAdd4to2(productPtr, b.productStep, toPtr, distance, addendPtr);
+  else if (b.points === 8) lineAdd8to4(productPtr, b.productStep, toPtr, distance, addendPtr);
+  else if (b.tile === 4) lineAdd6to4(productPtr, b.productStep, toPtr, distance, addendPtr);
+  else lineAdd6to2(productPtr, b.productStep, toPtr, distance, addendPtr);
+}
+
+/** Scratch of packLineWeights: the taps of two filters, and their points. */
+export const LINE_WEIGHTS_BYTES: i32 = 2 * <i32>MAX_POINTS * 16;
+
+/**
+ * U of weights [outChannels][inChannels][taps], panels `first` to `last` (excluded) of 8 output channels, in float64, rounded
+ * once; zeros behind the last channels. `workPtr`: LINE_WEIGHTS_BYTES.
+ */
+export function packLineWeights(
+  weightPtr: usize,
+  toPtr: usize,
+  outChannels: i32,
+  inChannels: i32,
+  taps: i32,
+  tile: i32,
+  workPtr: usize,
+  first: i32,
+  last: i32,
+): void {
+  const points = taps + tile - 1;
+  const depth = lanesOf(inChannels);
+  const pointsPtr = workPtr + MAX_POINTS * 16;
+  const filterBytes = (<usize>(inChannels * taps)) << 2;
+  const pointBytes = (<usize>depth) << 5;
+  for (let panel = first; panel < last; ++panel) {
+    const o = panel * 8;
+    const panelPtr = toPtr + <usize>(panel * points) * pointBytes;
+    memory.fill(panelPtr, 0, <usize>points * pointBytes);
+    for (let i = 0; i < min(8, outChannels - o); ++i) {
+      let kernelPtr = weightPtr + <usize>(o + i) * filterBytes;
+      let columnPtr = panelPtr + ((<usize>i) << 2);
+      for (let c = 0; c < inChannels; ++c) {
+        for (let k: usize = 0; k < <usize>taps; ++k) {
+          v128.store(workPtr + (k << 4), f64x2.splat(<f64>load<f32>(kernelPtr + (k << 2))));
+        }
+        weightTransform(taps, points, workPtr, 16, pointsPtr, 16);
+        for (let p: usize = 0; p < <usize>points; ++p) {
+          store<f32>(columnPtr + p * pointBytes, <f32>load<f64>(pointsPtr + (p << 4)));
+        }
+        kernelPtr += (<usize>taps) << 2;
+        columnPtr += 32;
+      }
+    }
+  }
+}
