@@ -10,6 +10,7 @@ export {
   writeBetaGrad,
   writeColumnSums,
 } from './train/normGrad';
+export { normSumPool } from './train/normPool';
 export { gatherMoments, normMoments, normMomentsBytes } from './train/normStatistics';
 export { normSum } from './train/normSum';
 export { sgdStep, squaredNorm } from './train/optimizer';

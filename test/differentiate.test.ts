@@ -88,7 +88,20 @@ function sumOfNorms(momenta: readonly (number | undefined)[], addend: 'none' | '
   };
 }
 
+/** The same with a max pool behind the sum, before or behind the ReLU. */
+function pooledNorms(count: number, changes: object, relu: 'none' | 'before' | 'behind'): Case {
+  const { name, nodes, ...rest } = sumOfNorms(new Array(count).fill(0.1), 'none', relu === 'before');
+  const pool = { op: 'maxPool2d', inputs: [`v${nodes.length - 1}`], ...poolOf(changes) };
+  const last = { op: 'relu', inputs: [`v${nodes.length}`] };
+  const all = [...nodes, pool, ...(relu === 'behind' ? [last] : [])];
+  return { ...rest, nodes: all, name: `${name}, pooled ${JSON.stringify(changes)}, relu ${relu}` };
+}
+
 const CASES: readonly Case[] = [
+  pooledNorms(1, {}, 'none'),
+  pooledNorms(3, {}, 'behind'),
+  pooledNorms(2, { kernel: [3, 2], stride: [2, 1], pads: [1, 1, 1, 1] }, 'before'),
+  pooledNorms(3, { kernel: [2, 1], stride: [1, 1] }, 'behind'),
   ...[1, 2, 3, 4, 5].flatMap((count) =>
     (['none', 'first', 'last'] as const).flatMap((addend) =>
       [false, true].map((relu) => sumOfNorms(new Array(count).fill(0.1), addend, relu)),
@@ -336,8 +349,9 @@ test('BatchNorms take in what follows, and only what nobody else reads', () => {
     const { nodes } = joinNorms(graph, inferShapes(graph, given.dims));
     inferShapes({ ...graph, nodes }, given.dims);
     return nodes.map((node) => {
-      const { op, branches, low, inputs } = node as unknown as NormSumNode;
-      return op === 'normSum' ? `${branches.length}${low === 0 ? ' relu' : ''}${inputs[0] ? ' addend' : ''}` : op;
+      const { op, branches, low, inputs, pool } = node as unknown as NormSumNode;
+      if (op !== 'normSum') return op;
+      return `${branches.length}${low === 0 ? ' relu' : ''}${inputs[0] ? ' addend' : ''}${pool ? ' pool' : ''}`;
     });
   };
   assert.equal(joined(sumOfNorms([0.1, 0.1, 0.1], 'none', true)), ['3 relu']);
@@ -345,6 +359,16 @@ test('BatchNorms take in what follows, and only what nobody else reads', () => {
   assert.equal(joined(sumOfNorms([0.1, 0.1, 0.1], 'last', true)), ['3 relu addend']);
   assert.equal(joined(sumOfNorms([0.1, 0.1], 'none', false), ['v0', 'v2']), ['1', '1 addend']);
   assert.equal(joined(sumOfNorms([0.1, 0.1], 'none', true), ['v2', 'v3']), ['2', 'relu']);
+  for (const relu of ['before', 'behind'] as const) {
+    assert.equal(joined(pooledNorms(3, {}, relu)), ['3 relu pool']);
+    assert.equal(
+      joined(pooledNorms(1, { dilation: [1, 2], kernel: [2, 1] }, relu)).at(-1),
+      {
+        before: 'maxPool2d',
+        behind: 'relu',
+      }[relu],
+    );
+  }
   const twoAddends = sumOfNorms([0.1, 0.1], 'last', true);
   const more = { op: 'add', inputs: ['v3', 'input6'] };
   const [norm, other, sum, addend] = twoAddends.nodes;

@@ -11,6 +11,7 @@ import { UNARY_OPS } from '../src/plan/steps/records.js';
 import { windowDivisors, windowTable } from '../src/plan/steps/windows.js';
 import type { Kernels } from '../src/runtime/kernels.js';
 import { trainKernels } from '../src/train/kernels.js';
+import { POOL_WINDOWS } from '../src/train/records.js';
 import {
   avgPoolBackward,
   batchNormBackward,
@@ -164,8 +165,9 @@ for (const build of await supportedBuilds()) {
       const sumsPtr = memory.allocate(chunks * (1 + branches) * lanes * 8);
       const addUp = (toPtr: number): void => {
         for (let i = chunks - 1; i >= 0; i--) {
-          const range = [pixels, lanes, CHUNK, i, i + 1] as const;
-          kernels.normGradSums(gradPtr, maskPtr, toPtr, tablePtr, branches, statisticsPtr, sumsPtr, ...range);
+          const range = [pixels, lanes, CHUNK, 0, i, i + 1] as const;
+          const images = [tablePtr, branches, statisticsPtr] as const;
+          kernels.normGradSums(gradPtr, maskPtr, 0, 0, toPtr, ...images, sumsPtr, ...range);
         }
       };
       addUp(maskedPtr);
@@ -190,10 +192,11 @@ for (const build of await supportedBuilds()) {
       });
       const outPtrs = images.map(() => memory.allocate(pixels * lanes * 4));
       const bothPtr = memory.putWords([...imagePtrs, ...outPtrs]);
-      kernels.applyNormGrad(gradPtr, maskPtr, bothPtr, branches, appliedPtr, lanes, pixels >> 1, pixels);
-      kernels.applyNormGrad(maskedPtr, 0, bothPtr, branches, appliedPtr, lanes, 0, pixels >> 1);
+      const by = [branches, appliedPtr, lanes, 0] as const;
+      kernels.applyNormGrad(gradPtr, maskPtr, 0, 0, bothPtr, ...by, pixels >> 1, pixels);
+      kernels.applyNormGrad(maskedPtr, 0, 0, 0, bothPtr, ...by, 0, pixels >> 1);
       const inPlacePtr = memory.putWords([...imagePtrs, ...imagePtrs]);
-      kernels.applyNormGrad(gradPtr, maskPtr, inPlacePtr, branches, appliedPtr, lanes, 0, pixels);
+      kernels.applyNormGrad(gradPtr, maskPtr, 0, 0, inPlacePtr, ...by, 0, pixels);
       gradients.forEach(({ dz, scale }, i) => {
         const got = planar(memory.floats(outPtrs[i]!, pixels * lanes), 1, channels, pixels);
         // A gradient may be the small difference of large terms, dy gamma / sigma being the largest.
@@ -204,6 +207,116 @@ for (const build of await supportedBuilds()) {
         assert.ok(sameBits(inPlace, memory.floats(outPtrs[i]!, pixels * lanes)), 'in place');
       });
       memory.clear(about);
+    }
+  });
+
+  test(`${build}: a max pool behind a sum of batch normalisations gives the bits of one that stands alone`, () => {
+    const random = seededRandom(8);
+    const windows = [
+      { kernel: [2, 2], stride: [2, 2], pads: [0, 0, 0, 0] },
+      { kernel: [3, 3], stride: [2, 2], pads: [1, 1, 1, 1] },
+      { kernel: [3, 2], stride: [1, 3], pads: [1, 0, 0, 1] },
+    ] as const;
+    const [batch, height, width, branches] = [3, 7, 8, 2];
+    const pixels = height * width;
+    for (const channels of CHANNELS) {
+      for (const { kernel, stride, pads } of windows) {
+        for (const [low, bandRows] of [
+          [0, 1],
+          [Number.NEGATIVE_INFINITY, 2],
+          [0, 9],
+        ] as const) {
+          const lanes = lanesOf(channels);
+          const window = { kernel, stride, pads, dilation: [1, 1] } as const;
+          const counts = ([height, width] as const).map((size, axis) => {
+            const span = size + pads[axis]! + pads[axis + 2]! - kernel[axis]!;
+            return Math.floor(span / stride[axis]!) + 1;
+          });
+          const [outHeight, outWidth] = counts as [number, number];
+          const place = (count: number): number =>
+            memory.put(channelsLast(randomNd(random, [batch, channels, count]).data, batch, channels, count));
+          const images = Array.from({ length: branches }, () => place(pixels));
+          const tablePtr = memory.putWords([
+            ...images,
+            ...images.map(() => memory.allocate(batch * pixels * lanes * 4)),
+          ]);
+          const factors = Array.from({ length: branches * 3 * lanes }, (_, i) => (i % lanes < channels ? random() : 0));
+          const coefficientsPtr = memory.put(factors);
+          const table = (axis: 0 | 1, size: number, out: number, distance: number): Int32Array =>
+            windowTable(window, axis, 'zeros', size, out, distance);
+          const rows = table(0, height, outHeight, width * lanes * 4);
+          const columns = table(1, width, outWidth, lanes * 4);
+          const seen = (of: Int32Array, taps: number, size: number, distance: number, outDistance: number): number[] =>
+            Array.from({ length: size }, (_, i) => {
+              const found = [...of.entries()].filter(([, at]) => at === i * distance);
+              return Array.from({ length: 3 }, (_, j) =>
+                found[j] ? Math.floor(found[j][0] / taps) * outDistance : -1,
+              );
+            }).flat();
+          const [rowsPtr, columnsPtr] = [memory.putWords(rows), memory.putWords(columns)];
+          const rowWindows = seen(rows, kernel[0], height, width * lanes * 4, outWidth * lanes * 4);
+          const columnWindows = seen(columns, kernel[1], width, lanes * 4, lanes * 4);
+          const windowsPtr = memory.putRecord(POOL_WINDOWS, {
+            rowsPtr,
+            columnsPtr,
+            rowWindowsPtr: memory.putWords(rowWindows),
+            columnWindowsPtr: memory.putWords(columnWindows),
+            height,
+            width,
+            outHeight,
+            outWidth,
+            kernelHeight: kernel[0],
+            kernelWidth: kernel[1],
+            mostRows: 3,
+            mostColumns: 3,
+            bandRows,
+          });
+          const outBytes = batch * outHeight * outWidth * lanes * 4;
+          const [outPtr, placesPtr, sumPtr] = [outBytes, outBytes, batch * pixels * lanes * 4].map((bytes) =>
+            memory.allocate(bytes),
+          ) as [number, number, number];
+          const scratchPtr = memory.allocate(Math.max(4096, pixels * lanes * 4));
+          const by = [tablePtr, branches, coefficientsPtr] as const;
+          for (const image of [1, 0, 2]) {
+            kernels.normSumPool(...by, outPtr, placesPtr, windowsPtr, lanes, low, scratchPtr, image, image + 1);
+          }
+          kernels.normSum(tablePtr, branches, 0, coefficientsPtr, sumPtr, lanes, low, 0, batch * pixels);
+          const sums = memory.floats(sumPtr, batch * pixels * lanes);
+          const expected = new Float32Array(outBytes / 4).map((_, i) => {
+            const [c, pixel] = [i % lanes, Math.floor(i / lanes)];
+            const [image, y] = [Math.floor(pixel / outWidth / outHeight), Math.floor(pixel / outWidth) % outHeight];
+            const x = pixel % outWidth;
+            const down = [...rows.subarray(y * kernel[0], (y + 1) * kernel[0])].filter((at) => at >= 0);
+            const across = [...columns.subarray(x * kernel[1], (x + 1) * kernel[1])].filter((at) => at >= 0);
+            const seenBy = down.flatMap((row) =>
+              across.map((column) => (row + column) / 4 + c + image * pixels * lanes),
+            );
+            return Math.max(...seenBy.map((at) => sums[at]!));
+          });
+          assert.ok(sameBits(memory.floats(outPtr, outBytes / 4), expected));
+
+          const [gradPtr, dxPtr] = [place(outHeight * outWidth), memory.allocate(batch * pixels * lanes * 4)];
+          const shape = [outHeight, outWidth, kernel[0], kernel[1], pixels * lanes * 4, lanes, 0, batch] as const;
+          kernels.maxPool2dGrad(gradPtr, sumPtr, dxPtr, rowsPtr, columnsPtr, ...shape);
+          const statisticsPtr = memory.putDoubles(new Float64Array(branches * lanes * 2).fill(0.5));
+          const chunks = Math.ceil((batch * pixels) / CHUNK);
+          const count = chunks * (1 + branches) * lanes;
+          const run = (dPtr: number, yPtr: number, places: number, windows: number): Float64Array => {
+            const ptr = memory.allocate(count * 8);
+            const maskPtr = low === 0 ? yPtr : 0;
+            const range = [batch * pixels, lanes, CHUNK, scratchPtr, 0, chunks] as const;
+            kernels.normGradSums(dPtr, maskPtr, places, windows, 0, tablePtr, branches, statisticsPtr, ptr, ...range);
+            const applied = memory.put(new Float32Array(branches * lanes * 4).fill(0.25));
+            const whole = [lanes, scratchPtr, 0, batch * pixels] as const;
+            kernels.applyNormGrad(dPtr, maskPtr, places, windows, tablePtr, branches, applied, ...whole);
+            const outs = [...memory.words(tablePtr + branches * 4, branches)];
+            const values = outs.flatMap((at) => [...memory.floats(at, batch * pixels * lanes)]);
+            return Float64Array.from([...memory.doubles(ptr, count), ...values]);
+          };
+          assert.equal(run(gradPtr, outPtr, placesPtr, windowsPtr), run(dxPtr, sumPtr, 0, 0));
+          memory.clear('pooled sums');
+        }
+      }
     }
   });
 

@@ -6,13 +6,16 @@
  *   d z = a dy - b - c (z - mean)    a = gamma / sigma    b = a d beta / P    c = a d gamma / (P sigma)
  *
  * One pass makes the sums of all branches, a second one every d z, where z is. `maskPtr`: the output of a ReLU behind the
- * sum, whose gradient is taken on the way, or 0.
+ * sum, whose gradient is taken on the way, or 0. `windowsPtr`: PoolWindows where a max pool is behind it, too: then dy and
+ * the output are those of the pool, `placesPtr` says where its values came from, and working memory takes the gradient of
+ * a block; otherwise both are 0.
  *
  * Blocks of pixels are summed in float32, those sums in float64, in chunks of `chunkPixels` pixels, f64
  * [chunks][1 + branches][lanes], which threads share out, and added up in order: so a result depends on `chunkPixels` only.
  * `lanes` is a multiple of 4. `statisticsPtr`: f64 [branches][mean, variance][lanes].
  */
 import { multiplyAdd } from '../simd';
+import { gatherGrad, PoolWindows } from './normPool';
 import { blockPixels } from './normStatistics';
 import { addWidened, narrowed, promoteHigh } from './sums';
 import { NORMED_BYTES } from './tuning';
@@ -33,6 +36,8 @@ const TOGETHER: i32 = 3;
 export function normGradSums(
   gradPtr: usize,
   maskPtr: usize,
+  placesPtr: usize,
+  windowsPtr: usize,
   maskedPtr: usize,
   imagesPtr: usize,
   branches: i32,
@@ -41,6 +46,7 @@ export function normGradSums(
   pixels: i32,
   lanes: i32,
   chunkPixels: i32,
+  scratchPtr: usize,
   firstChunk: i32,
   lastChunk: i32,
 ): void {
@@ -53,14 +59,20 @@ export function normGradSums(
     const end = <usize>min(pixels, (chunk + 1) * chunkPixels) * stride;
     for (let first = <usize>(chunk * chunkPixels) * stride; first < end; first += block) {
       const last = min(end, first + block);
+      let dPtr = gradPtr;
+      let byPtr = maskPtr;
+      if (windowsPtr !== 0) {
+        gatherGrad(changetype<PoolWindows>(windowsPtr), gradPtr, maskPtr, placesPtr, scratchPtr, stride, first, last);
+        dPtr = scratchPtr - first;
+        byPtr = 0;
+      }
       for (let branch = 0; branch < branches; branch += TOGETHER) {
         const left = branches - branch;
         const fromPtr = imagesPtr + ((<usize>branch) << 2);
-        const byPtr = statisticsPtr + <usize>branch * stride * 4;
-        if (left === 1) sumBlock<One>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
-        else if (left === 2) {
-          sumBlock<Two>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
-        } else sumBlock<Three>(gradPtr, maskPtr, maskedPtr, fromPtr, byPtr, branch, toPtr, stride, first, last);
+        const ofPtr = statisticsPtr + <usize>branch * stride * 4;
+        if (left === 1) sumBlock<One>(dPtr, byPtr, maskedPtr, fromPtr, ofPtr, branch, toPtr, stride, first, last);
+        else if (left === 2) sumBlock<Two>(dPtr, byPtr, maskedPtr, fromPtr, ofPtr, branch, toPtr, stride, first, last);
+        else sumBlock<Three>(dPtr, byPtr, maskedPtr, fromPtr, ofPtr, branch, toPtr, stride, first, last);
       }
     }
   }
@@ -197,10 +209,13 @@ export function normGrad(
 export function applyNormGrad(
   gradPtr: usize,
   maskPtr: usize,
+  placesPtr: usize,
+  windowsPtr: usize,
   imagesPtr: usize,
   branches: i32,
   coefficientsPtr: usize,
   lanes: i32,
+  scratchPtr: usize,
   firstPixel: i32,
   lastPixel: i32,
 ): void {
@@ -210,10 +225,17 @@ export function applyNormGrad(
   const block = max(1, NORMED_BYTES / stride) * stride;
   for (let first = <usize>firstPixel * stride; first < end; first += block) {
     const last = min(end, first + block);
+    let dPtr = gradPtr;
+    let byPtr = maskPtr;
+    if (windowsPtr !== 0) {
+      gatherGrad(changetype<PoolWindows>(windowsPtr), gradPtr, maskPtr, placesPtr, scratchPtr, stride, first, last);
+      dPtr = scratchPtr - first;
+      byPtr = 0;
+    }
     for (let branch: usize = 0; branch < <usize>branches; ++branch) {
       const inPtr = load<usize>(imagesPtr + (branch << 2));
       const outPtr = load<usize>(imagesPtr + ((<usize>branches + branch) << 2));
-      applyBlock(gradPtr, maskPtr, inPtr, coefficientsPtr + branch * stride * 4, outPtr, stride, first, last);
+      applyBlock(dPtr, byPtr, inPtr, coefficientsPtr + branch * stride * 4, outPtr, stride, first, last);
     }
   }
 }

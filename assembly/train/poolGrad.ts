@@ -4,7 +4,7 @@
  */
 
 /** Bytes of the channels that share one lookup of a window's taps, as in nn/pool.ts. */
-const WIDE: usize = 64;
+export const WIDE: usize = 64;
 
 /**
  * The gradient of each window goes to its largest value: to the first of equals in row-major order, and to the last NaN,
@@ -169,12 +169,12 @@ function routeQuad(
 }
 
 /** Whether a value is larger than the largest so far, or no number. */
-function isTaken(x: v128, largest: v128): v128 {
+export function isTaken(x: v128, largest: v128): v128 {
   return v128.or(f32x4.gt(x, largest), f32x4.ne(x, x));
 }
 
 /** The first place that a window sees, which a window of nothing but -infinity takes. */
-function firstPlace(rowsPtr: usize, columnsPtr: usize, kernelHeight: i32, kernelWidth: i32): i32 {
+export function firstPlace(rowsPtr: usize, columnsPtr: usize, kernelHeight: i32, kernelWidth: i32): i32 {
   return firstSeen(rowsPtr, kernelHeight) + firstSeen(columnsPtr, kernelWidth);
 }
 

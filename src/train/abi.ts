@@ -61,10 +61,13 @@ export interface TrainKernels {
   applyNormGrad(
     gradPtr: number,
     maskPtr: number,
+    placesPtr: number,
+    windowsPtr: number,
     imagesPtr: number,
     branches: number,
     coefficientsPtr: number,
     lanes: number,
+    scratchPtr: number,
     firstPixel: number,
     lastPixel: number,
   ): void;
@@ -98,6 +101,8 @@ export interface TrainKernels {
   normGradSums(
     gradPtr: number,
     maskPtr: number,
+    placesPtr: number,
+    windowsPtr: number,
     maskedPtr: number,
     imagesPtr: number,
     branches: number,
@@ -106,6 +111,7 @@ export interface TrainKernels {
     pixels: number,
     lanes: number,
     chunkPixels: number,
+    scratchPtr: number,
     firstChunk: number,
     lastChunk: number,
   ): void;
@@ -120,6 +126,20 @@ export interface TrainKernels {
   ): void;
   /** assembly/train/normGrad.ts */
   writeColumnSums(sumsPtr: number, chunks: number, channels: number, lanes: number, outPtr: number): void;
+  /** assembly/train/normPool.ts */
+  normSumPool(
+    imagesPtr: number,
+    branches: number,
+    coefficientsPtr: number,
+    outPtr: number,
+    placesPtr: number,
+    windowsPtr: number,
+    lanes: number,
+    low: number,
+    scratchPtr: number,
+    firstImage: number,
+    lastImage: number,
+  ): void;
   /** assembly/train/normStatistics.ts */
   gatherMoments(
     momentsPtr: number,

@@ -37,3 +37,20 @@ export const WEIGHT_GRAD_DESCRIPTOR = {
   columnShift: WORD,
   chunkBlocks: WORD,
 } as const;
+
+/** class PoolWindows of assembly/train/normPool.ts */
+export const POOL_WINDOWS = {
+  rowsPtr: WORD,
+  columnsPtr: WORD,
+  rowWindowsPtr: WORD,
+  columnWindowsPtr: WORD,
+  height: WORD,
+  width: WORD,
+  outHeight: WORD,
+  outWidth: WORD,
+  kernelHeight: WORD,
+  kernelWidth: WORD,
+  mostRows: WORD,
+  mostColumns: WORD,
+  bandRows: WORD,
+} as const;

@@ -1,15 +1,17 @@
 /**
  * A pass for graphs that are to be differentiated: BatchNorms become sums of BatchNorms (train/ops/normSum.ts), each of one
- * branch, and take in what follows: sums of both, an addend, a ReLU. What the branches of a block give is then never
+ * branch, and take in what follows: sums of both, an addend or a max pool, a ReLU. What the branches of a block give is then never
  * written, and the gradients of all of them are made at once. A value that something else reads stays.
  */
 import { type BatchNormNode, type BinaryNode, countUses, type Graph, type GraphNode } from '../../graph/graph.js';
 import type { Dims } from '../../nodes/dims.js';
 import type { NodeBase } from '../../nodes/node.js';
 import { type OperationRule, useOperation } from '../../ops/operation.js';
+import type { PoolNode } from '../../ops/pool.js';
 import { PassValues } from '../../passes/pass.js';
 import { sameDims } from '../../sizes.js';
 import { type NormSumNode, normSum } from '../ops/normSum.js';
+import { canBePooled } from '../ops/poolWindows.js';
 
 /** @param shapes dims of all values */
 export function joinNorms(graph: Graph, shapes: ReadonlyMap<string, Dims>): Graph {
@@ -44,7 +46,7 @@ class Joiner {
     const sum = this.#sumOf(node);
     const [output] = node.outputs;
     this.#nodes.set(output, sum ?? node);
-    if (sum !== undefined && sum.low !== 0 && this.#uses.get(output) === 1) this.#open.set(output, sum);
+    if (sum !== undefined && this.#uses.get(output) === 1) this.#open.set(output, sum);
   }
 
   #sumOf(node: GraphNode): NormSumNode | undefined {
@@ -53,6 +55,8 @@ class Joiner {
         return this.#fromNorm(node);
       case 'add':
         return this.#fromAdd(node);
+      case 'maxPool2d':
+        return this.#fromPool(node);
       case 'relu': {
         const sum = this.#open.get(node.inputs[0]!);
         return sum && this.#takeIn([sum], { ...sum, low: 0 }, node);
@@ -78,7 +82,10 @@ class Joiner {
   #fromAdd(node: BinaryNode): NormSumNode | undefined {
     const [a, b] = node.inputs as [string, string];
     if (!sameDims(this.#shapes.get(a)!, this.#shapes.get(b)!)) return undefined;
-    const [left, right] = [this.#open.get(a), this.#open.get(b)];
+    const [left, right] = [a, b].map((name) => {
+      const sum = this.#open.get(name);
+      return sum?.pool === undefined && sum?.low !== 0 ? sum : undefined;
+    });
     if (left !== undefined && right !== undefined) {
       const [addend, other] = [left.inputs[0], right.inputs[0]];
       if (addend === undefined || other === undefined) return this.#takeIn([left, right], joined(left, right), node);
@@ -89,6 +96,15 @@ class Joiner {
     return this.#takeIn([sum], { ...sum, inputs: [sum === left ? b : a, ...inputs] }, node);
   }
 
+  #fromPool(node: PoolNode): NormSumNode | undefined {
+    const [image] = node.inputs as [string];
+    const sum = this.#open.get(image);
+    if (sum === undefined || sum.pool !== undefined || sum.inputs[0] !== undefined) return undefined;
+    if (!canBePooled(node, this.#shapes.get(image)!)) return undefined;
+    const places = this.#names.newName(`${node.outputs[0]}.places`);
+    return this.#takeIn([sum], { ...sum, pool: node, outputs: [sum.outputs[0], sum.outputs[1], places] }, node);
+  }
+
   /** What comes of those is where the node that reads them was: by then an addend is there. */
   #takeIn(sums: readonly NormSumNode[], sum: NormSumNode, { outputs }: GraphNode): NormSumNode {
     for (const {
@@ -97,7 +113,8 @@ class Joiner {
       this.#nodes.delete(gone);
       this.#open.delete(gone);
     }
-    return { ...sum, outputs: [outputs[0], sum.outputs[1]] };
+    const [, ...others] = sum.outputs;
+    return { ...sum, outputs: [outputs[0], ...others] };
   }
 }
 

@@ -4,9 +4,9 @@ import { branchInputs, type NormSumNode } from '../ops/normSum.js';
 import { type NormSumGradientNode, normSumGradient } from '../ops/normSumGradient.js';
 
 export const normSumGradientRule: GradientRule<NormSumNode> = (node, gradient, backward) => {
-  const { path, layer, branches, low } = node;
+  const { path, layer, branches, low, pool } = node;
   const [addend] = node.inputs;
-  const [sum, statistics] = node.outputs;
+  const [sum, statistics, places] = node.outputs;
   const inputs = branchInputs(node);
   const images = inputs.map(([image]) => image);
   const gammas = inputs.map(([, gamma]) => gamma);
@@ -17,9 +17,10 @@ export const normSumGradientRule: GradientRule<NormSumNode> = (node, gradient, b
       op: 'normSumGradient',
       path,
       layer,
-      inputs: [...images, gradient, hasRelu ? sum : undefined, statistics, ...gammas],
+      inputs: [...images, gradient, hasRelu ? sum : undefined, statistics, ...gammas, places],
       branches,
       hasAddend,
+      pool,
     },
     normSumGradient,
     2 * branches.length + 1 + (hasAddend ? 1 : 0),

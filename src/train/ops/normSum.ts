@@ -1,15 +1,17 @@
 /**
- * The sum of several BatchNorms of images of the same dims, an addend, and a ReLU behind it: what the branches of a block
- * end in. It is made of BatchNorms before a graph is differentiated (src/train/gradients/joinNorms.ts).
+ * The sum of several BatchNorms of images of the same dims, an addend or a max pool, and a ReLU behind it: what the branches
+ * of a block end in. It is made of BatchNorms before a graph is differentiated (src/train/gradients/joinNorms.ts).
  */
 import type { Dims } from '../../nodes/dims.js';
 import type { InputRule, NodeBase, Optional } from '../../nodes/node.js';
 import type { OperationRule } from '../../ops/operation.js';
+import { type PoolNode, pool } from '../../ops/pool.js';
 import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
 import { type Addresses, type Find, finder, type Step, type StepContext } from '../../plan/steps/step.js';
-import { extentOf } from '../../sizes.js';
+import { extentOf, sizeOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 import { CHUNK_PIXELS } from './channelSums.js';
+import { writePoolWindows } from './poolWindows.js';
 
 /** As a BatchNorm has them. */
 export interface NormBranch {
@@ -19,15 +21,17 @@ export interface NormBranch {
 
 /**
  * inputs: the addend, then of each branch the image, gamma, beta, and the running mean and variance.
- * outputs: the sum; mean and variance by which each branch was normalised, f64 [branches][2][lanes] seen as floats.
+ * outputs: the sum, pooled where there is a pool, and then without an addend; mean and variance by which each branch was normalised, f64 [branches][2][lanes] seen as floats;
+ * with a pool, the places that its values came from, i32 seen as floats.
  */
 export interface NormSumNode extends NodeBase {
   readonly op: 'normSum';
   readonly inputs: readonly [addend: Optional, ...branches: Optional[]];
-  readonly outputs: readonly [sum: string, statistics: string];
+  readonly outputs: readonly [sum: string, statistics: string, ...places: string[]];
   readonly branches: readonly NormBranch[];
   /** Lower bound of the sum: 0 where there is a ReLU behind it, else -infinity. */
   readonly low: number;
+  readonly pool?: PoolNode;
 }
 
 /** What a branch reads. */
@@ -44,12 +48,22 @@ export const normSum: OperationRule<NormSumNode> = {
     { isOptional: true },
     ...branches.flatMap((): InputRule[] => [{}, PARAMETER, PARAMETER, PARAMETER, PARAMETER]),
   ],
-  dims: (_node, [, image]) => image!,
-  furtherDims: ({ branches }, [, image]) => [[branches.length * 4 * extentOf(image as Dims).lanes]],
+  dims: ({ pool: node }, [, image], dimOf) => (node === undefined ? image! : pool.dims(node, [image], dimOf)!),
+  furtherDims: (node, [, image]) => {
+    const { batch, lanes } = extentOf(image as Dims);
+    const statistics = [node.branches.length * 4 * lanes];
+    return node.pool === undefined
+      ? [statistics]
+      : [statistics, [batch * lanes * pooledPixels(node.pool, image as Dims)]];
+  },
   layout: () => 'channelsLast',
   overwrites: 'each',
   step,
 };
+
+function pooledPixels(node: PoolNode, image: Dims): number {
+  return sizeOf(pool.dims(node, [image], () => undefined)!.slice(2) as Dims);
+}
 
 /** Writes addresses where a kernel reads several. */
 export function addressTable(context: StepContext, finds: readonly Find[]): Find {
@@ -64,9 +78,8 @@ export function addressTable(context: StepContext, finds: readonly Find[]): Find
 
 function step(node: NormSumNode, context: StepContext): Step {
   const { kernels } = context.runtime;
-  const train = trainKernels(context.runtime);
   const branches = branchInputs(node);
-  const { batch, pixels, channels, lanes } = extentOf(context.dims(branches[0]![0]));
+  const { channels, lanes } = extentOf(context.dims(branches[0]![0]));
   const coefficientsPtr = context.allocate(branches.length * lanes * 12);
   const parts = branches.map((inputs, i) => {
     const { eps, momentum } = node.branches[i]!;
@@ -78,14 +91,8 @@ function step(node: NormSumNode, context: StepContext): Step {
     context,
     parts.map(({ image }) => image),
   );
-  const [addend, sum, statistics] = [node.inputs[0], ...node.outputs].map((name) => finder(name, context)) as [
-    Find,
-    Find,
-    Find,
-  ];
-  const count = batch * pixels;
-  const cut = { units: count, flops: parts.length * count * lanes * FLOAT_FLOPS };
-  const addUp = cutKernel(context.runtime, train, 'normSum', cut);
+  const statistics = finder(node.outputs[1], context);
+  const addUp = sumOf(node, context, images, coefficientsPtr);
   return (at) => {
     parts.forEach(({ gamma, beta, eps, compute }, i) => {
       const ptr = statistics(at) + i * lanes * 16;
@@ -93,8 +100,31 @@ function step(node: NormSumNode, context: StepContext): Step {
       const toPtr = coefficientsPtr + i * lanes * 12;
       kernels.prepareNormalize(gamma(at), beta(at), ptr, ptr + lanes * 8, eps, channels, lanes, toPtr);
     });
-    addUp(images(at), parts.length, addend(at), coefficientsPtr, sum(at), lanes, node.low);
+    addUp(at);
   };
+}
+
+/** Adds up, and pools where there is a pool. */
+function sumOf(node: NormSumNode, context: StepContext, images: Find, coefficientsPtr: number): Step {
+  const { runtime } = context;
+  const kernels = trainKernels(runtime);
+  const dims = context.dims(node.inputs[1]!);
+  const { batch, pixels, lanes } = extentOf(dims);
+  const { length } = node.branches;
+  const [output, , ofValues] = node.outputs;
+  const [addend, sum, places] = [node.inputs[0], output, ofValues].map((name) => finder(name, context)) as [
+    Find,
+    Find,
+    Find,
+  ];
+  const flops = length * batch * pixels * lanes * FLOAT_FLOPS;
+  if (node.pool === undefined) {
+    const run = cutKernel(runtime, kernels, 'normSum', { units: batch * pixels, flops });
+    return (at) => run(images(at), length, addend(at), coefficientsPtr, sum(at), lanes, node.low);
+  }
+  const windowsPtr = writePoolWindows(context, node.pool, dims, context.dims(node.outputs[0]));
+  const run = cutKernel(runtime, kernels, 'normSumPool', { units: batch, flops, takesScratch: true });
+  return (at) => run(images(at), length, coefficientsPtr, sum(at), places(at), windowsPtr, lanes, node.low);
 }
 
 /** Writes mean and variance of a branch to `toPtr`. */
