@@ -14,7 +14,7 @@ import { readSafetensors, type StateDict, Tensor, writeSafetensors } from '../sr
 import { seededRandom } from './support.js';
 
 const CLI = path.resolve('dist/cli.js');
-const MODEL = 'models/lenet5bn-acb-fashion-mnist.safetensors';
+const MODEL = 'test/fixtures/networks/lenet5bn-acb-fashion-mnist.safetensors';
 
 /** Element names in order; every element ends, and nothing but ASCII's XML is between. */
 function elementsOf(svg: string): string[] {

@@ -34,7 +34,7 @@ import { readFixture, relativeError, take } from './support.js';
 const CLI = path.resolve('dist/cli.js');
 const NETWORKS = 'test/fixtures/networks';
 const LENET = `${NETWORKS}/lenet5bn-acb-fashion-mnist.onnx`;
-const LENET_STATE = 'models/lenet5bn-acb-fashion-mnist.safetensors';
+const LENET_STATE = 'test/fixtures/networks/lenet5bn-acb-fashion-mnist.safetensors';
 const SMALL = `${NETWORKS}/cfqkbnc-small.onnx`;
 const CLASSES = ['T-shirt', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'];
 

@@ -244,7 +244,7 @@ function checkTraining(block: ACBlock, tensors: StateDict): void {
 }
 
 async function checkAcbNetwork(simd: Build): Promise<void> {
-  const { tensors: state } = readFixture('../../models/lenet5bn-acb-fashion-mnist.safetensors');
+  const { tensors: state } = readFixture('networks/lenet5bn-acb-fashion-mnist.safetensors');
   const { tensors: io } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors');
   await withRuntime(simd, (runtime) => {
     const network = lenet5bn(runtime, { form: 'train' }).loadStateDict(state).eval();

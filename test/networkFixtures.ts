@@ -12,7 +12,7 @@ export interface NetworkFixture {
 const LENET = 'lenet5bn-acb-fashion-mnist';
 
 export const NETWORKS: readonly NetworkFixture[] = [
-  { name: LENET, weights: `models/${LENET}.safetensors`, build: (runtime) => lenet5bn(runtime) },
+  { name: LENET, weights: `test/fixtures/networks/${LENET}.safetensors`, build: (runtime) => lenet5bn(runtime) },
   {
     name: 'lenet5bn-base-fashion-mnist',
     weights: 'test/fixtures/networks/lenet5bn-base-fashion-mnist.safetensors',
@@ -44,11 +44,11 @@ export function casesOf({ name }: NetworkFixture): { input: Tensor; output: Tens
   return { input: input!, output: output! };
 }
 
-/** What torch.save wrote for the first network, whose values are kept in models/ only: zeros stand in their places. */
+/** What torch.save wrote for the first network, whose values are kept in its safetensors file only: zeros stand in their places. */
 export function pthFile(): Uint8Array {
   const file = new Uint8Array(gunzipSync(readFileSync(`test/fixtures/pth/${LENET}.pth.gz`)));
   const offsets: Record<string, number> = JSON.parse(readFileSync(`test/fixtures/pth/${LENET}.offsets.json`, 'utf8'));
-  const { tensors } = readSafetensors(bytesOfFile(`models/${LENET}.safetensors`));
+  const { tensors } = readSafetensors(bytesOfFile(`test/fixtures/networks/${LENET}.safetensors`));
   for (const [name, { data }] of Object.entries(tensors)) {
     file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offsets[name]);
   }

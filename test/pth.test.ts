@@ -28,7 +28,7 @@ const MUTATIONS = 20_000;
 const TIME_LIMIT = 1000;
 
 function trainedState(): StateDict {
-  return readSafetensors(new Uint8Array(readFileSync(`models/${FIXTURE}.safetensors`))).tensors;
+  return readSafetensors(new Uint8Array(readFileSync(`test/fixtures/networks/${FIXTURE}.safetensors`))).tensors;
 }
 
 /** What was read, or the error, which is checked itself; an error of another class goes through. */

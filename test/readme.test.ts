@@ -76,7 +76,7 @@ async function writeFiles(): Promise<void> {
   files['net.onnx.data'] = beside.externalData[0]!.data;
   for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
   copyFileSync(NETWORK, path.join(folder, 'network.onnx'));
-  copyFileSync(`models/${LENET}.safetensors`, path.join(folder, 'train.safetensors'));
+  copyFileSync(`test/fixtures/networks/${LENET}.safetensors`, path.join(folder, 'train.safetensors'));
   copyFileSync('test/fixtures/checkpoints/checkpoint.pth', path.join(folder, 'checkpoint.pth'));
   copyFileSync('test/fixtures/images/filters-rgb8.png', path.join(folder, 'photo.png'));
   copyFileSync('test/fixtures/images/baseline420.jpg', path.join(folder, 'photo.jpg'));

@@ -110,7 +110,7 @@ test('zeros have equal bits with 1, 2 and 3 threads', async () => {
 
 test('a whole network, both forms, has equal bits with 1, 2 and 3 threads', async () => {
   const all = await runtimes('baseline');
-  const { tensors } = readFixture('../../models/lenet5bn-acb-fashion-mnist.safetensors');
+  const { tensors } = readFixture('networks/lenet5bn-acb-fashion-mnist.safetensors');
   const { input } = readFixture('networks/lenet5bn-acb-fashion-mnist.io.safetensors').tensors as {
     input: acnet.Tensor;
   };

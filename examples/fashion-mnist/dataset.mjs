@@ -1,4 +1,4 @@
-/** Fashion-MNIST test images: where they are, their classes, and the scale that the network was trained on. */
+/** Fashion-MNIST test images: where they are, their classes, and how the network takes them. */
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,9 +19,6 @@ export const CLASSES = [
   'Bag',
   'Ankle boot',
 ];
-
-/** (p / 255 - 0.5) / 0.5 with each step in float32, as in training. */
-const SCALED = Float32Array.from({ length: 256 }, (_, p) => (Math.fround(p / 255) - 0.5) / 0.5);
 
 /**
  * The whole test set in `folder`, or the first 1,000 images beside this file.
@@ -47,9 +44,13 @@ export function loadDataset(folder) {
   return { count, pixels, labels };
 }
 
-/** @returns {Float32Array} images `begin` up to `end` as the network takes them, [end - begin, 1, 28, 28] */
-export function scaledImages(dataset, begin, end) {
-  return Float32Array.from(dataset.pixels.subarray(begin * PIXELS, end * PIXELS), (p) => SCALED[p]);
+/**
+ * @param {{ mean: number, std: number }} scale that the network was trained on
+ * @returns {Float32Array} images `begin` up to `end` as the network takes them, [end - begin, 1, 28, 28]
+ */
+export function scaledImages(dataset, { mean, std }, begin, end) {
+  const scaled = Float32Array.from({ length: 256 }, (_, p) => (p / 255 - mean) / std);
+  return Float32Array.from(dataset.pixels.subarray(begin * PIXELS, end * PIXELS), (p) => scaled[p]);
 }
 
 function checkFolder(folder) {

@@ -7,10 +7,13 @@ import { CLASSES, SIDE, scaledImages } from './dataset.mjs';
 
 const MODEL = new URL('../../models/lenet5bn-acb-fashion-mnist.safetensors', import.meta.url);
 
+const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(fileURLToPath(MODEL))));
+/** What is taken off pixels and what they are divided by; acnet train writes it beside the weights. */
+const [[mean], [std]] = [metadata.mean, metadata.std].map((text) => JSON.parse(text));
+
 /** The network in train form, in evaluation mode. */
 export function loadNetwork(runtime) {
-  const state = readSafetensors(new Uint8Array(readFileSync(fileURLToPath(MODEL)))).tensors;
-  return lenet5bn(runtime).loadStateDict(state).eval();
+  return lenet5bn(runtime).loadStateDict(tensors).eval();
 }
 
 /**
@@ -56,7 +59,7 @@ export async function timeNetworks(nets, dataset, { rounds, warmUp }, onProgress
 
 /** @returns {Float32Array} logits [end - begin, 10] */
 function forward(net, dataset, begin, end) {
-  const images = new Tensor('float32', scaledImages(dataset, begin, end), [end - begin, 1, SIDE, SIDE]);
+  const images = new Tensor('float32', scaledImages(dataset, { mean, std }, begin, end), [end - begin, 1, SIDE, SIDE]);
   const output = net.forward(images);
   const { data } = output;
   output.dispose();

@@ -10,7 +10,7 @@ const TYPES = {
   '.json': 'application/json',
   '.html': 'text/html',
 };
-const FOLDERS = ['build/engines/', 'dist/', 'test/fixtures/', 'models/'];
+const FOLDERS = ['build/engines/', 'dist/', 'test/fixtures/'];
 const POLICY = "default-src 'none'; connect-src 'self'; script-src 'self'";
 // Two pages that differ in their policy alone, what the package asks of a page and one word less; and one whose worker
 // threads may start from text, as the faulty ones do.
