@@ -38,6 +38,7 @@ import {
   lineSeen4,
   lineSeen6,
   lineSeen8,
+  PLACE_BYTES,
 } from './lineTransforms';
 import { LINE_BATCHES, LINE_BYTES } from './tuning';
 
@@ -85,8 +86,9 @@ class LineBlock {
   chunks: i32;
   /** Log2 of the number of panels that share a chunk. */
   panelBits: i32;
-  /** [most] addresses of the first output, and numbers of outputs. */
+  /** [most] places, and that of a tile at the edge, whose outputs are apart. */
   placePtr: usize;
+  edgePlacePtr: usize;
   /** What a tile at the edge sees, [points][lanes], and its outputs, [tile] vectors. */
   edgePtr: usize;
   outsPtr: usize;
@@ -96,8 +98,6 @@ class LineBlock {
   productStep: usize;
   end: usize;
 }
-
-const PLACE_BYTES: usize = 8;
 
 function lanesOf(channels: i32): i32 {
   return (channels + 3) & ~3;
@@ -115,7 +115,8 @@ function layOut(d: LineConvDescriptor, scratchPtr: usize): LineBlock {
     const panels = batches * BATCH_TILES;
     const groups = (panels + (1 << b.panelBits) - 1) >> b.panelBits;
     b.placePtr = (scratchPtr + offsetof<LineBlock>() + 15) & ~15;
-    b.outsPtr = (b.placePtr + <usize>b.most * PLACE_BYTES + 15) & ~15;
+    b.edgePlacePtr = b.placePtr + <usize>b.most * PLACE_BYTES;
+    b.outsPtr = (b.edgePlacePtr + PLACE_BYTES + 15) & ~15;
     b.edgePtr = b.outsPtr + MAX_TILE * 16;
     b.seenPtr = (b.edgePtr + ((<usize>(b.points * b.depth)) << 2) + 63) & ~63;
     b.seenStep = <usize>(groups * b.chunks * TILE_ROWS) * ROW_BYTES + POINT_GAP;
@@ -191,20 +192,61 @@ function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first
   let column = first - row * across;
   let image = row / down;
   row -= image * down;
-  for (let t = 0; t < tiles; ++t) {
+  let t = 0;
+  while (t < tiles) {
     const y = isDown ? row * d.tile : row;
-    const x = isDown ? column : column * d.tile;
-    const placePtr = b.placePtr + <usize>t * PLACE_BYTES;
-    store<usize>(placePtr, <usize>((image * d.outHeight + y) * d.outWidth + x) * outStride);
-    store<i32>(placePtr, min(d.tile, isDown ? d.outHeight - y : d.outWidth - x), 4);
-    transformTile(d, b, inPtr + <usize>image * d.inImageStride, y, x, panelRow(b, t));
-    if (++column === across) {
+    const imagePtr = inPtr + <usize>image * d.inImageStride;
+    // What tiles of a row have in common, by the axis of the kernel, is looked up once.
+    let fixed = isDown ? 0 : load<i32>(d.rowsPtr + ((<usize>y) << 2));
+    let seen = isDown ? seenAt(d, y, 0) : 0;
+    let isInside = isDown && isRun(d, b, y, seen);
+    for (const end = min(tiles, t + across - column); t < end; ++t) {
+      const x = isDown ? column : column * d.tile;
+      const placePtr = b.placePtr + <usize>t * PLACE_BYTES;
+      store<usize>(placePtr, <usize>((image * d.outHeight + y) * d.outWidth + x) * outStride);
+      store<i32>(placePtr, min(d.tile, isDown ? d.outHeight - y : d.outWidth - x), 4);
+      if (isDown) fixed = load<i32>(d.columnsPtr + ((<usize>x) << 2));
+      else {
+        seen = seenAt(d, x, 0);
+        isInside = isRun(d, b, x, seen);
+      }
+      if (isInside && fixed >= 0) {
+        transformTile(b, imagePtr + <usize>(fixed + seen), pointDistance(d, b), panelRow(b, t));
+      } else {
+        gatherEdge(d, b, imagePtr, fixed, isDown ? y : x);
+        transformTile(b, b.edgePtr, (<usize>b.depth) << 2, panelRow(b, t));
+      }
+      ++column;
+    }
+    if (column === across) {
       column = 0;
       if (++row === down) {
         row = 0;
         ++image;
       }
     }
+  }
+}
+
+/** Bytes between the values that a tile sees. */
+function pointDistance(d: LineConvDescriptor, b: LineBlock): usize {
+  return isVertical(d) ? d.inRowStride : (<usize>b.depth) << 2;
+}
+
+/** Whether the values of a tile follow each other: entries of a table move by at most one pixel for a step, or wrap around. */
+function isRun(d: LineConvDescriptor, b: LineBlock, out: i32, first: i32): bool {
+  return first >= 0 && seenAt(d, out, b.points - 1) - first === <i32>pointDistance(d, b) * (b.points - 1);
+}
+
+/** Copies what a tile at the edge sees. `fixed`: its distance along the other axis. */
+function gatherEdge(d: LineConvDescriptor, b: LineBlock, imagePtr: usize, fixed: i32, out: i32): void {
+  const bytes = (<usize>b.depth) << 2;
+  let toPtr = b.edgePtr;
+  for (let i = 0; i < b.points; ++i) {
+    const seen = seenAt(d, out, i);
+    const fromPtr = (fixed | seen) < 0 ? d.zerosPtr : imagePtr + <usize>(fixed + seen);
+    for (let at: usize = 0; at < bytes; at += 16) v128.store(toPtr + at, v128.load(fromPtr + at));
+    toPtr += bytes;
   }
 }
 
@@ -221,25 +263,8 @@ function panelAt(b: LineBlock, pointPtr: usize, panel: i32): usize {
   return pointPtr + <usize>(group * b.chunks * TILE_ROWS) * ROW_BYTES + ((<usize>(inGroup * b.depth)) << 2);
 }
 
-/** The tile whose first output is at (y, x). */
-function transformTile(d: LineConvDescriptor, b: LineBlock, imagePtr: usize, y: i32, x: i32, toPtr: usize): void {
-  const isDown = isVertical(d);
-  const across = load<i32>(isDown ? d.columnsPtr + ((<usize>x) << 2) : d.rowsPtr + ((<usize>y) << 2));
-  const first = seenAt(d, y, x, 0);
-  const last = seenAt(d, y, x, b.points - 1);
-  const pixelBytes = (<usize>b.depth) << 2;
-  let distance = isDown ? d.inRowStride : pixelBytes;
-  let fromPtr = imagePtr + <usize>(across + first);
-  // Entries of a table move by at most one pixel for a step, or wrap around.
-  if ((across | first) < 0 || last - first !== <i32>distance * (b.points - 1)) {
-    for (let i = 0; i < b.points; ++i) {
-      const along = seenAt(d, y, x, i);
-      const pixelPtr = (across | along) < 0 ? d.zerosPtr : imagePtr + <usize>(across + along);
-      memory.copy(b.edgePtr + <usize>i * pixelBytes, pixelPtr, pixelBytes);
-    }
-    fromPtr = b.edgePtr;
-    distance = pixelBytes;
-  }
+/** V of a tile of values from `fromPtr` on, `distance` bytes apart. */
+function transformTile(b: LineBlock, fromPtr: usize, distance: usize, toPtr: usize): void {
   for (let lane = 0; lane < b.depth; lane += DEPTH_CHUNK) {
     const bytes = (<usize>min(DEPTH_CHUNK, b.depth - lane)) << 2;
     if (b.points === 4) lineSeen4(fromPtr, distance, bytes, toPtr, b.seenStep);
@@ -250,12 +275,12 @@ function transformTile(d: LineConvDescriptor, b: LineBlock, imagePtr: usize, y: 
   }
 }
 
-/** Distance of the value at `offset` of the tile whose first output is at (y, x); -1 beyond what the last one sees. */
-function seenAt(d: LineConvDescriptor, y: i32, x: i32, offset: i32): i32 {
+/** Distance of the value at `offset` of the tile whose first output is `first`; -1 beyond what the last output sees. */
+function seenAt(d: LineConvDescriptor, first: i32, offset: i32): i32 {
   const isDown = isVertical(d);
   const kernel = isDown ? d.kernelHeight : d.kernelWidth;
   const beyond = max(0, offset - kernel + 1);
-  const out = (isDown ? y : x) + beyond;
+  const out = first + beyond;
   if (out >= (isDown ? d.outHeight : d.outWidth)) return -1;
   return load<i32>((isDown ? d.rowsPtr : d.columnsPtr) + ((<usize>(out * kernel + offset - beyond)) << 2));
 }
@@ -305,18 +330,19 @@ function invertPanel(
   const outStride = (<usize>lanesOf(d.outChannels)) << 2;
   const distance = isVertical(d) ? <usize>d.outWidth * outStride : outStride;
   const vectors: usize = min(2, (lanesOf(d.outChannels) - channel) >> 2);
+  const endPtr = b.placePtr + <usize>tiles * PLACE_BYTES;
   for (let v: usize = 0; v < vectors; ++v) {
     const channelBytes = ((<usize>channel) << 2) + (v << 4);
+    const toPtr = outPtr + channelBytes;
+    const addPtr: usize = addendPtr === 0 ? 0 : addendPtr + channelBytes;
     let placePtr = b.placePtr;
-    let productPtr = b.productPtr + (v << 4);
-    for (let t = 0; t < tiles; ++t) {
-      const place = load<usize>(placePtr) + channelBytes;
-      const count = load<i32>(placePtr, 4);
-      if (count < b.tile) invertEdge(b, count, productPtr, outPtr + place, distance, addendPtr, place);
-      else if (addendPtr !== 0) addTile(b, productPtr, outPtr + place, distance, addendPtr + place);
-      else invertTile(b, productPtr, outPtr + place, distance);
+    for (;;) {
+      const productPtr = b.productPtr + (v << 4) + (placePtr - b.placePtr) * (TILE_STRIDE / PLACE_BYTES);
+      placePtr = invertTiles(b, productPtr, placePtr, endPtr, toPtr, distance, addPtr);
+      if (placePtr === endPtr) break;
+      const edgePtr = b.productPtr + (v << 4) + (placePtr - b.placePtr) * (TILE_STRIDE / PLACE_BYTES);
+      invertEdge(b, edgePtr, placePtr, toPtr, distance, addPtr);
       placePtr += PLACE_BYTES;
-      productPtr += TILE_STRIDE;
     }
   }
 }
@@ -324,33 +350,46 @@ function invertPanel(
 /** A tile of which only some outputs are in the image. */
 function invertEdge(
   b: LineBlock,
-  count: i32,
   productPtr: usize,
-  toPtr: usize,
+  placePtr: usize,
+  outPtr: usize,
   distance: usize,
   addendPtr: usize,
-  place: usize,
 ): void {
-  invertTile(b, productPtr, b.outsPtr, 16);
+  store<usize>(b.edgePlacePtr, 0);
+  store<i32>(b.edgePlacePtr, b.tile, 4);
+  invertTiles(b, productPtr, b.edgePlacePtr, b.edgePlacePtr + PLACE_BYTES, b.outsPtr, 16, 0);
+  const place = load<usize>(placePtr);
+  const count = load<i32>(placePtr, 4);
   for (let i: usize = 0; i < <usize>count; ++i) {
+    const at = place + i * distance;
     let y = v128.load(b.outsPtr + (i << 4));
-    if (addendPtr !== 0) y = f32x4.add(y, v128.load(addendPtr + place + i * distance));
-    v128.store(toPtr + i * distance, y);
+    if (addendPtr !== 0) y = f32x4.add(y, v128.load(addendPtr + at));
+    v128.store(outPtr + at, y);
   }
 }
 
-function invertTile(b: LineBlock, productPtr: usize, toPtr: usize, distance: usize): void {
-  if (b.points === 4) lineOut4to2(productPtr, b.productStep, toPtr, distance);
-  else if (b.points === 8) lineOut8to4(productPtr, b.productStep, toPtr, distance);
-  else if (b.tile === 4) lineOut6to4(productPtr, b.productStep, toPtr, distance);
-  else lineOut6to2(productPtr, b.productStep, toPtr, distance);
-}
-
-function addTile(b: LineBlock, productPtr: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
-  if (b.points === 4) lineAdd4to2(productPtr, b.productStep, toPtr, distance, addendPtr);
-  else if (b.points === 8) lineAdd8to4(productPtr, b.productStep, toPtr, distance, addendPtr);
-  else if (b.tile === 4) lineAdd6to4(productPtr, b.productStep, toPtr, distance, addendPtr);
-  else lineAdd6to2(productPtr, b.productStep, toPtr, distance, addendPtr);
+/** Whole tiles from that at `placePtr` on, until one is not whole; returns its place. */
+function invertTiles(
+  b: LineBlock,
+  fromPtr: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+): usize {
+  const step = b.productStep;
+  if (addendPtr === 0) {
+    if (b.points === 4) return lineOut4to2(fromPtr, step, placePtr, endPtr, outPtr, distance);
+    if (b.points === 8) return lineOut8to4(fromPtr, step, placePtr, endPtr, outPtr, distance);
+    if (b.tile === 4) return lineOut6to4(fromPtr, step, placePtr, endPtr, outPtr, distance);
+    return lineOut6to2(fromPtr, step, placePtr, endPtr, outPtr, distance);
+  }
+  if (b.points === 4) return lineAdd4to2(fromPtr, step, placePtr, endPtr, outPtr, distance, addendPtr);
+  if (b.points === 8) return lineAdd8to4(fromPtr, step, placePtr, endPtr, outPtr, distance, addendPtr);
+  if (b.tile === 4) return lineAdd6to4(fromPtr, step, placePtr, endPtr, outPtr, distance, addendPtr);
+  return lineAdd6to2(fromPtr, step, placePtr, endPtr, outPtr, distance, addendPtr);
 }
 
 /** Scratch of packLineWeights: the taps of two filters, and their points. */

@@ -3,6 +3,10 @@
  * The transforms of Winograd convolution along one axis. Numbers are those of the points, `step` bytes apart, and of
  * the outputs.
  */
+import { TILE_STRIDE } from '../tuning';
+
+/** Of a tile: the distance of its first output, and how many outputs it has. */
+export const PLACE_BYTES: usize = 8;
 
 /** v = B' d of a tile, for `bytes` bytes of lanes. The values d are `distance` bytes apart. */
 export function lineSeen4(fromPtr: usize, distance: usize, bytes: usize, toPtr: usize, step: usize): void {
@@ -77,164 +81,312 @@ export function lineSeen8(fromPtr: usize, distance: usize, bytes: usize, toPtr: 
   }
 }
 
-/** y = A' m of a tile, four channels of outputs that are `distance` bytes apart. */
-export function lineOut4to2(fromPtr: usize, step: usize, toPtr: usize, distance: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const y0 = f32x4.add(f32x4.add(m0, m1), m2);
-  const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
-  v128.store(toPtr, y0);
-  v128.store(toPtr + distance, y1);
+/**
+ * y = A' m of whole tiles, four channels, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineOut4to2(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 2) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const y0 = f32x4.add(f32x4.add(m0, m1), m2);
+    const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
+    v128.store(toPtr, y0);
+    v128.store(toPtr + distance, y1);
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, added to what is at `addendPtr`, four channels of outputs that are `distance` bytes apart. */
-export function lineAdd4to2(fromPtr: usize, step: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const y0 = f32x4.add(f32x4.add(m0, m1), m2);
-  const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
-  v128.store(toPtr, f32x4.add(y0, v128.load(addendPtr)));
-  v128.store(toPtr + distance, f32x4.add(y1, v128.load(addendPtr + distance)));
+/**
+ * y = A' m of whole tiles, four channels, added to what is at their places from `addendPtr` on, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineAdd4to2(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 2) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+    const addPtr = addendPtr + place;
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const y0 = f32x4.add(f32x4.add(m0, m1), m2);
+    const y1 = f32x4.add(f32x4.sub(m1, m2), m3);
+    v128.store(toPtr, f32x4.add(y0, v128.load(addPtr)));
+    v128.store(toPtr + distance, f32x4.add(y1, v128.load(addPtr + distance)));
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, four channels of outputs that are `distance` bytes apart. */
-export function lineOut6to2(fromPtr: usize, step: usize, toPtr: usize, distance: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
-  const y0 = f32x4.add(f32x4.add(m0, even1), even2);
-  const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
-  v128.store(toPtr, y0);
-  v128.store(toPtr + distance, y1);
+/**
+ * y = A' m of whole tiles, four channels, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineOut6to2(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 2) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
+    v128.store(toPtr, y0);
+    v128.store(toPtr + distance, y1);
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, added to what is at `addendPtr`, four channels of outputs that are `distance` bytes apart. */
-export function lineAdd6to2(fromPtr: usize, step: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
-  const y0 = f32x4.add(f32x4.add(m0, even1), even2);
-  const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
-  v128.store(toPtr, f32x4.add(y0, v128.load(addendPtr)));
-  v128.store(toPtr + distance, f32x4.add(y1, v128.load(addendPtr + distance)));
+/**
+ * y = A' m of whole tiles, four channels, added to what is at their places from `addendPtr` on, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineAdd6to2(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 2) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+    const addPtr = addendPtr + place;
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(f32x4.add(odd1, odd2), m5);
+    v128.store(toPtr, f32x4.add(y0, v128.load(addPtr)));
+    v128.store(toPtr + distance, f32x4.add(y1, v128.load(addPtr + distance)));
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, four channels of outputs that are `distance` bytes apart. */
-export function lineOut6to4(fromPtr: usize, step: usize, toPtr: usize, distance: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
-  const y0 = f32x4.add(f32x4.add(m0, even1), even2);
-  const y1 = f32x4.add(odd1, odd2);
-  const y2 = f32x4.add(f32x4.mul(f32x4.splat(0.5), even1), f32x4.mul(f32x4.splat(2), even2));
-  const y3 = f32x4.add(f32x4.add(f32x4.mul(f32x4.splat(0.5), odd1), f32x4.mul(f32x4.splat(2), odd2)), m5);
-  v128.store(toPtr, y0);
-  v128.store(toPtr + distance, y1);
-  v128.store(toPtr + distance * 2, y2);
-  v128.store(toPtr + distance * 3, y3);
+/**
+ * y = A' m of whole tiles, four channels, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineOut6to4(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 4) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(odd1, odd2);
+    const y2 = f32x4.add(f32x4.mul(f32x4.splat(0.5), even1), f32x4.mul(f32x4.splat(2), even2));
+    const y3 = f32x4.add(f32x4.add(f32x4.mul(f32x4.splat(0.5), odd1), f32x4.mul(f32x4.splat(2), odd2)), m5);
+    v128.store(toPtr, y0);
+    v128.store(toPtr + distance, y1);
+    v128.store(toPtr + distance * 2, y2);
+    v128.store(toPtr + distance * 3, y3);
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, added to what is at `addendPtr`, four channels of outputs that are `distance` bytes apart. */
-export function lineAdd6to4(fromPtr: usize, step: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
-  const y0 = f32x4.add(f32x4.add(m0, even1), even2);
-  const y1 = f32x4.add(odd1, odd2);
-  const y2 = f32x4.add(f32x4.mul(f32x4.splat(0.5), even1), f32x4.mul(f32x4.splat(2), even2));
-  const y3 = f32x4.add(f32x4.add(f32x4.mul(f32x4.splat(0.5), odd1), f32x4.mul(f32x4.splat(2), odd2)), m5);
-  v128.store(toPtr, f32x4.add(y0, v128.load(addendPtr)));
-  v128.store(toPtr + distance, f32x4.add(y1, v128.load(addendPtr + distance)));
-  v128.store(toPtr + distance * 2, f32x4.add(y2, v128.load(addendPtr + distance * 2)));
-  v128.store(toPtr + distance * 3, f32x4.add(y3, v128.load(addendPtr + distance * 3)));
+/**
+ * y = A' m of whole tiles, four channels, added to what is at their places from `addendPtr` on, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineAdd6to4(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 4) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+    const addPtr = addendPtr + place;
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.mul(f32x4.splat(<f32>Math.SQRT1_2), f32x4.sub(m1, m2));
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(<f32>Math.SQRT2), f32x4.sub(m3, m4));
+    const y0 = f32x4.add(f32x4.add(m0, even1), even2);
+    const y1 = f32x4.add(odd1, odd2);
+    const y2 = f32x4.add(f32x4.mul(f32x4.splat(0.5), even1), f32x4.mul(f32x4.splat(2), even2));
+    const y3 = f32x4.add(f32x4.add(f32x4.mul(f32x4.splat(0.5), odd1), f32x4.mul(f32x4.splat(2), odd2)), m5);
+    v128.store(toPtr, f32x4.add(y0, v128.load(addPtr)));
+    v128.store(toPtr + distance, f32x4.add(y1, v128.load(addPtr + distance)));
+    v128.store(toPtr + distance * 2, f32x4.add(y2, v128.load(addPtr + distance * 2)));
+    v128.store(toPtr + distance * 3, f32x4.add(y3, v128.load(addPtr + distance * 3)));
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, four channels of outputs that are `distance` bytes apart. */
-export function lineOut8to4(fromPtr: usize, step: usize, toPtr: usize, distance: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const m6 = v128.load(fromPtr + step * 6);
-  const m7 = v128.load(fromPtr + step * 7);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.sub(m1, m2);
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.sub(m3, m4));
-  const even3 = f32x4.add(m5, m6);
-  const odd3 = f32x4.mul(f32x4.splat(2), f32x4.sub(m5, m6));
-  const y0 = f32x4.add(f32x4.add(m0, even1), f32x4.add(even2, even3));
-  const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
-  const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(f32x4.splat(0.25), even2), f32x4.mul(f32x4.splat(4), even3)));
-  const y3 = f32x4.add(
-    f32x4.add(odd1, m7),
-    f32x4.add(f32x4.mul(f32x4.splat(0.25), odd2), f32x4.mul(f32x4.splat(4), odd3)),
-  );
-  v128.store(toPtr, y0);
-  v128.store(toPtr + distance, y1);
-  v128.store(toPtr + distance * 2, y2);
-  v128.store(toPtr + distance * 3, y3);
+/**
+ * y = A' m of whole tiles, four channels, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineOut8to4(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 4) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const m6 = v128.load(fromPtr + step * 6);
+    const m7 = v128.load(fromPtr + step * 7);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.sub(m1, m2);
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.sub(m3, m4));
+    const even3 = f32x4.add(m5, m6);
+    const odd3 = f32x4.mul(f32x4.splat(2), f32x4.sub(m5, m6));
+    const y0 = f32x4.add(f32x4.add(m0, even1), f32x4.add(even2, even3));
+    const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
+    const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(f32x4.splat(0.25), even2), f32x4.mul(f32x4.splat(4), even3)));
+    const y3 = f32x4.add(
+      f32x4.add(odd1, m7),
+      f32x4.add(f32x4.mul(f32x4.splat(0.25), odd2), f32x4.mul(f32x4.splat(4), odd3)),
+    );
+    v128.store(toPtr, y0);
+    v128.store(toPtr + distance, y1);
+    v128.store(toPtr + distance * 2, y2);
+    v128.store(toPtr + distance * 3, y3);
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
 
-/** y = A' m of a tile, added to what is at `addendPtr`, four channels of outputs that are `distance` bytes apart. */
-export function lineAdd8to4(fromPtr: usize, step: usize, toPtr: usize, distance: usize, addendPtr: usize): void {
-  const m0 = v128.load(fromPtr);
-  const m1 = v128.load(fromPtr + step);
-  const m2 = v128.load(fromPtr + step * 2);
-  const m3 = v128.load(fromPtr + step * 3);
-  const m4 = v128.load(fromPtr + step * 4);
-  const m5 = v128.load(fromPtr + step * 5);
-  const m6 = v128.load(fromPtr + step * 6);
-  const m7 = v128.load(fromPtr + step * 7);
-  const even1 = f32x4.add(m1, m2);
-  const odd1 = f32x4.sub(m1, m2);
-  const even2 = f32x4.add(m3, m4);
-  const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.sub(m3, m4));
-  const even3 = f32x4.add(m5, m6);
-  const odd3 = f32x4.mul(f32x4.splat(2), f32x4.sub(m5, m6));
-  const y0 = f32x4.add(f32x4.add(m0, even1), f32x4.add(even2, even3));
-  const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
-  const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(f32x4.splat(0.25), even2), f32x4.mul(f32x4.splat(4), even3)));
-  const y3 = f32x4.add(
-    f32x4.add(odd1, m7),
-    f32x4.add(f32x4.mul(f32x4.splat(0.25), odd2), f32x4.mul(f32x4.splat(4), odd3)),
-  );
-  v128.store(toPtr, f32x4.add(y0, v128.load(addendPtr)));
-  v128.store(toPtr + distance, f32x4.add(y1, v128.load(addendPtr + distance)));
-  v128.store(toPtr + distance * 2, f32x4.add(y2, v128.load(addendPtr + distance * 2)));
-  v128.store(toPtr + distance * 3, f32x4.add(y3, v128.load(addendPtr + distance * 3)));
+/**
+ * y = A' m of whole tiles, four channels, added to what is at their places from `addendPtr` on, until one is not whole. Outputs are
+ * `distance` bytes apart. Returns the place of that tile, or `endPtr`.
+ */
+export function lineAdd8to4(
+  fromPtr: usize,
+  step: usize,
+  placePtr: usize,
+  endPtr: usize,
+  outPtr: usize,
+  distance: usize,
+  addendPtr: usize,
+): usize {
+  for (; placePtr < endPtr; placePtr += PLACE_BYTES) {
+    if (load<i32>(placePtr, 4) < 4) break;
+    const place = load<usize>(placePtr);
+    const toPtr = outPtr + place;
+    const addPtr = addendPtr + place;
+    const m0 = v128.load(fromPtr);
+    const m1 = v128.load(fromPtr + step);
+    const m2 = v128.load(fromPtr + step * 2);
+    const m3 = v128.load(fromPtr + step * 3);
+    const m4 = v128.load(fromPtr + step * 4);
+    const m5 = v128.load(fromPtr + step * 5);
+    const m6 = v128.load(fromPtr + step * 6);
+    const m7 = v128.load(fromPtr + step * 7);
+    const even1 = f32x4.add(m1, m2);
+    const odd1 = f32x4.sub(m1, m2);
+    const even2 = f32x4.add(m3, m4);
+    const odd2 = f32x4.mul(f32x4.splat(0.5), f32x4.sub(m3, m4));
+    const even3 = f32x4.add(m5, m6);
+    const odd3 = f32x4.mul(f32x4.splat(2), f32x4.sub(m5, m6));
+    const y0 = f32x4.add(f32x4.add(m0, even1), f32x4.add(even2, even3));
+    const y1 = f32x4.add(odd1, f32x4.add(odd2, odd3));
+    const y2 = f32x4.add(even1, f32x4.add(f32x4.mul(f32x4.splat(0.25), even2), f32x4.mul(f32x4.splat(4), even3)));
+    const y3 = f32x4.add(
+      f32x4.add(odd1, m7),
+      f32x4.add(f32x4.mul(f32x4.splat(0.25), odd2), f32x4.mul(f32x4.splat(4), odd3)),
+    );
+    v128.store(toPtr, f32x4.add(y0, v128.load(addPtr)));
+    v128.store(toPtr + distance, f32x4.add(y1, v128.load(addPtr + distance)));
+    v128.store(toPtr + distance * 2, f32x4.add(y2, v128.load(addPtr + distance * 2)));
+    v128.store(toPtr + distance * 3, f32x4.add(y3, v128.load(addPtr + distance * 3)));
+    fromPtr += TILE_STRIDE;
+  }
+  return placePtr;
 }
