@@ -33,6 +33,8 @@ const CASES: readonly Case[] = [
   { inChannels: 16, outChannels: 16, size: [12, 8], kernel: [1, 3], pads: [0, 1, 0, 1] },
   { inChannels: 20, outChannels: 50, size: [12, 12], kernel: [5, 1], pads: [0, -2, 0, -2] },
   { inChannels: 50, outChannels: 20, size: [8, 8], kernel: [1, 5], pads: [2, 4, 2, 4] },
+  { inChannels: 8, outChannels: 12, size: [4, 5], kernel: [1, 5], pads: [3, 4, 3, 4] },
+  { inChannels: 8, outChannels: 12, size: [4, 5], kernel: [3, 1], pads: [2, 2, 2, 3] },
   { inChannels: 1, outChannels: 3, size: [7, 9], kernel: [3, 1], pads: [0, 1, 0, 0] },
   { inChannels: 5, outChannels: 13, size: [3, 1], kernel: [1, 3], pads: [0, 2, 1, 1] },
   { inChannels: 130, outChannels: 9, size: [6, 5], kernel: [5, 1], pads: [2, 0, 2, 0] },

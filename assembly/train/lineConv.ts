@@ -166,24 +166,32 @@ export function lineConv2d(
   const panelBytes = (<usize>b.depth) << 5;
   for (let first = firstTile; first < lastTile; first += b.most) {
     const tiles = min(b.most, lastTile - first);
-    transformBlock(d, b, inPtr, first, tiles);
+    const count = transformBlock(d, b, inPtr, outPtr, addendPtr, first, tiles);
     let weightsPtr = d.weightsPtr;
     for (let panel = 0; panel < panels; ++panel) {
       let seenPtr = b.seenPtr;
       let productPtr = b.productPtr;
       for (let p = 0; p < b.points; ++p) {
-        multiplyPoint(b, tiles, seenPtr, weightsPtr, productPtr);
+        multiplyPoint(b, count, seenPtr, weightsPtr, productPtr);
         seenPtr += b.seenStep;
         weightsPtr += panelBytes;
         productPtr += b.productStep;
       }
-      invertPanel(d, b, tiles, outPtr, addendPtr, panel * 8);
+      invertPanel(d, b, count, outPtr, addendPtr, panel * 8);
     }
   }
 }
 
-/** V of a block, and the places of its tiles. */
-function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first: i32, tiles: i32): void {
+/** V of a block, and the places of its tiles. Those that see nothing but padding are done with; returns how many are left. */
+function transformBlock(
+  d: LineConvDescriptor,
+  b: LineBlock,
+  inPtr: usize,
+  outPtr: usize,
+  addendPtr: usize,
+  first: i32,
+  tiles: i32,
+): i32 {
   const down = tilesDown(d);
   const across = tilesAcross(d);
   const isDown = isVertical(d);
@@ -193,6 +201,7 @@ function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first
   let image = row / down;
   row -= image * down;
   let t = 0;
+  let count = 0;
   while (t < tiles) {
     const y = isDown ? row * d.tile : row;
     const imagePtr = inPtr + <usize>image * d.inImageStride;
@@ -202,19 +211,25 @@ function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first
     let isInside = isDown && isRun(d, b, y, seen);
     for (const end = min(tiles, t + across - column); t < end; ++t) {
       const x = isDown ? column : column * d.tile;
-      const placePtr = b.placePtr + <usize>t * PLACE_BYTES;
-      store<usize>(placePtr, <usize>((image * d.outHeight + y) * d.outWidth + x) * outStride);
-      store<i32>(placePtr, min(d.tile, isDown ? d.outHeight - y : d.outWidth - x), 4);
       if (isDown) fixed = load<i32>(d.columnsPtr + ((<usize>x) << 2));
-      else {
+      else if (fixed >= 0) {
         seen = seenAt(d, x, 0);
         isInside = isRun(d, b, x, seen);
       }
-      if (isInside && fixed >= 0) {
-        transformTile(b, imagePtr + <usize>(fixed + seen), pointDistance(d, b), panelRow(b, t));
+      const place = <usize>((image * d.outHeight + y) * d.outWidth + x) * outStride;
+      const outs = min(d.tile, isDown ? d.outHeight - y : d.outWidth - x);
+      if (fixed < 0) {
+        writeAddend(d, outs, outPtr + place, addendPtr === 0 ? 0 : addendPtr + place);
       } else {
-        gatherEdge(d, b, imagePtr, fixed, isDown ? y : x);
-        transformTile(b, b.edgePtr, (<usize>b.depth) << 2, panelRow(b, t));
+        store<usize>(b.placePtr + <usize>count * PLACE_BYTES, place);
+        store<i32>(b.placePtr + <usize>count * PLACE_BYTES, outs, 4);
+        if (isInside) {
+          transformTile(b, imagePtr + <usize>(fixed + seen), pointDistance(d, b), panelRow(b, count));
+        } else {
+          gatherEdge(d, b, imagePtr + <usize>fixed, isDown ? y : x);
+          transformTile(b, b.edgePtr, (<usize>b.depth) << 2, panelRow(b, count));
+        }
+        ++count;
       }
       ++column;
     }
@@ -225,6 +240,18 @@ function transformBlock(d: LineConvDescriptor, b: LineBlock, inPtr: usize, first
         ++image;
       }
     }
+  }
+  return count;
+}
+
+/** The outputs of a tile that sees nothing. */
+function writeAddend(d: LineConvDescriptor, outs: i32, toPtr: usize, addendPtr: usize): void {
+  if (addendPtr === toPtr) return;
+  const bytes = (<usize>lanesOf(d.outChannels)) << 2;
+  const distance = isVertical(d) ? <usize>d.outWidth * bytes : bytes;
+  for (let i: usize = 0; i < <usize>outs; ++i) {
+    if (addendPtr === 0) memory.fill(toPtr + i * distance, 0, bytes);
+    else memory.copy(toPtr + i * distance, addendPtr + i * distance, bytes);
   }
 }
 
@@ -238,14 +265,14 @@ function isRun(d: LineConvDescriptor, b: LineBlock, out: i32, first: i32): bool 
   return first >= 0 && seenAt(d, out, b.points - 1) - first === <i32>pointDistance(d, b) * (b.points - 1);
 }
 
-/** Copies what a tile at the edge sees. `fixed`: its distance along the other axis. */
-function gatherEdge(d: LineConvDescriptor, b: LineBlock, imagePtr: usize, fixed: i32, out: i32): void {
+/** Copies what a tile at the edge sees, at these distances from `fromPtr`. */
+function gatherEdge(d: LineConvDescriptor, b: LineBlock, fromPtr: usize, out: i32): void {
   const bytes = (<usize>b.depth) << 2;
   let toPtr = b.edgePtr;
   for (let i = 0; i < b.points; ++i) {
     const seen = seenAt(d, out, i);
-    const fromPtr = (fixed | seen) < 0 ? d.zerosPtr : imagePtr + <usize>(fixed + seen);
-    for (let at: usize = 0; at < bytes; at += 16) v128.store(toPtr + at, v128.load(fromPtr + at));
+    const pixelPtr = seen < 0 ? d.zerosPtr : fromPtr + <usize>seen;
+    for (let at: usize = 0; at < bytes; at += 16) v128.store(toPtr + at, v128.load(pixelPtr + at));
     toPtr += bytes;
   }
 }
