@@ -1,18 +1,19 @@
 // How fast the machine is at a moment: a loop of multiply-adds in registers, on as many threads as are to be measured.
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { openTestKernels } from '../testKernels.mjs';
+import { clockFor } from './clock.mjs';
 
 /** About 4 ms. */
 const ITERATIONS = 2_000_000;
 
 if (!isMainThread) {
-  const measure = opened();
+  const measure = opened(() => performance.now());
   parentPort.on('message', () => parentPort.postMessage(measure()));
 }
 
 /** @returns `measure`, which gives the milliseconds of the slowest thread, and `close` */
 export function openPeak(threads) {
-  const measureOwn = opened();
+  const measureOwn = opened(clockFor(threads));
   const workers = Array.from({ length: threads - 1 }, () => new Worker(new URL(import.meta.url)));
   const measure = async () => {
     const others = workers.map((worker) => new Promise((resolve) => worker.once('message', resolve)));
@@ -24,12 +25,12 @@ export function openPeak(threads) {
   return { measure, close };
 }
 
-function opened() {
+function opened(now) {
   const { kernels } = openTestKernels('baseline');
   kernels.multiplyAddPeak(ITERATIONS, 0.999, 0.001);
   return () => {
-    const start = performance.now();
+    const start = now();
     kernels.multiplyAddPeak(ITERATIONS, 0.999, 0.001);
-    return performance.now() - start;
+    return now() - start;
   };
 }

@@ -1,7 +1,7 @@
 """PyTorch's training steps for bench/training.mjs, which says on stdin what to do, a line for each:
 
   open NETWORK FORM   makes the network in both layouts of images; answers `ready`
-  step LAYOUT         a step of training; answers with its milliseconds
+  step LAYOUT         a step of training; answers with its milliseconds, see clock.mjs
 
 The argument is the number of threads. Networks are those of the package, as the public ACNet code builds them.
 """
@@ -113,7 +113,9 @@ def step_in(layout, model, images, labels):
 
 
 def main():
-    torch.set_num_threads(int(sys.argv[1]))
+    threads = int(sys.argv[1])
+    torch.set_num_threads(threads)
+    now = time.process_time if threads == 1 else time.perf_counter
     steps = {}
     print(torch.__version__, flush=True)
     for line in sys.stdin:
@@ -122,9 +124,9 @@ def main():
             steps = steps_of(*words)
             print('ready', flush=True)
         else:
-            start = time.perf_counter()
+            start = now()
             steps[words[0]]()
-            print((time.perf_counter() - start) * 1e3, flush=True)
+            print((now() - start) * 1e3, flush=True)
 
 
 main()
