@@ -4,15 +4,16 @@
  */
 import * as acnet from 'acnet-wasm';
 import { Trainer } from 'acnet-wasm/train';
-import { type Package, runSuite } from './suite.js';
+import { runSuite } from './suite.js';
+import type { Package } from './trainingRuns.js';
 
 // This file is served as /build/engines/page.mjs.
 const root = new URL('../../', import.meta.url);
 // Not a literal, so that the bundler leaves the import alone.
-const plainUrl = new URL('dist/index.js', root).href;
+const [plainUrl, trainUrl] = ['dist/index.js', 'dist/train.js'].map((file) => new URL(file, root).href);
 
 async function main(): Promise<object> {
-  const plain: Package = await import(plainUrl);
+  const plain: Package = { ...(await import(plainUrl!)), ...(await import(trainUrl!)) };
   const report = await runSuite({ ...acnet, Trainer }, plain, load);
   return { ...report, evalBlocked: evalBlocked(), crossOriginIsolated };
 }

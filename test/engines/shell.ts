@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises';
 import * as process from 'node:process';
 import * as acnet from 'acnet-wasm';
 import { Trainer } from 'acnet-wasm/train';
-import { type Package, runSuite } from './suite.js';
+import { runSuite } from './suite.js';
+import type { Package } from './trainingRuns.js';
 
 // This file runs as build/engines/shell.mjs.
 const root = new URL('../../', import.meta.url);
 // Not a literal, so that the bundler leaves the import alone.
-const plainUrl = new URL('dist/index.js', root).href;
-const plain: Package = await import(plainUrl);
+const [plainUrl, trainUrl] = ['dist/index.js', 'dist/train.js'].map((file) => new URL(file, root).href);
+const plain: Package = { ...(await import(plainUrl!)), ...(await import(trainUrl!)) };
 
 const report = await runSuite({ ...acnet, Trainer }, plain, (path) => readFile(new URL(path, root)));
 process.stdout.write(`${JSON.stringify({ ...report, versions: process.versions })}\n`);

@@ -52,17 +52,17 @@ const SUM_OF_SQUARES = 5e-9;
 /**
  * Runs every fixture on every build that the engine has.
  *
- * @param bundled the package as a bundler leaves it, which also trains, with one thread and with two
+ * @param bundled the package as a bundler leaves it, which also trains
  * @param plain the package's dist/index.js as it is, whose worker script lies beside it: runs the first fixture and the
- * networks with two threads, for the same bits
+ * networks with two threads, and trains with them, for the same bits
  */
-export async function runSuite(bundled: TrainingPackage, plain: Package, load: Load): Promise<Report> {
+export async function runSuite(bundled: TrainingPackage, plain: TrainingPackage, load: Load): Promise<Report> {
   const list: FixtureList = JSON.parse(new TextDecoder().decode(await load(LIST)));
   const [firstBlock] = list.blocks;
   if (firstBlock === undefined || list.networks.length === 0) throw new Error('the list of fixtures is empty');
   const baseline = new Checks();
   await runBuild(bundled, 'baseline', baseline, list, load);
-  for (const name of Object.keys(NETWORKS)) await checkTraining(bundled, baseline, name);
+  for (const name of Object.keys(NETWORKS)) await checkTraining(bundled, plain, baseline, name);
 
   const unbundled = new Checks();
   const few = { blocks: [firstBlock], networks: list.networks };
@@ -128,12 +128,17 @@ async function runBuild(
   runtime.dispose();
 }
 
-async function checkTraining(pkg: TrainingPackage, checks: Checks, network: string): Promise<void> {
+async function checkTraining(
+  bundled: TrainingPackage,
+  plain: TrainingPackage,
+  checks: Checks,
+  network: string,
+): Promise<void> {
   const name = `training ${network}`;
   try {
     const [one, two] = [
-      await trainingHash(pkg, network, { simd: 'baseline', threads: 1, steps: TRAINING_STEPS }),
-      await trainingHash(pkg, network, { simd: 'baseline', threads: 2, steps: TRAINING_STEPS }),
+      await trainingHash(bundled, network, { simd: 'baseline', threads: 1, steps: TRAINING_STEPS }),
+      await trainingHash(plain, network, { simd: 'baseline', threads: 2, steps: TRAINING_STEPS }),
     ];
     checks.note(name, one);
     checks.check(name, one === two ? '' : 'two threads give other bits than one');
