@@ -10,7 +10,7 @@
  *     best.safetensors     the model of the best epoch
  *     deploy.safetensors, deploy.onnx      the same, merged
  */
-import { appendFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { showList } from '../shown.js';
 import type { EpochEvent, TrainEvent } from '../train/run.js';
@@ -36,6 +36,8 @@ const FILES = {
   deploy: 'deploy.safetensors',
   onnx: 'deploy.onnx',
 } as const;
+/** Names of files that `writeWhole` has not finished. */
+const TEMPORARY = /^\.[a-z]+\.[a-z]+\.[0-9a-f]{12}\.tmp$/;
 const COLUMNS = ['epoch', 'step', 'seconds', 'lr', 'loss', 'validation_loss', 'validation_accuracy', 'is_best'];
 
 export class RunFolder {
@@ -66,7 +68,7 @@ export class RunFolder {
       throw new CommandError(`${this.folder}: holds a run; --resume ${this.folder} goes on with it`);
     }
     const own: readonly string[] = Object.values(FILES);
-    const foreign = there.filter((name) => !own.includes(name));
+    const foreign = there.filter((name) => !own.includes(name) && !TEMPORARY.test(name));
     if (foreign.length === 0) return;
     throw new CommandError(`${this.folder}: must be an empty folder or none, got one with ${showList(foreign)}`);
   }
@@ -87,6 +89,7 @@ export class RunFolder {
 
   async create(config: string): Promise<void> {
     await mkdir(this.folder, { recursive: true });
+    await this.#sweep();
     await this.write('config', config);
     await this.write('events', '');
   }
@@ -96,19 +99,27 @@ export class RunFolder {
    * @returns the seconds that they took
    */
   async takeUp(step: number): Promise<number> {
+    await this.#sweep();
     const file = this.file('events');
     const kept: string[] = [];
     let seconds = 0;
     for (const line of (await readFile(file, 'utf8')).split('\n')) {
       const event = parseEvent(line);
-      // A line that a kill has cut in half is behind the last checkpoint.
-      if (event === undefined || event.step > step) break;
+      // A line that a kill has cut in half is behind the last checkpoint. A run that was done is so again.
+      if (event === undefined || event.step > step || event.type === 'done') break;
       kept.push(`${line}\n`);
       seconds = event.seconds;
       if (event.type === 'epoch') this.epochs.push(event);
     }
     await this.write('events', kept.join(''));
     return seconds;
+  }
+
+  /** Takes away what a kill has left half-written. */
+  async #sweep(): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (TEMPORARY.test(name)) await rm(path.join(this.folder, name), { force: true });
+    }
   }
 
   async add(event: TimedEvent): Promise<void> {
