@@ -2,6 +2,7 @@
 import {
   BatchNorm2d,
   Conv2d,
+  cifarQuick,
   createRuntime,
   Flatten,
   type Layer,
@@ -373,6 +374,34 @@ test('a batch of one with BatchNorm over one pixel is refused', async () => {
     expectSameState(model.stateDict(), before);
     trainer.dispose();
     model.dispose();
+  });
+});
+
+/** What is not in the types of the package. */
+interface WithMemory {
+  memoryOf(inputDims: readonly number[]): Record<string, number> | undefined;
+}
+
+test('a step of Cifar-quick takes at most 1.15 times the memory that it cannot do without', async () => {
+  await withRuntime('baseline', (runtime) => {
+    const dims = [128, 3, 32, 32];
+    const model = cifarQuick(runtime).train();
+    const trainer = new Trainer(model, { lr: 0.01, momentum: 0.9 }) as Trainer & WithMemory;
+    const labels = Array.from({ length: 128 }, (_, i) => i % 10);
+    assert.is(trainer.memoryOf(dims), undefined);
+    for (let step = 0; step < 2; step++) trainer.step(toTensor(randomNd(seededRandom(step), dims)), labels);
+    const needed = trainer.memoryOf(dims)!;
+    // Outputs of six branches, of three sums, and of two pools, and the images.
+    const [large, middle, small] = [128 * 32 * 1024 * 4, 128 * 32 * 256 * 4, 128 * 64 * 64 * 4];
+    const least = 4 * large + 4 * middle + 4 * small;
+    assert.ok(needed.activations! > least && needed.activations! < 1.2 * least, `${needed.activations}, ${least}`);
+    const parameters = Object.entries(model.stateDict()).filter(([key]) => !key.includes('running'));
+    const bytes = parameters.reduce((sum, [, { size }]) => sum + size * 4, 0);
+    assert.equal([needed.parameters, needed.gradients, needed.momentum], [bytes, bytes, bytes]);
+    const ratio = runtime.memory.peak / (needed.activations! + 3 * bytes);
+    console.log(`peak ${runtime.memory.peak} bytes, ${ratio.toFixed(3)} times what a step needs`);
+    assert.ok(ratio < 1.15, `${ratio}`);
+    for (const one of [trainer, model]) one.dispose();
   });
 });
 

@@ -38,6 +38,11 @@ export class Executable {
     this.#graph = poolFirst(graph);
   }
 
+  /** The plan that was used last. */
+  get plan(): Plan | undefined {
+    return this.#plans[0];
+  }
+
   /**
    * @param inputs of this runtime or in JavaScript's memory
    * @param onStep told of every step and its time

@@ -12,6 +12,7 @@ import { redZonesOf } from '../runtime/redZones.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Layout } from '../sizes.js';
 import { Tensor } from '../tensor.js';
+import type { Lifetime } from './memory/arena.js';
 import { isMove, lower, type Operation, type Place } from './memory/lower.js';
 import { type Placed, place } from './memory/slots.js';
 import { move } from './moves.js';
@@ -51,6 +52,8 @@ export class Plan {
   readonly #lazySteps: { step: Step | undefined }[] = [];
   readonly #steps: readonly Step[];
   readonly #infos: readonly StepInfo[];
+  /** When what is in the arena is needed, in steps. */
+  readonly lifetimes: readonly Lifetime[];
   readonly #inputs: readonly Port[];
   readonly #outputs: readonly Port[];
   /** Nothing is in it between runs. */
@@ -73,6 +76,7 @@ export class Plan {
     this.#updated = [...updates].map((name) => resources.stored(name));
     const lowered = lower(graph, shapes);
     const asShipped = place(lowered);
+    this.lifetimes = [...asShipped.lifetimes.values()];
     const placed = CHECKED ? withZones(lowered, asShipped) : asShipped;
     const { slots } = placed;
     const port = ({ buffer, layout }: Place, dims: Dims): Port => {

@@ -18,6 +18,7 @@ import { type SgdSettings, sgd } from '../ops/sgd.js';
 import type { Steps, TrainerOptions } from '../trainOptions.js';
 import { checkLayer, checkTensor, describeLayer, LayerModes, parametersOf } from './layerGraph.js';
 import { sumConvolutions } from './sumConvolutions.js';
+import { type StepMemory, stepMemory } from './stepMemory.js';
 
 const OWNER = 'Trainer';
 const OPTIONS = ['lr', 'momentum', 'weightDecay', 'nesterov', 'dampening', 'clipNorm', 'labelSmoothing', 'freeze'];
@@ -136,6 +137,13 @@ export class Trainer implements Steps {
     const [score] = prepared.executable.run([input, classes]) as [Tensor];
     const [loss, correct] = takeScore(score);
     return { loss, correct };
+  }
+
+  /** Bytes that steps with inputs of these dims need at least; undefined before the first of them. @internal */
+  memoryOf(inputDims: readonly number[]): StepMemory | undefined {
+    const plan = this.#graphs.find(({ key }) => key === `step ${inputDims}`)?.executable.plan;
+    const values = this.#trained.reduce((sum, { values: { size } }) => sum + size, 0);
+    return plan && stepMemory(plan, inputDims, values, this.#settings.momentum > 0);
   }
 
   /** Velocities, under the parameters' keys with `.momentum_buffer` behind; empty before the first step. */
