@@ -36,8 +36,8 @@ const FILES = {
   deploy: 'deploy.safetensors',
   onnx: 'deploy.onnx',
 } as const;
-/** Names of files that `writeWhole` has not finished. */
-const TEMPORARY = /^\.[a-z]+\.[a-z]+\.[0-9a-f]{12}\.tmp$/;
+/** Names of files that `writeWhole`, or the run, has not finished. */
+const TEMPORARY = /^(\.[a-z]+\.[a-z]+\.[0-9a-f]{12}|[a-z]+\.[a-z]+)\.tmp$/;
 const COLUMNS = ['epoch', 'step', 'seconds', 'lr', 'loss', 'validation_loss', 'validation_accuracy', 'is_best'];
 
 export class RunFolder {
