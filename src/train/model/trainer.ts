@@ -17,8 +17,8 @@ import { crossEntropy } from '../ops/crossEntropy.js';
 import { type SgdSettings, sgd } from '../ops/sgd.js';
 import type { Steps, TrainerOptions } from '../trainOptions.js';
 import { checkLayer, checkTensor, describeLayer, LayerModes, parametersOf } from './layerGraph.js';
-import { sumConvolutions } from './sumConvolutions.js';
 import { type StepMemory, stepMemory } from './stepMemory.js';
+import { sumConvolutions } from './sumConvolutions.js';
 
 const OWNER = 'Trainer';
 const OPTIONS = ['lr', 'momentum', 'weightDecay', 'nesterov', 'dampening', 'clipNorm', 'labelSmoothing', 'freeze'];
