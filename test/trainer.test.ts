@@ -1,10 +1,12 @@
 /** `Trainer` against runs of PyTorch's SGD (test/fixtures/training), its options, its state, and what it refuses. */
 import {
+  ACBlock,
   BatchNorm2d,
   Conv2d,
   cifarQuick,
   createRuntime,
   Flatten,
+  GlobalAvgPool2d,
   type Layer,
   Linear,
   lenet5bn,
@@ -212,6 +214,31 @@ function softmaxRegression(weight: readonly number[], x: readonly number[], labe
   });
   return { loss, gradient };
 }
+
+test('evaluation merges branches anew when the model has changed', async () => {
+  await withRuntime('baseline', (runtime) => {
+    const block = new ACBlock(runtime, { inChannels: 2, outChannels: 3, kernelSize: 3, padding: 1 });
+    const model = new Sequential(runtime, [block, new GlobalAvgPool2d(runtime), new Flatten(runtime)]);
+    const trainer = new Trainer(model, { lr: 0.5, momentum: 0.9 });
+    const [images, random] = [smallBatch(2), seededRandom(11)];
+    const losses = [0, 1, 2].map(() => {
+      const { loss } = trainer.evaluate(images, LABELS);
+      assert.is(trainer.evaluate(images, LABELS).loss, loss);
+      const fresh = new Trainer(model, { lr: 0 });
+      assert.is(fresh.evaluate(images, LABELS).loss, loss);
+      fresh.dispose();
+      trainer.step(smallBatch(3), LABELS);
+      return loss;
+    });
+    assert.is(new Set(losses).size, losses.length);
+    const gamma = randomNd(random, [3], 1, 2);
+    const before = trainer.evaluate(images, LABELS).loss;
+    block.loadStateDict({ ...block.stateDict(), 'square_bn.weight': new Tensor('float32', gamma.data, gamma.dims) });
+    assert.is.not(trainer.evaluate(images, LABELS).loss, before);
+    trainer.dispose();
+    model.dispose();
+  });
+});
 
 test('evaluation leaves the model as it was, in its mode', async () => {
   await withRuntime('baseline', (runtime) => {

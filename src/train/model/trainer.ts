@@ -1,7 +1,7 @@
 /** `Trainer`: a model, the gradient of its loss, and SGD, as one graph that runs at every step. */
 
 import type { Graph, GraphNode, StoredValue } from '../../graph/graph.js';
-import { type Layer, type StateDict, Tensor } from '../../index.js';
+import { type Layer, reparameterize, type StateDict, Tensor } from '../../index.js';
 import type { NodeBase } from '../../nodes/node.js';
 import { type OperationRule, useOperation } from '../../ops/operation.js';
 import { checkNames, finiteNumber, flag } from '../../options.js';
@@ -41,6 +41,8 @@ interface Prepared {
   readonly modes: LayerModes;
   readonly classes: number;
   readonly executable: Executable;
+  /** Number of the last change of values that are in it for good; undefined where it takes them as they are. */
+  readonly mergedAt?: number;
 }
 
 /**
@@ -214,7 +216,7 @@ export class Trainer implements Steps {
 
   /** The graph under that key as the model is now, made anew where the model was another one. */
   #prepare(key: string, modes: LayerModes, make: () => Omit<Prepared, 'key' | 'modes'>): Prepared {
-    const known = this.#graphs.find((one) => one.key === key && one.modes.areSame(modes));
+    const known = this.#graphs.find((one) => one.key === key && one.modes.areSame(modes) && !this.#isStale(one));
     const prepared = known ?? { key, modes, ...make() };
     if (this.#graphs[0] === prepared) return prepared;
     const others = this.#graphs.filter((one) => one !== prepared && one.key !== key);
@@ -222,6 +224,11 @@ export class Trainer implements Steps {
     this.#graphs = [prepared, ...others];
     if (this.#graphs.length > MAX_GRAPHS) this.#graphs.pop()!.executable.dispose();
     return prepared;
+  }
+
+  /** Whether the model has changed since its branches were merged. */
+  #isStale({ mergedAt = Number.POSITIVE_INFINITY }: Prepared): boolean {
+    return parametersOf(this.#model).some(({ tensor }) => Tensor.changedAt(tensor) > mergedAt);
   }
 
   /** With a node for the loss behind the logits. */
@@ -240,10 +247,16 @@ export class Trainer implements Steps {
     return { graph: { ...graph, inputs: [...inputs, LABELS!], nodes: [...graph.nodes, node] }, shapes, output };
   }
 
+  /** Branches are merged, as in deploy form: a validation has many batches for one state of the model. */
   #evaluationGraph(inputDims: readonly number[]): Omit<Prepared, 'key' | 'modes'> {
     const { graph, shapes, output } = this.#lossGraph(inputDims);
-    const executable = new Executable(this.#model.runtime, { ...graph, outputs: [SCORE!] });
-    return { executable, classes: shapes.get(output)![1]! };
+    const values = new Map<string, StoredValue>();
+    graph.values?.forEach(({ tensor }, name) => {
+      values.set(name, { tensor, role: 'frozen' });
+    });
+    const { graph: merged } = reparameterize({ ...graph, values, outputs: [SCORE!] });
+    const executable = new Executable(this.#model.runtime, merged);
+    return { executable, classes: shapes.get(output)![1]!, mergedAt: Tensor.changes };
   }
 
   #trainingGraph(inputDims: readonly number[]): Omit<Prepared, 'key' | 'modes'> {
