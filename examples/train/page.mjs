@@ -94,7 +94,7 @@ function receive(message) {
 }
 
 function draw() {
-  if (history.done === undefined && history.error === undefined) {
+  if (latest !== undefined) {
     charts.draw();
     element('progress').value = latest.step / latest.steps;
     tell(statusOf(latest));
@@ -120,27 +120,43 @@ function statusOf({ epoch, step, steps, images, loss }) {
   return parts.join(' · ');
 }
 
-function finish(message) {
-  history.done = message;
+/** A little in each frame, so that the page is never held up. */
+async function finish(message) {
   const { accuracy, deployAccuracy, difference, images, files: written, examples } = message;
+  latest = undefined;
   charts.draw();
-  setButtons(false);
+  for (const id of ['pause', 'stop']) element(id).disabled = true;
   element('progress').value = 1;
   tell('Done.');
   element('merged').textContent =
     `Of ${images.toLocaleString('en')} test images ${percent(accuracy)} right with three branches, ` +
     `${percent(deployAccuracy)} with one; the logits differ by ${difference.toExponential(1)} of the largest.`;
   if (message.form === 'base') element('merged').textContent = `${percent(deployAccuracy)} of the test images right.`;
-  const links = written.map(({ name, bytes }) => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }));
-    link.download = name;
-    link.textContent = `${name}, ${Math.round(bytes.length / 1000).toLocaleString('en')} kB`;
-    return link;
-  });
-  element('downloads').replaceChildren(...links);
-  element('examples').replaceChildren(...examples.map(drawExample));
+  element('downloads').replaceChildren();
+  element('examples').replaceChildren();
   element('result').hidden = false;
+  for (const file of written) {
+    await frame();
+    element('downloads').append(linkTo(file));
+  }
+  for (const example of examples) {
+    await frame();
+    element('examples').append(drawExample(example));
+  }
+  setButtons(false);
+  history.done = message;
+}
+
+function frame() {
+  return new Promise((resolve) => requestAnimationFrame(resolve));
+}
+
+function linkTo({ name, bytes }) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }));
+  link.download = name;
+  link.textContent = `${name}, ${Math.round(bytes.length / 1000).toLocaleString('en')} kB`;
+  return link;
 }
 
 function drawExample({ pixels, height, width, label, predicted }) {
@@ -160,6 +176,7 @@ function drawExample({ pixels, height, width, label, predicted }) {
 
 function fail(message) {
   history.error = message;
+  latest = undefined;
   setButtons(false);
   tell(message, true);
 }
