@@ -134,11 +134,9 @@ class Lowering {
       if (name === undefined) return undefined;
       return as === undefined ? find(name) : this.#findParameter(name, as);
     });
-    const [first, ...further] = node.outputs;
-    const outputs: Operation['outputs'] = [
-      this.#makeOutput(first, layout),
-      ...further.map((name) => this.#makeOutput(name, this.#dims(name).length > 1 ? layout : 'planar')),
-    ];
+    const outputs = node.outputs.map((name, i) =>
+      this.#makeOutput(name, i === 0 || this.#dims(name)[1] ? layout : 'planar'),
+    ) as unknown as Operation['outputs'];
     this.#operations.push({ node, inputs, outputs, overwritable: this.#overwritable(node, inputs, rules, layout) });
   }
 
@@ -163,21 +161,19 @@ class Lowering {
     layout: Layout,
   ): Operation['overwritable'] {
     const { overwrites } = ruleOf(node);
-    if (overwrites === undefined) return [];
     const isEach = overwrites === 'each';
-    // Another input in the same buffer must find its values at the same places.
     const fits = inputs.map((place, i) => {
-      if (overwrites === 'addend') return i > 0 && rules?.[i]?.as === undefined;
-      const output = node.outputs[isEach ? i : 0];
-      return (
-        place?.layout === layout && output !== undefined && sameDims(this.#dims(node.inputs[i]!), this.#dims(output))
-      );
+      if (!place || !overwrites || rules?.[i]?.as) return false;
+      if (overwrites === 'addend') return i > 0;
+      const output = this.#shapes.get(node.outputs[isEach ? i : 0]!) ?? [];
+      return place.layout === layout && sameDims(this.#dims(node.inputs[i]!), output);
     });
-    const buffers = inputs.map((place, at) => {
-      if (place === undefined || rules?.[at]?.as !== undefined) return [];
-      const isFree = inputs.every((other, i) => other?.buffer !== place.buffer || (fits[i]! && (i === at || !isEach)));
-      return isFree ? [place.buffer] : [];
-    });
+    // Another input in the same buffer must find its values at the same places, and before another output is written.
+    const buffers = inputs.map((place, at) =>
+      inputs.every((other, i) => other?.buffer !== place?.buffer || (fits[i] && (!isEach || i === at)))
+        ? [place!.buffer]
+        : [],
+    );
     return isEach ? buffers : [buffers.flat()];
   }
 

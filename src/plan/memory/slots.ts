@@ -47,15 +47,15 @@ function assignSlots({ buffers, operations, outputs }: Lowered): number[] {
   const kept = new Set(outputs.map(({ buffer }) => buffer));
   const slots = buffers.map((_, i) => i);
   operations.forEach(({ overwritable, outputs }, step) => {
-    overwritable.forEach((ofOutput, i) => {
-      const reused = ofOutput.find(
+    outputs.forEach((output, i) => {
+      const reused = overwritable[i]?.find(
         (buffer) =>
           buffers[buffer]!.kind === 'computed' &&
           !kept.has(buffer) &&
           lastUse[buffer] === step &&
-          buffers[buffer]!.bytes === buffers[outputs[i]!.buffer]!.bytes,
+          buffers[buffer]!.bytes === buffers[output.buffer]!.bytes,
       );
-      if (reused !== undefined) slots[outputs[i]!.buffer] = slots[reused]!;
+      if (reused !== undefined) slots[output.buffer] = slots[reused]!;
     });
   });
   return slots;
