@@ -233,15 +233,14 @@ export abstract class Layer {
   /** What was made under a key, until the structure changes or the layer is disposed of; only a few are kept. @internal */
   keep<T extends { dispose(): void }>(key: string, make: () => T): T {
     const lastChange = this.#lastChange();
-    const known = this.#keptSince === lastChange ? (this.#kept.get(key) as T | undefined) : undefined;
-    const one = known ?? make();
     if (this.#keptSince !== lastChange) this.#dropKept();
     this.#keptSince = lastChange;
+    const one = (this.#kept.get(key) as T | undefined) ?? make();
     this.#kept.delete(key);
     this.#kept.set(key, one);
     if (this.#kept.size > MAX_KEPT) {
-      const [oldest] = this.#kept.keys() as unknown as [string];
-      this.#kept.get(oldest)!.dispose();
+      const [[oldest, unused]] = this.#kept as unknown as [[string, T]];
+      unused.dispose();
       this.#kept.delete(oldest);
     }
     return one;

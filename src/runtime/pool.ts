@@ -72,10 +72,10 @@ export class Pool {
     if (control.failed()) this.#giveUp('a worker thread failed while computing');
   }
 
-  /** Gives the workers a message, which begins another era. Not while a job runs. */
-  tell(message: Partial<WorkerSetup>): void {
+  /** Gives the workers more kernels, which begins another era. Not while a job runs. */
+  add(binaries: WorkerSetup['binaries']): void {
     const era = this.#control.era + 1;
-    for (const thread of this.#threads) thread.post({ ...message, era });
+    for (const thread of this.#threads) thread.post({ binaries, era });
     this.#control.era = era;
   }
 

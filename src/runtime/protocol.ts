@@ -18,6 +18,8 @@ const FAILED = 2;
 const ERA = 3;
 /** Of the job, float64 from here on: what it is cut into, the lengths of what follows, arguments, characters of the name. */
 const JOB_BYTES = 16;
+const HEADER_WORDS = 7;
+type Header = [number, number, number, number, number, number, number];
 /** The last era: workers leave. */
 const END = -1;
 
@@ -95,9 +97,9 @@ export class Control {
   /** Publishes a job but for its first chunk, which the caller keeps. Only when the last one is done. */
   post(job: Task, chunks: number): void {
     const words = this.#words;
-    const { kernel, args, units, unitStep, channels, channelStep } = job;
-    const cut = [units, unitStep, channels, channelStep, job.takesScratch ? 1 : 0];
-    this.#job.set([...cut, args.length, kernel.length, ...args, ...Array.from(kernel, (c) => c.charCodeAt(0))]);
+    const { kernel, args, units, unitStep, channels, channelStep, takesScratch } = job;
+    const header: Header = [units, unitStep, channels, channelStep, +takesScratch, args.length, kernel.length];
+    this.#job.set([...header, ...args, ...Array.from(kernel, (c) => c.charCodeAt(0))]);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, FAILED, 0);
     this.#issue(chunks - 1);
@@ -105,20 +107,12 @@ export class Control {
 
   /** The job as published. Only for who has a chunk of it. */
   job(): Task {
-    const [units, unitStep, channels, channelStep, takesScratch, count, length, ...rest] = this.#job as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      ...number[],
-    ];
+    const [units, unitStep, channels, channelStep, takesScratch, count, length] = this.#job as unknown as Header;
+    const rest = [...this.#job.subarray(HEADER_WORDS)];
     return {
-      kernel: String.fromCharCode(...rest.slice(count, count + length)),
-      args: rest.slice(0, count),
-      takesScratch: takesScratch !== 0,
+      args: rest.splice(0, count),
+      kernel: String.fromCharCode(...rest.slice(0, length)),
+      takesScratch: !!takesScratch,
       units,
       unitStep,
       channels,

@@ -93,13 +93,13 @@ export class Threads {
     }
     this.#pool = pool;
     this.#reason = undefined;
-    for (const late of this.#binaries.slice(binaries.length)) pool.tell({ binaries: [late] });
+    for (const late of this.#binaries.slice(binaries.length)) pool.add([late]);
   }
 
   /** Gives the workers more kernels. Those that have not got them yet take no part in jobs. */
   add(binary: Uint8Array<ArrayBuffer>): void {
     this.#binaries.push(binary);
-    this.#pool?.tell({ binaries: [binary] });
+    this.#pool?.add([binary]);
   }
 
   dispose(): void {
