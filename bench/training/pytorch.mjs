@@ -35,8 +35,17 @@ export async function openPytorch(threads) {
   };
 }
 
-/** torch.set_num_threads binds neither OpenBLAS nor OpenMP, and a core type that somebody chose may be a slow one. */
+/**
+ * torch.set_num_threads binds neither OpenBLAS nor OpenMP. A core type or cache size that somebody chose for OpenBLAS may be
+ * slow, and a malloc that gives every large block back spends more time in page faults than the step takes.
+ */
 function environment(threads) {
-  const { OPENBLAS_CORETYPE: _, ...rest } = process.env;
-  return { ...rest, OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OPENBLAS_'));
+  return {
+    ...Object.fromEntries(own),
+    OPENBLAS_NUM_THREADS: String(threads),
+    OMP_NUM_THREADS: String(threads),
+    MALLOC_TRIM_THRESHOLD_: '1000000000',
+    MALLOC_MMAP_THRESHOLD_: '1000000000',
+  };
 }
