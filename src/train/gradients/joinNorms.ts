@@ -1,7 +1,7 @@
 /**
  * A pass for graphs that are to be differentiated: BatchNorms become sums of BatchNorms (train/ops/normSum.ts), each of one
- * branch, and take in what follows: sums of both, an addend or a max pool, a ReLU. What the branches of a block give is then never
- * written, and the gradients of all of them are made at once. A value that something else reads stays.
+ * branch, and take in what follows: sums of both, an addend or a max pool, a ReLU. What the BatchNorms of a block give is
+ * then never written, and their gradients are made at once. A value that something else reads stays.
  */
 import { type BatchNormNode, type BinaryNode, countUses, type Graph, type GraphNode } from '../../graph/graph.js';
 import type { Dims } from '../../nodes/dims.js';

@@ -1,5 +1,4 @@
 /** `backward`: the gradients of a layer. */
-
 import type { Graph } from '../../graph/graph.js';
 import { type Layer, type StateDict, Tensor } from '../../index.js';
 import { differentiate } from '../../passes/differentiate.js';
