@@ -6,7 +6,7 @@ import { hasRelaxedSimd, hasSimd } from './features.js';
 import { Heap } from './heap.js';
 import { type Binary, buildOf, instantiateKernels, loadBinary, shareable, type WasmSource } from './instantiate.js';
 import type { Kernels } from './kernels.js';
-import { CONTROL_BYTES, chunkCount, type Job, runWhole } from './protocol.js';
+import { CONTROL_BYTES, type Job, runWhole } from './protocol.js';
 import { RedZones, redZonesOf, ZONE_BYTES } from './redZones.js';
 import { whyNoThreads } from './startThread.js';
 import { type PoolMemory, Threads } from './threads.js';
@@ -151,7 +151,7 @@ export class Runtime {
     const { threads, heap } = this.#alive();
     if (CHECKED) redZonesOf(heap).note(job.kernel);
     const pool = threads?.pool;
-    if (pool === undefined || chunkCount(job) === 1) runWhole(job, this.scratchPtr);
+    if (pool === undefined) runWhole(job, this.scratchPtr);
     else pool.run(job);
   }
 

@@ -3,7 +3,8 @@
  * such a range. A kernel computes each of its values whole, or a sum that is cut by shape alone, so no bit depends on how
  * many threads there are.
  */
-import { chunkCount, type Job, type Kernel, MAX_CHUNKS } from '../../runtime/protocol.js';
+import { chunkCount, type Job, type Kernel, MAX_CHUNKS, type Task } from '../../runtime/protocol.js';
+import { redZonesOf } from '../../runtime/redZones.js';
 import type { Runtime } from '../../runtime/runtime.js';
 
 /** About what a thread computes while another wakes up. */
@@ -57,9 +58,23 @@ export function runJob<Kernels extends object, Name extends keyof Kernels & stri
   { flops, ...cut }: Chunks,
 ): (...args: readonly unknown[]) => void {
   const task = { kernel: name, args: [], ...cut };
-  const job: Job = { ...task, call: kernels[name] as Kernel, chunkFlops: flops / chunkCount(task) };
+  const call = kernels[name] as Kernel;
+  if (chunkCount(task) === 1) return runAlone(runtime, task, call);
+  const job: Job = { ...task, call, chunkFlops: flops / chunkCount(task) };
   return (...args) => {
     job.args = args as readonly number[];
     runtime.run(job);
+  };
+}
+
+/** One list that stays, spread once: several are iterated over. Half a microsecond of each layer of ResNet-56. */
+function runAlone(runtime: Runtime, task: Task, call: Kernel): (...args: readonly unknown[]) => void {
+  const scratch = task.takesScratch ? [runtime.scratchPtr] : [];
+  const all: number[] = [];
+  return (...args) => {
+    if (CHECKED) redZonesOf(runtime.heap).note(task.kernel);
+    if (all.length === 0) all.push(...(args as number[]), ...scratch, 0, task.units, 0, task.channels);
+    for (let i = 0; i < args.length; i++) all[i] = args[i] as number;
+    call(...all);
   };
 }
