@@ -15,12 +15,12 @@ type Dims = readonly number[];
 /** Slices and Pads that are taken into convolutions at a time, for each node of the graph: many may share a chain. */
 const MAX_STEPS = 4;
 
-export const absorbPads: Pass = (graph) => {
+export const absorbPads: Pass = (graph, { shapesOf }) => {
   if (!graph.nodes.some(({ op }) => op === 'slice' || op === 'pad')) return graph;
   const byOutput = producers(graph.nodes);
   let known: ReadonlyMap<string, Dims> | undefined;
   const dimsOf = (name: string): Dims | undefined => {
-    known ??= knownDims(graph);
+    known ??= knownDims(shapesOf(graph));
     return known.get(name);
   };
   let changed = false;

@@ -17,9 +17,9 @@ import { isOpen } from './fuse.js';
 import { knownLayouts } from './knownDims.js';
 import { type Pass, PassValues } from './pass.js';
 
-export const foldAffine: Pass = (graph, { values, merges }) => {
+export const foldAffine: Pass = (graph, { values, merges, shapesOf }) => {
   const uses = countUses(graph);
-  const layouts = knownLayouts(graph);
+  const layouts = knownLayouts(graph, shapesOf(graph));
   const stored = new PassValues(graph);
   const position = new Map(graph.nodes.flatMap((node, i) => node.outputs.map((output) => [output, i])));
   const nodes: (GraphNode | undefined)[] = [...graph.nodes];

@@ -1,6 +1,6 @@
 /** What is known of values' shapes before the shapes of the inputs are. */
 import type { Graph } from '../graph/graph.js';
-import { inferKnownShapes } from '../graph/shapes.js';
+import { inferKnownShapes, type KnownShapes } from '../graph/shapes.js';
 
 type Dims = readonly number[];
 
@@ -13,11 +13,20 @@ export interface Layout {
 /** Channels that a file may declare: passes make numbers for each of them, of which the file may hold none. */
 const MAX_DECLARED = 2 ** 16;
 
+/** `inferKnownShapes` that remembers the last graph. */
+export function rememberShapes(): (graph: Graph) => KnownShapes {
+  let last: { readonly graph: Graph; readonly shapes: KnownShapes } | undefined;
+  return (graph) => {
+    if (last?.graph !== graph) last = { graph, shapes: inferKnownShapes(graph) };
+    return last.shapes;
+  };
+}
+
 /** The layouts that follow from weights and from what is known of inputs. */
-export function knownLayouts(graph: Graph): Map<string, Layout> {
+export function knownLayouts(graph: Graph, shapes: KnownShapes): Map<string, Layout> {
   const layouts = new Map<string, Layout>();
   const most = mostChannels(graph);
-  for (const [name, dims] of inferKnownShapes(graph)) {
+  for (const [name, dims] of shapes) {
     const channels = dims?.[1];
     const hasChannels = dims?.length === 4 || dims?.length === 2;
     if (hasChannels && typeof channels === 'number' && channels <= most)
@@ -46,9 +55,9 @@ export function isPerChannel(dims: Dims, { rank, channels }: Layout): boolean {
 }
 
 /** Dims of the values of which the rank is known; -1 stands for sizes that are not. */
-export function knownDims(graph: Graph): ReadonlyMap<string, Dims> {
+export function knownDims(shapes: KnownShapes): ReadonlyMap<string, Dims> {
   const known = new Map<string, Dims>();
-  for (const [name, dims] of inferKnownShapes(graph)) {
+  for (const [name, dims] of shapes) {
     if (dims !== undefined)
       known.set(
         name,

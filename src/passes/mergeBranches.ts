@@ -60,7 +60,7 @@ interface Knowledge {
 
 export const mergeBranches: Pass = (graph, context) => {
   if (!graph.nodes.some(({ op }) => op === 'add')) return graph;
-  const knowledge = know(graph);
+  const knowledge = know(graph, context);
   const dropped = new Set<string>();
   const replaced = new Map<string, GraphNode[]>();
   for (const sum of findSums(graph, knowledge)) {
@@ -75,10 +75,10 @@ export const mergeBranches: Pass = (graph, context) => {
   return knowledge.stored.graphOf(nodes);
 };
 
-function know(graph: Graph): Knowledge {
+function know(graph: Graph, { shapesOf }: PassContext): Knowledge {
   let dims: ReadonlyMap<string, Dims> | undefined;
   const haveSameDims = (a: string, b: string): boolean => {
-    dims ??= knownDims(graph);
+    dims ??= knownDims(shapesOf(graph));
     const [one, other] = [dims.get(a), dims.get(b)];
     // The batch, which may be unknown, is that of their common input.
     return one?.length === 4 && one.every((size, axis) => axis === 0 || (size > 0 && size === other?.[axis]));

@@ -4,6 +4,7 @@
  */
 import type { Graph, GraphNode, Pair, StoredValue, WeightedNode } from '../graph/graph.js';
 import { Names } from '../graph/names.js';
+import type { KnownShapes } from '../graph/shapes.js';
 import type { Tensor } from '../tensor.js';
 import type { ExactValues } from './exactValues.js';
 
@@ -12,6 +13,8 @@ export type Pass = (graph: Graph, context: PassContext) => Graph;
 export interface PassContext {
   readonly values: ExactValues;
   readonly merges: MergeLog;
+  /** What is known of the shapes of a graph's values, inferred once while passes look at the same graph. */
+  readonly shapesOf: (graph: Graph) => KnownShapes;
 }
 
 export interface Merge {

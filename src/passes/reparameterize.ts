@@ -11,6 +11,7 @@ import { absorbPads } from './absorbPads.js';
 import { dropIdentities } from './dropIdentities.js';
 import { ExactValues } from './exactValues.js';
 import { foldAffine } from './foldAffine.js';
+import { rememberShapes } from './knownDims.js';
 import { mergeBranches } from './mergeBranches.js';
 import { MergeLog, type Pass, type PassContext } from './pass.js';
 import { removeDead } from './removeDead.js';
@@ -63,7 +64,7 @@ function heldValues({ values }: Graph): number {
 /** @returns undefined where weights are not finite, unless the passes look for that */
 function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: MergeLog } | undefined {
   const values = new ExactValues(careful, heldValues(graph));
-  const context: PassContext = { values, merges: new MergeLog() };
+  const context: PassContext = { values, merges: new MergeLog(), shapesOf: rememberShapes() };
   let current = graph;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const before = current;
