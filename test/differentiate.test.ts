@@ -1,19 +1,15 @@
 /** The gradient of every operation against differences of the oracle's float64 values, and what has none. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Graph, GraphNode } from '../src/graph/graph.js';
+import type { GraphNode } from '../src/graph/graph.js';
 import { useAllOperations } from '../src/graph/operations.js';
 import { inferShapes } from '../src/graph/shapes.js';
-import { createRuntime, type Runtime } from '../src/index.js';
+import { createRuntime } from '../src/index.js';
 import { differentiate } from '../src/passes/differentiate.js';
-import { Executable } from '../src/plan/executable.js';
-import { Tensor } from '../src/tensor.js';
 import { joinNorms } from '../src/train/gradients/joinNorms.js';
 import { gradientRuleOf } from '../src/train/gradients/table.js';
 import type { NormSumNode } from '../src/train/ops/normSum.js';
-import * as array from './arrayOracle.js';
-import { runGraph } from './graphOracle.js';
-import type { Nd } from './oracle.js';
+import { differences, type GraphSpec, gradientsOf, graphOf, inFloat64 } from './gradientCheck.js';
 import { randomNd, relativeError, seededRandom } from './support.js';
 
 /** Differences of float64 values err 1e-8 of them, float32 gradients some 1e-6. */
@@ -21,11 +17,8 @@ const TOLERANCE = 2e-5;
 const STEP = 1e-4;
 const GRADIENT = 'dy';
 
-interface Case {
+interface Case extends GraphSpec {
   readonly name: string;
-  readonly dims: readonly (readonly number[])[];
-  /** Without paths and layers; they read input0, input1, ... and v0, v1, ..., what the nodes before them give. */
-  readonly nodes: readonly (Record<string, unknown> & { readonly op: string; readonly inputs: readonly unknown[] })[];
   /** Of the inputs' values; a negative one where they are below zero, too. */
   readonly least?: number;
   /** How many of the inputs have a gradient; all, where it is not said. */
@@ -183,6 +176,15 @@ const CASES: readonly Case[] = [
   one('unsqueeze', [[2, 3]], { axes: [1] }),
   one('identity', [image]),
   {
+    name: 'scalars',
+    dims: [image, []],
+    nodes: [
+      { op: 'reduceMean', inputs: ['input0'], axes: undefined, keepDims: false },
+      { op: 'pad', inputs: ['v0'], pads: [], mode: 'constant', value: 0 },
+      { op: 'sub', inputs: ['input1', 'v1'] },
+    ],
+  },
+  {
     name: 'a value that is read three times',
     dims: [image],
     nodes: [
@@ -193,134 +195,6 @@ const CASES: readonly Case[] = [
     ],
   },
 ];
-
-function graphOf({ dims, nodes }: Case): Graph {
-  const built = nodes.map((node, i) => ({ path: '', layer: 'Test', ...node, outputs: [`v${i}`] }));
-  const inputs = dims.map((_, i) => `input${i}`);
-  return { inputs, outputs: [`v${nodes.length - 1}`], nodes: built as unknown as GraphNode[] };
-}
-
-function gradientsOf(runtime: Runtime, graph: Graph, inputs: readonly Nd[], dy: Nd): (Float32Array | undefined)[] {
-  const shapes = inferShapes(
-    graph,
-    inputs.map(({ dims }) => dims),
-  );
-  const withSeed = { ...joinNorms(graph, shapes), inputs: [...graph.inputs, GRADIENT] };
-  const seeds = new Map([[graph.outputs[0]!, GRADIENT]]);
-  const { graph: both, gradients } = differentiate(withSeed, shapes, seeds, graph.inputs, gradientRuleOf);
-  const executable = new Executable(runtime, { ...both, outputs: [...gradients.values()] });
-  const feeds = [...inputs, dy].map(({ data, dims }) => new Tensor('float32', Float32Array.from(data), dims));
-  const results = executable.run(feeds).map((tensor) => {
-    const { data } = tensor;
-    tensor.dispose();
-    return data;
-  });
-  executable.dispose();
-  const names = [...gradients.keys()];
-  return graph.inputs.map((name) => results[names.indexOf(name)]);
-}
-
-/** What a graph gives, in float64. */
-function reference(graph: Graph, feeds: Readonly<Record<string, Nd>>): Nd {
-  const shapes = inferShapes(
-    graph,
-    graph.inputs.map((name) => feeds[name]!.dims),
-  );
-  const values = new Map(Object.entries(feeds));
-  for (const node of graph.nodes) {
-    const inputs = node.inputs.map((name) => values.get(name!)!);
-    values.set(node.outputs[0], referenceOf(node, inputs, shapes.get(node.outputs[0])!));
-  }
-  return values.get(graph.outputs[0]!)!;
-}
-
-function referenceOf(node: GraphNode, inputs: readonly Nd[], dims: readonly number[]): Nd {
-  const [x] = inputs as [Nd];
-  const front = (axis: number): number => (axis < 0 ? axis + x.dims.length : axis);
-  switch (node.op) {
-    case 'leakyRelu':
-      return array.map(x, (value) => (value < 0 ? node.alpha! * value : value));
-    case 'clip':
-      return array.map(x, (value) => Math.min(Math.max(value, node.alpha!), node.beta!));
-    case 'sigmoid':
-    case 'hardSigmoid':
-    case 'hardSwish':
-      return array.map(x, (value) => array.unaries[node.op](value, 0.2, 0.5));
-    case 'softmax':
-    case 'logSoftmax':
-      return array.softmax(x, node.axis, node.op === 'logSoftmax');
-    case 'matMul':
-      return array.matMul(x, inputs[1]!);
-    case 'reduceMean':
-      return array.reduceMean(x, node.axes ?? x.dims.map((_, axis) => axis), node.keepDims);
-    case 'concat':
-      return array.concat(inputs, front(node.axis));
-    case 'transpose':
-      return array.transpose(x, node.permutation ?? x.dims.map((_, axis) => x.dims.length - 1 - axis));
-    case 'reshape':
-    case 'squeeze':
-    case 'unsqueeze':
-      return array.reshape(x, dims);
-    case 'slice': {
-      const ranges = x.dims.map((end) => ({ start: 0, end, step: 1 }));
-      node.axes.forEach((axis, i) => {
-        ranges[axis] = { start: node.starts[i]!, end: node.ends[i]!, step: node.steps[i]! };
-      });
-      return array.slice(x, ranges);
-    }
-    case 'pad':
-      return array.pad(x, node.pads, node.mode, node.value);
-    case 'globalMaxPool2d':
-      return array.globalMaxPool2d(x);
-    default: {
-      const names = inputs.map((_, i) => `input${i}`);
-      const alone = { ...node, inputs: names } as unknown as GraphNode;
-      const given =
-        node.op === 'batchNorm' && node.momentum !== undefined ? [...inputs.slice(0, 3), ...moments(x)] : inputs;
-      const feeds = Object.fromEntries(names.map((name, i) => [name, given[i]!]));
-      const graph = { inputs: names, outputs: node.outputs, nodes: [alone] };
-      return runGraph(graph as never, feeds)[node.outputs[0]]!;
-    }
-  }
-}
-
-/** Mean and biased variance of each channel. */
-function moments({ data, dims }: Nd): [Nd, Nd] {
-  const [batch, channels, height, width] = dims as [number, number, number, number];
-  const pixels = height * width;
-  const of = (f: (value: number, c: number) => number): number[] => {
-    const sums = new Array<number>(channels).fill(0);
-    for (let i = 0; i < batch * channels * pixels; i++) {
-      const c = Math.floor(i / pixels) % channels;
-      sums[c]! += f(data[i]!, c) / (batch * pixels);
-    }
-    return sums;
-  };
-  const mean = of((value) => value);
-  const variance = of((value, c) => (value - mean[c]!) ** 2);
-  return [
-    { data: mean, dims: [channels] },
-    { data: variance, dims: [channels] },
-  ];
-}
-
-/** Of sum(output * dy), for every value of an input. */
-function differences(graph: Graph, inputs: readonly Nd[], dy: Nd, which: number): Float64Array {
-  const feeds = Object.fromEntries(
-    inputs.map(({ data, dims }, i) => [graph.inputs[i]!, { data: Float64Array.from(data), dims }]),
-  );
-  const { data } = feeds[graph.inputs[which]!]!;
-  const valueAt = (i: number, x: number): number => {
-    (data as Float64Array)[i] = x;
-    const output = reference(graph, feeds);
-    return Array.from(output.data).reduce((sum, y, j) => sum + y * dy.data[j]!, 0);
-  };
-  return Float64Array.from(data, (x, i) => {
-    const difference = valueAt(i, x + STEP) - valueAt(i, x - STEP);
-    valueAt(i, x);
-    return difference / (2 * STEP);
-  });
-}
 
 useAllOperations();
 const runtime = await createRuntime({ simd: 'baseline' });
@@ -334,10 +208,11 @@ CASES.forEach((one, seed) => {
     const dy = randomNd(random, shape);
     const count = one.differentiable ?? inputs.length;
     const used = runtime.memory.used;
-    const gradients = gradientsOf(runtime, graph, inputs, dy);
+    const gradients = gradientsOf(runtime, graph, inputs, [dy]);
     assert.is(runtime.memory.used, used);
+    const precise = inputs.map(inFloat64);
     for (let i = 0; i < count; i++) {
-      const error = relativeError(gradients[i]!, differences(graph, inputs, dy, i));
+      const error = relativeError(gradients[i]!, differences(graph, precise, [dy], i, STEP));
       assert.ok(error < TOLERANCE, `the gradient of input ${i} errs ${error}`);
     }
   });

@@ -13,7 +13,7 @@ export const binaryGradient: GradientRule<BinaryNode> = (node, gradient, backwar
   const compute = (by: BinaryNode['op'], left: string, right: string): string =>
     backward.emit<BinaryNode>({ op: by, path, layer, inputs: [left, right] }, binary)[0];
   const negative = (value: string): string =>
-    compute('mul', value, backward.store('minusOne', new Tensor('float32', [-1], [1])));
+    compute('mul', value, backward.store('minusOne', new Tensor('float32', [-1], [])));
   const terms: Readonly<Record<BinaryNode['op'], readonly [() => string, () => string]>> = {
     add: [() => gradient, () => gradient],
     sub: [() => gradient, () => negative(gradient)],
