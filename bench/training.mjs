@@ -1,11 +1,13 @@
 // npm run bench:training: training steps of this package and of PyTorch, batch 128, SGD with momentum, in interleaved
-// rounds; and the phases of this package's steps. `npm run bench:training -- --help`.
+// rounds, of one network also of onnxruntime-web's training operators; and the phases of this package's steps.
+// `npm run bench:training -- --help`.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { median } from './measure.mjs';
 import { machine } from './peers/machine.mjs';
 import { checkBuild } from './peers/options.mjs';
+import { canRun, loadOnnxruntime, openOnnxruntime } from './training/onnxruntime/open.mjs';
 import { FORMS, NETWORK_NAMES, openOurs } from './training/ours.mjs';
 import { openPeak } from './training/peak.mjs';
 import { byKind } from './training/phases.mjs';
@@ -22,7 +24,9 @@ const HELP = `usage: npm run bench:training -- [options]
   --write           write bench/TRAINING.md
   --json            the figures as JSON
 
-PyTorch is Debian's: apt-get install -y python3-torch libopenblas0. PYTHON in the environment names another Python.`;
+PyTorch is Debian's: apt-get install -y python3-torch libopenblas0. PYTHON in the environment names another Python.
+LeNet-5-BN in base form and one thread is measured beside onnxruntime-web 1.19.2, too, where that is installed:
+npm --prefix bench/training/onnxruntime ci --ignore-scripts.`;
 
 /** Steps before the first round, and those whose phases are timed. */
 const WARM_UP_STEPS = 3;
@@ -49,12 +53,13 @@ else {
 async function main() {
   const report = { machine: machine(), rounds: options.rounds, rows: [], phases: [] };
   if (!options.json) console.log(tableHead());
+  const onnxruntime = await loadOnnxruntime();
   for (const threads of options.threads) {
     const [peak, pytorch] = [openPeak(threads), await openPytorch(threads)];
     report.pytorch = pytorch.version;
     for (const network of options.networks) {
       for (const form of options.forms) {
-        const { row, phases, simd } = await compare({ network, form, threads }, pytorch, peak);
+        const { row, phases, simd } = await compare({ network, form, threads }, { pytorch, onnxruntime }, peak);
         report.simd = simd;
         report.rows.push(row);
         if (threads === 1) report.phases.push({ network, form, ...phases });
@@ -68,12 +73,13 @@ async function main() {
   if (options.write) writeFileSync(new URL('TRAINING.md', import.meta.url), markdown(report));
 }
 
-async function compare({ network, form, threads }, pytorch, peak) {
+async function compare({ network, form, threads }, { pytorch, onnxruntime }, peak) {
   await pytorch.open(network, form);
   const ours = await openOurs(network, form, threads, options.simd);
   const contestants = {
     ours: () => ours.step(),
     ...Object.fromEntries(LAYOUTS.map((layout) => [layout, () => pytorch.step(layout)])),
+    ...(onnxruntime && canRun(network, form, threads) && { onnxruntime: await openOnnxruntime(onnxruntime, ours) }),
   };
   for (const step of Object.values(contestants)) for (let i = 0; i < WARM_UP_STEPS; i++) await step();
   const { rounds, calm } = await calmRounds(contestants, peak);
@@ -122,6 +128,7 @@ function summarise(rounds, names) {
     ratios: {
       better: ratioOf((times) => Math.min(...LAYOUTS.map((layout) => times[layout]))),
       default: ratioOf((times) => times.default),
+      ...(names.includes('onnxruntime') && { onnxruntime: ratioOf((times) => times.onnxruntime) }),
     },
   };
 }

@@ -32,7 +32,21 @@ export async function openOurs(network, form, threads, simd) {
     trainer.dispose();
     runtime.dispose();
   };
-  return { simd: runtime.simd, step, phases: () => timed(step), close };
+  /** By a trainer whose step takes the gradients off the weights. */
+  const lossAndGradients = () => {
+    const copy = source[builder](runtime, { form, ...options }).train();
+    copy.loadStateDict(model.stateDict());
+    const plain = new Trainer(copy, { lr: 1 });
+    const loss = plain.step(images, labels);
+    plain.dispose();
+    const [before, after] = [model.stateDict(), copy.stateDict()];
+    copy.dispose();
+    const keys = Object.keys(before).filter((key) => !key.includes('running_'));
+    const gradients = keys.map((key) => [key, before[key].data.map((value, i) => value - after[key].data[i])]);
+    return { loss, gradients: Object.fromEntries(gradients) };
+  };
+  const inside = { source, images, labels, state: () => model.stateDict(), lossAndGradients };
+  return { simd: runtime.simd, step, phases: () => timed(step), close, ...inside };
 }
 
 /** By Box and Muller, from a generator of Park and Miller. */

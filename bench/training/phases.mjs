@@ -7,6 +7,8 @@ const ENTRY = `
   export * from './src/index.ts';
   export { Trainer } from './src/train/model/trainer.ts';
   export { Executable } from './src/plan/executable.ts';
+  export { writeModel } from './src/formats/onnx/file/proto.ts';
+  export { WireWriter } from './src/formats/onnx/file/wire.ts';
 `;
 
 /** The package with what is inside. */

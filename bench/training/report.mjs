@@ -6,6 +6,7 @@ const BARS = {
   'Cifar-quick': { 1: [0.75, 1.1], 2: [0.65] },
   'ResNet-20': { 1: [0.65, 0.9], 2: [0.6] },
 };
+const ONNXRUNTIME_BAR = 4;
 
 export function tableHead() {
   return `network      form   threads        ours   channels_last         default  better/ours       default/ours`;
@@ -14,7 +15,10 @@ export function tableHead() {
 export function rowText({ network, form, threads, times, ratios, calm }) {
   const figures = ['ours', 'channels_last', 'default'].map((name) => milliseconds(times[name]).padStart(15));
   const shares = ['better', 'default'].map((name) => ratio(ratios[name]).padEnd(18));
-  return `${network.padEnd(12)} ${FORMS[form].padEnd(6)} ${threads}  ${figures.join(' ')}  ${shares.join(' ')} ${percent(calm)} calm`;
+  const row = `${network.padEnd(12)} ${FORMS[form].padEnd(6)} ${threads}  ${figures.join(' ')}  ${shares.join(' ')}`;
+  const { onnxruntime } = ratios;
+  const peer = onnxruntime && `, onnxruntime-web ${milliseconds(times.onnxruntime)} ${ratio(onnxruntime)}`;
+  return `${row} ${percent(calm)} calm${peer ?? ''}`;
 }
 
 function percent(share) {
@@ -45,7 +49,10 @@ quartiles in brackets. Where a ratio is to reach something, that stands behind i
 | network | form | threads | acnet-wasm | channels_last | default | better layout / acnet-wasm | default / acnet-wasm | calm |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: |
 ${rows.map(tableRow).join('\n')}
-
+${rows
+  .filter(({ ratios }) => ratios.onnxruntime)
+  .map(onnxruntimeText)
+  .join('')}
 ## Phases
 
 Milliseconds of the steps of the plan by kind, one thread; medians.
@@ -65,6 +72,14 @@ and others made instead; where it goes on so, the calmest count. The last column
 
 This package gets an array of pixels at every step and puts it into its memory; PyTorch finds its images where they are.
 Networks are those of the package's builders, Cifar-quick with its linear layers 576->64->10; \`steps.py\` has them in PyTorch.
+`;
+}
+
+function onnxruntimeText({ network, form, times, ratios }) {
+  return `
+onnxruntime-web 1.19.2, the last version with training operators, takes ${milliseconds(times.onnxruntime)} for ${network} in
+${FORMS[form]} form with one thread, without the optimiser: a ratio of ${ratio(ratios.onnxruntime)}, of ${ONNXRUNTIME_BAR}.
+\`bench/training/onnxruntime\` writes the file that it runs; its loss and gradients are held against this package's first.
 `;
 }
 
