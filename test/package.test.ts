@@ -54,6 +54,48 @@ test("a page with one block is at most 32 kB gzip'd, binaries aside", async () =
   assert.ok(bytes > 0 && bytes <= BLOCK_PAGE_LIMIT, `${bytes} bytes, at most ${BLOCK_PAGE_LIMIT} are allowed`);
 });
 
+test('a page that only infers has nothing that is for training', async () => {
+  const names = 'ACBlock, createRuntime, InferenceSession, lenet5bn, readOnnx, Tensor';
+  const page = await partsOf(`import { ${names} } from './dist/index.js'; console.log(${names});`);
+  assert.ok(page.sources.includes('src/session/inferenceSession.ts'), `${page.sources.length} sources`);
+  assert.equal(page.sources.filter(isForTraining), []);
+  const trainer = await partsOf(`import { Trainer } from './dist/train.js'; console.log(Trainer);`);
+  for (const source of ['src/train/model/trainer.ts', 'src/passes/differentiate.ts']) {
+    assert.ok(trainer.sources.includes(source) && isForTraining(source), source);
+  }
+  for (const build of ['baseline', 'relaxed']) {
+    const binary = readFileSync(`build/train.${build}.wasm`).toString('base64').slice(2000, 3000);
+    assert.equal([page.text.includes(binary), trainer.text.includes(binary)], [false, true], build);
+  }
+});
+
+function isForTraining(source: string): boolean {
+  return source.startsWith('src/train') || source === 'src/passes/differentiate.ts';
+}
+
+/** The package's files of which a page has a part, now or when it asks for it: their text, and what went into them. */
+async function partsOf(contents: string): Promise<{ text: string; sources: string[] }> {
+  const { metafile } = await build({
+    stdin: { contents, resolveDir: '.' },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'browser',
+    outdir: 'page',
+    write: false,
+    metafile: true,
+  });
+  const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
+  const used = inputs.filter(([file, { bytesInOutput }]) => file.startsWith('dist/') && bytesInOutput > 0);
+  const files = [...new Set(used.map(([file]) => file))];
+  const sources = files.flatMap((file) => JSON.parse(readFileSync(`${file}.map`, 'utf8')).sources as string[]);
+  return {
+    text: files.map((file) => readFileSync(file, 'utf8')).join('\n'),
+    // Relative to where they were bundled, a folder in the repository.
+    sources: sources.map((source) => source.replace(/^(\.\.\/)+/, '')),
+  };
+}
+
 test('the loops of the micro-kernels hold no call', () => {
   for (const [build, least] of [
     ['baseline', 10],
@@ -76,8 +118,8 @@ test('the package imports nothing at run time', () => {
 });
 
 test('the lockfile holds no download addresses', () => {
-  for (const file of ['package-lock.json', 'test/engines/package-lock.json', 'test/package/package-lock.json']) {
-    assert.not.match(readFileSync(file, 'utf8'), /"resolved"/);
+  for (const folder of ['.', 'test/engines', 'test/package', 'bench/peers', 'bench/training/onnxruntime']) {
+    assert.not.match(readFileSync(`${folder}/package-lock.json`, 'utf8'), /"resolved"/);
   }
 });
 
