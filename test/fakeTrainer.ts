@@ -55,6 +55,8 @@ export class FakeModel implements Trainable {
 export class FakeTrainer implements Steps {
   lr: number;
   isDisposed = false;
+  /** Called before each step and evaluation, which break off where it throws. */
+  onCall: () => void = () => undefined;
   /** Labels of all steps. */
   readonly seen: number[][] = [];
   readonly rates: number[] = [];
@@ -73,6 +75,7 @@ export class FakeTrainer implements Steps {
 
   step(input: Tensor, labels: ArrayLike<number>): number {
     if (!this.#model.isTraining) throw new Error('a step in evaluation mode');
+    this.onCall();
     this.seen.push(Array.from(labels));
     this.rates.push(this.lr);
     const { weight, bias, inputs } = this.#model;
@@ -93,6 +96,7 @@ export class FakeTrainer implements Steps {
 
   evaluate(input: Tensor, labels: ArrayLike<number>): { loss: number; correct: number } {
     if (this.#model.isTraining) throw new Error('an evaluation in training mode');
+    this.onCall();
     const { loss, correct } = this.#errors(input, labels);
     return { loss, correct };
   }

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FormatError, readSafetensors, Tensor, writeSafetensors } from '../src/index.js';
+import { FormatError, readSafetensors, Tensor, ThreadError, writeSafetensors } from '../src/index.js';
 import { readTrainingCheckpoint } from '../src/train/checkpoint.js';
 import { arrayDataset } from '../src/train/dataset.js';
 import { writeAtomically } from '../src/train/files.js';
@@ -61,12 +61,14 @@ interface Setting {
 async function run(
   options: Partial<TrainOptions> = {},
   onEvent: (event: TrainEvent) => 'enough' | undefined = () => undefined,
+  onCall: () => void = () => undefined,
 ): Promise<Setting> {
   const model = new FakeModel(SIDE * SIDE, CLASSES.length);
   initialise(model, 5);
   const trainers: FakeTrainer[] = [];
   const train = trainWith((of: FakeModel, settings) => {
     const trainer = new FakeTrainer(of, settings);
+    trainer.onCall = onCall;
     trainers.push(trainer);
     return trainer;
   });
@@ -139,6 +141,31 @@ test('one seed, equal bits; another, others', async () => {
   assert.equal(one.events, same.events);
   assert.ok(sameBits(one.model.weight, same.model.weight));
   assert.not.ok(sameBits(one.model.weight, other.model.weight));
+});
+
+test('a step or evaluation that a thread breaks off is made once more', async () => {
+  const whole = await run();
+  /** Breaks off so many calls from each of these on; a call that is made again counts as one more. */
+  const breaking = (starts: readonly number[], count: number) => {
+    let calls = 0;
+    return () => {
+      const call = calls++;
+      if (!starts.some((start) => call >= start && call < start + count)) return;
+      throw new ThreadError('a worker thread has stopped', Promise.resolve());
+    };
+  };
+  // The second step, and the first validation, which comes behind one call more.
+  const once = await run({}, undefined, breaking([1, STEPS_PER_EPOCH + 1], 1));
+  assert.is(once.error, undefined);
+  assert.equal(once.events, whole.events);
+  assert.ok(sameBits(once.model.weight, whole.model.weight));
+  const twice = await run({}, undefined, breaking([1], 2));
+  assert.instance(twice.error, ThreadError);
+  assert.is(ofType(twice.events, 'step').length, 1);
+  const other = await run({}, undefined, () => {
+    throw new RangeError('of another kind');
+  });
+  assert.instance(other.error, RangeError);
 });
 
 test('without validation there is none', async () => {

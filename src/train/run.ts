@@ -5,6 +5,7 @@
  * the run is; order and augmentation of a batch follow from seed, epoch and place. So a run that was stopped or killed
  * goes on with the same bits.
  */
+import { ThreadError } from '../index.js';
 import { showName } from '../shown.js';
 import type { Batches } from './batches.js';
 import { breathe } from './breathe.js';
@@ -146,7 +147,7 @@ export class Run {
       options.signal?.throwIfAborted();
       const lr = options.schedule(this.#step, steps);
       this.#trainer.lr = lr;
-      const loss = this.#trainer.step(input, labels);
+      const loss = await againOnThreadError(() => this.#trainer.step(input, labels));
       if (!Number.isFinite(loss)) throw this.#divergence(`the loss is ${loss}, at a learning rate of ${lr},`);
       this.#average?.update(this.#model.stateDict(), this.#step);
       const { batch, lossSum } = this.#progress;
@@ -184,7 +185,7 @@ export class Run {
       let correct = 0;
       for (const { input, labels } of validation.inOrder()) {
         options.signal?.throwIfAborted();
-        const score = this.#trainer.evaluate(input, labels);
+        const score = await againOnThreadError(() => this.#trainer.evaluate(input, labels));
         loss += score.loss * labels.length;
         correct += score.correct;
         await breathe();
@@ -242,6 +243,17 @@ export class Run {
     const step = this.#step;
     const rest = this.#isSaved ? '; the last checkpoint is as it was' : '';
     return new DivergenceError(`${OWNER}: ${what} after step ${step} (epoch ${epoch})${rest}`, epoch, step);
+  }
+}
+
+/** A worker that stops breaks off what it computes, and nothing has changed then: it is computed once more. */
+async function againOnThreadError<T>(compute: () => T): Promise<T> {
+  try {
+    return compute();
+  } catch (error) {
+    if (!(error instanceof ThreadError)) throw error;
+    await breathe();
+    return compute();
   }
 }
 
