@@ -3,7 +3,7 @@ import { Tensor } from '../index.js';
 import { sizeOf } from '../sizes.js';
 
 /** Uniform numbers in [0, 1) (mulberry32). */
-function seededRandom(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
