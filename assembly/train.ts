@@ -1,7 +1,8 @@
 /** The ABI of the kernels for training, a binary of its own over the same memory: no allocation, no state, no data. */
 export { IS_RELAXED } from './simd';
 export { depthwiseWeightGrad, writeDepthwiseWeightGrad } from './train/depthwiseGrad';
-export { LINE_WEIGHTS_BYTES, lineConv2d, lineConvScratchBytes, packLineWeights } from './train/lineConv';
+export { lineConv2d, lineConvScratchBytes } from './train/lineConv';
+export { LINE_WEIGHTS_BYTES, packLineWeights } from './train/lineWeights';
 export {
   applyNormGrad,
   columnSums,

@@ -66,12 +66,14 @@ for (const build of await supportedBuilds()) {
       const sum = run(tile, x, weight, expected, window, paddingMode, addend, 3);
       const both = Float64Array.from(expected.data, (value, j) => value + addend.data[j]!);
       assert.ok(relativeError(sum, both) < TOLERANCE, `with an addend: error ${relativeError(sum, both)}`);
+      const apart = run(tile, x, weight, expected, window, paddingMode, addend, 2, 'apart');
+      assert.ok(sameBits(apart, sum), 'where the addend is shows in the bits');
       const pieces = run(tile, x, weight, expected, window, paddingMode, undefined, 7);
       assert.ok(sameBits(pieces, plain), 'the cut shows in the bits');
     });
   }
 
-  /** In so many ranges, the last one first. */
+  /** In so many ranges, the last one first. The addend is where the output will be, or apart. */
   function run(
     tile: number,
     x: Nd,
@@ -81,6 +83,7 @@ for (const build of await supportedBuilds()) {
     mode: ConvOptions['paddingMode'],
     addend: Nd | undefined,
     ranges: number,
+    place: 'there' | 'apart' = 'there',
   ): Float32Array {
     const [outChannels, inChannels] = weight.dims as [number, number];
     const [batch, , height, width] = x.dims as [number, number, number, number];
@@ -117,12 +120,9 @@ for (const build of await supportedBuilds()) {
     });
     const inPtr = memory.put(channelsLast(x.data, batch, inChannels, height * width));
     const pixels = outHeight * outWidth;
-    // An addend may be where the output is.
-    const outPtr =
-      addend === undefined
-        ? memory.allocate(batch * pixels * ((outChannels + 3) & ~3) * 4)
-        : memory.put(channelsLast(addend.data, batch, outChannels, pixels));
-    const addendPtr = addend === undefined ? 0 : outPtr;
+    const addendPtr = addend === undefined ? 0 : memory.put(channelsLast(addend.data, batch, outChannels, pixels));
+    const isThere = addend !== undefined && place === 'there';
+    const outPtr = isThere ? addendPtr : memory.allocate(batch * pixels * ((outChannels + 3) & ~3) * 4);
     const bytes = kernels.lineConvScratchBytes(descriptorPtr, memory.allocate(256));
     assert.ok(bytes <= SCRATCH_BYTES, `${bytes} bytes of scratch`);
     const scratchPtr = memory.allocate(bytes);

@@ -45,7 +45,7 @@ export interface TrainKernels {
   ): void;
   /** assembly/train/lineConv.ts */
   lineConvScratchBytes(descriptorPtr: number, scratchPtr: number): number;
-  /** assembly/train/lineConv.ts */
+  /** assembly/train/lineWeights.ts */
   packLineWeights(
     weightPtr: number,
     toPtr: number,
