@@ -90,7 +90,61 @@ function pooledNorms(count: number, changes: object, relu: 'none' | 'before' | '
   return { ...rest, nodes: all, name: `${name}, pooled ${JSON.stringify(changes)}, relu ${relu}` };
 }
 
+/** Of three channels to three, with a kernel of one column. */
+const LINE = { op: 'conv2d', ...conv({ kernel: [3, 1], pads: [1, 0, 1, 0] }) };
+const LINE_WEIGHT = [3, 3, 3, 1];
+
+/** What sumConvolutions and joinNorms may take in, and what they must leave alone. */
+const NOT_TAKEN_IN: readonly Case[] = [
+  {
+    name: 'a value that a convolution reads between two others',
+    dims: [image, LINE_WEIGHT],
+    nodes: [
+      { op: 'sigmoid', inputs: ['input0'] },
+      { ...LINE, inputs: ['input0', 'input1'] },
+      { op: 'softmax', inputs: ['input0'], axis: 1 },
+      { op: 'add', inputs: ['v0', 'v1'] },
+      { op: 'add', inputs: ['v3', 'v2'] },
+    ],
+  },
+  {
+    name: "a convolution's gradient that two values get",
+    dims: [image, image, LINE_WEIGHT],
+    nodes: [
+      { op: 'sigmoid', inputs: ['input0'] },
+      { op: 'add', inputs: ['input0', 'input1'] },
+      { ...LINE, inputs: ['v1', 'input2'] },
+      { op: 'add', inputs: ['v0', 'v2'] },
+    ],
+  },
+  {
+    name: 'a convolution and a value of each channel',
+    dims: [image, LINE_WEIGHT, [3, 1, 1]],
+    nodes: [
+      { ...LINE, inputs: ['input0', 'input1'] },
+      { op: 'add', inputs: ['v0', 'input2'] },
+      { op: 'sigmoid', inputs: ['v1'] },
+    ],
+  },
+  ...[{ op: 'relu' }, { op: 'maxPool2d', ...poolOf({ kernel: [1, 1], stride: [1, 1] }) }].map((node): Case => {
+    const norm = { op: 'batchNorm', eps: 1e-5, momentum: 0.1 };
+    return {
+      name: `a BatchNorm, ${node.op}, and a sum`,
+      dims: [image, [3], [3], image, [3], [3]],
+      nodes: [
+        { ...norm, inputs: ['input0', 'input1', 'input2', 'input4', 'input5'] },
+        { ...node, inputs: ['v0'] },
+        { op: 'add', inputs: ['v1', 'input3'] },
+        { op: 'relu', inputs: ['v2'] },
+      ],
+      differentiable: 4,
+      least: 0.5,
+    };
+  }),
+];
+
 const CASES: readonly Case[] = [
+  ...NOT_TAKEN_IN,
   pooledNorms(1, {}, 'none'),
   pooledNorms(3, {}, 'behind'),
   pooledNorms(2, { kernel: [3, 2], stride: [2, 1], pads: [1, 1, 1, 1] }, 'before'),
