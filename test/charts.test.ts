@@ -10,6 +10,7 @@ import { lineChart } from '../src/cli/lineChart.js';
 import { matrixChart } from '../src/cli/matrixChart.js';
 import { largestShare, type Part, pruned } from '../src/cli/pruning.js';
 import { scaleOver, wholeScale } from '../src/cli/scale.js';
+import { decodePng } from '../src/images/png.js';
 import { readSafetensors, type StateDict, Tensor, writeSafetensors } from '../src/index.js';
 import { seededRandom } from './support.js';
 
@@ -248,6 +249,26 @@ test('acnet skeleton tells what corners and skeleton are worth', () => {
   }
 });
 
+/** That the middle of each cell is the lighter the smaller its value, white for 0, and the rest is white. */
+function expectCells(png: Uint8Array, matrices: readonly (readonly (readonly number[])[])[]): void {
+  const { data, width, height } = decodePng(png);
+  const side = matrices[0]!.length;
+  assert.equal([width, height], [24 + 2 * (side * 48 + 24), side * 48 + 48]);
+  const colourAt = (x: number, y: number) => [...data.subarray(3 * (y * width + x), 3 * (y * width + x) + 3)];
+  const mixed = (share: number) => [8, 48, 107].map((dark) => Math.round(255 + (dark - 255) * share));
+  matrices.forEach((matrix, i) => {
+    const left = 24 + i * (side * 48 + 24);
+    matrix.forEach((row, y) => {
+      row.forEach((share, x) => {
+        assert.equal(colourAt(left + x * 48 + 24, 24 + y * 48 + 24), mixed(share), `matrix ${i}, ${y}, ${x}`);
+      });
+    });
+    assert.equal(colourAt(left - 1, 24), [255, 255, 255]);
+    assert.equal(colourAt(left, 23), [255, 255, 255]);
+    assert.equal(colourAt(left, 24), mixed(matrix[0]![0]!));
+  });
+}
+
 test('acnet skeleton prints, draws, and refuses what has no kernels', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'acnet-charts-'));
   try {
@@ -264,7 +285,9 @@ test('acnet skeleton prints, draws, and refuses what has no kernels', () => {
     assert.match(text.stdout, /5 x 5, 2 layers, 2 with branches/);
     assert.match(text.stdout, /merged +0\.72 +0\.33 +2\.21/);
     assert.is(count(readFileSync(picture, 'utf8'), 'rect'), 1 + 2 * 26);
-    const json = JSON.parse(acnet(MODEL, '--json').stdout);
+    const cells = path.join(folder, 'a.png');
+    const json = JSON.parse(acnet(MODEL, '-o', cells, '--json').stdout);
+    expectCells(readFileSync(cells), [json.kernels[0].square.matrix, json.kernels[0].merged.matrix]);
     assert.equal([json.kernels[0].kernel, json.kernels[0].layers.length], [[5, 5], 2]);
     assert.ok(Math.abs(json.kernels[0].merged.skeleton - 0.72) < 0.01);
 
@@ -273,12 +296,12 @@ test('acnet skeleton prints, draws, and refuses what has no kernels', () => {
     const two = path.join(folder, 'two.safetensors');
     writeFileSync(two, writeSafetensors({ 'a.weight': ones(1, 1, 3, 3), 'b.weight': ones(1, 1, 2, 2) }));
     assert.is(acnet(two, '-o', path.join(folder, 'b.svg')).status, 0);
-    assert.equal(readdirSync(folder).sort(), ['a.svg', 'b-2x2.svg', 'b-3x3.svg', 'two.safetensors']);
+    assert.equal(readdirSync(folder).sort(), ['a.png', 'a.svg', 'b-2x2.svg', 'b-3x3.svg', 'two.safetensors']);
     writeFileSync(two, writeSafetensors({ 'a.weight': ones(3, 3) }));
     for (const [args, status, message] of [
       [[two], 1, 'has no square kernel larger than 1 x 1'],
       [['a.onnx'], 2, 'a.onnx: is an ONNX file, expected a checkpoint'],
-      [[MODEL, '-o', 'a.png'], 2, 'a.png: expected a name that ends in .svg'],
+      [[MODEL, '-o', 'a.gif'], 2, 'a.gif: expected a name that ends in .svg or .png'],
       [[], 2, 'FILE is missing'],
     ] as const) {
       const refused = acnet(...args);

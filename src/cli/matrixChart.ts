@@ -107,8 +107,8 @@ function drawMatrix(
 }
 
 function drawCell(x: number, y: number, size: number, share: number, content: string): string[] {
-  const strength = Math.max(0, Math.min(1, share));
-  const colour = DARKEST.map((dark) => Math.round(255 + (dark - 255) * strength));
+  const strength = strengthOf(share);
+  const colour = colourOf(share);
   const border = size < MIN_CELL_WITH_TEXT ? {} : { stroke: FAINT, 'stroke-width': 0.5 };
   const square = element('rect', { x, y, width: size, height: size, fill: `rgb(${colour.join(' ')})`, ...border });
   if (size < MIN_CELL_WITH_TEXT || content === '') return [square];
@@ -116,6 +116,18 @@ function drawCell(x: number, y: number, size: number, share: number, content: st
   const fill = strength > 0.5 ? '#ffffff' : INK;
   const place = { 'text-anchor': 'middle', 'font-size': fontSize, fill };
   return [square, text(x + size / 2, y + size / 2 + fontSize * 0.36, content, place)];
+}
+
+/** Red, green and blue, from 0 to 255. */
+export function colourOf(share: number): readonly [number, number, number] {
+  const strength = strengthOf(share);
+  const [red, green, blue] = DARKEST;
+  const mixed = (dark: number): number => Math.round(255 + (dark - 255) * strength);
+  return [mixed(red), mixed(green), mixed(blue)];
+}
+
+function strengthOf(share: number): number {
+  return Math.max(0, Math.min(1, share));
 }
 
 function turned(x: number, y: number, content: string): string {

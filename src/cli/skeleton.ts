@@ -6,6 +6,7 @@ import { CommandError, UsageError } from './errors.js';
 import { writeWhole } from './files.js';
 import { type KernelMagnitudes, kernelMagnitudes, type MagnitudeMatrix, partsOf } from './kernelMagnitudes.js';
 import { type Matrix, matrixChart } from './matrixChart.js';
+import { matrixImage } from './matrixImage.js';
 import { describeSelection, formatOfName, readModelFile } from './model.js';
 import { type PrunedAccuracy, prunedAccuracies, pruningChart, pruningTable } from './skeletonAccuracy.js';
 import { formatTable, plural } from './table.js';
@@ -34,9 +35,10 @@ the corners, in the skeleton (the row and the column in the middle), and
 anywhere.
 
 Options:
-  -o, --output FILE  Draw the matrices too, as FILE.svg; where there are kernels
-                     of several sizes, as FILE-3x3.svg, FILE-5x5.svg, ...; and
-                     the accuracies as FILE-pruning.svg
+  -o, --output FILE  Draw the matrices too, as FILE.svg or, without any text,
+                     FILE.png; where there are kernels of several sizes, as
+                     FILE-3x3.svg, FILE-5x5.svg, ...; and the accuracies as
+                     FILE-pruning.svg
   --select KEY       Which state of a checkpoint to take where it holds several,
                      such as ema
   --eps X            What the BatchNorms add to their variances (default ${EPS})
@@ -69,8 +71,8 @@ export const skeleton: Command = {
     const [file] = expectPositionals(args, ['FILE']) as [string];
     const target = args.text('output');
     const eps = args.number('eps', 0) ?? EPS;
-    if (target !== undefined && path.extname(target).toLowerCase() !== '.svg') {
-      throw new UsageError(`${target}: expected a name that ends in .svg`);
+    if (target !== undefined && !PICTURES.includes(path.extname(target).toLowerCase())) {
+      throw new UsageError(`${target}: expected a name that ends in .svg or .png`);
     }
     checkPruning(args);
     if (formatOfName(file) === 'onnx') throw new UsageError(`${file}: ${NO_ONNX}`);
@@ -86,6 +88,7 @@ export const skeleton: Command = {
   },
 };
 
+const PICTURES = ['.svg', '.png'];
 const PRUNING_TITLE = 'Accuracy while weights are set to zero';
 const NO_ONNX = 'is an ONNX file, expected a checkpoint: .pth or .safetensors';
 
@@ -97,17 +100,20 @@ function checkPruning(args: Arguments): void {
 }
 
 function draw(target: string, name: string, groups: readonly KernelMagnitudes[], pruning: readonly PrunedAccuracy[]) {
-  const stem = target.slice(0, -'.svg'.length);
+  const { ext: extension } = path.parse(target);
+  const stem = target.slice(0, -extension.length);
   const encode = (svg: string): Uint8Array => new TextEncoder().encode(svg);
-  const matrices = groups.map((group) => {
-    const file = groups.length === 1 ? target : `${stem}-${sizeText(group).replaceAll(' ', '')}.svg`;
+  const pictures = groups.map((group) => {
+    const file = groups.length === 1 ? target : `${stem}-${sizeText(group).replaceAll(' ', '')}${extension}`;
+    const matrices = matricesOf(group);
+    if (extension.toLowerCase() === '.png') return { file, bytes: matrixImage(matrices) };
     const title = `${name}: average kernel magnitudes`;
     const layers = plural(group.layers.length, 'layer');
     const note = `${layers} with kernels of ${sizeText(group)}; the largest sum of each layer is 1`;
-    return { file, bytes: encode(matrixChart({ title, note, matrices: matricesOf(group) })) };
+    return { file, bytes: encode(matrixChart({ title, note, matrices })) };
   });
-  if (pruning.length === 0) return matrices;
-  return [...matrices, { file: `${stem}-pruning.svg`, bytes: encode(pruningChart(name, pruning)) }];
+  if (pruning.length === 0) return pictures;
+  return [...pictures, { file: `${stem}-pruning.svg`, bytes: encode(pruningChart(name, pruning)) }];
 }
 
 /** With nothing to merge, both are the same. */
