@@ -7,7 +7,7 @@
 /** A file that cannot be read: truncated, inconsistent, or not of the format. */
 export class FormatError extends Error {
   override readonly name = 'FormatError';
-  /** Byte offset in the file at which the trouble was seen. */
+  /** Byte offset in the file where the problem was found. */
   readonly offset: number;
 
   constructor(message: string, offset: number) {
@@ -21,15 +21,15 @@ export class UnsupportedError extends Error {
   override readonly name = 'UnsupportedError';
 }
 
-/** No memory left for what was asked. */
+/** Not enough memory for the request. */
 export class OutOfMemoryError extends Error {
   override readonly name = 'OutOfMemoryError';
-  /** Bytes that were asked for. */
+  /** Bytes requested. */
   readonly bytesRequested: number;
-  /** Bytes that could still have been had. */
+  /** Bytes that were still available. */
   readonly bytesFree: number;
 
-  /** @param withheld bytes that only wait for worker threads to be gone */
+  /** @param withheld bytes held back until worker threads have ended */
   constructor(bytesRequested: number, bytesFree: number, withheld = 0) {
     const waiting = withheld === 0 ? '' : `, ${withheld} bytes wait for the end of a worker thread that died`;
     super(`out of memory: ${bytesRequested} bytes were asked for, ${bytesFree} bytes are free${waiting}`);
@@ -39,14 +39,13 @@ export class OutOfMemoryError extends Error {
 }
 
 /**
- * A worker thread died, or made no progress for seconds, in the middle of a computation. Nothing has changed, and the
- * same call can be made again: the runtime goes on with one thread until new workers have started. What the worker may
- * still be writing is in use by nobody until it is known to be gone. `InferenceSession.run` makes its call again by
- * itself.
+ * A worker thread died, or made no progress for seconds, during a computation. Nothing has changed, and the call can be
+ * repeated: the runtime continues with one thread until new workers have started. Memory that the worker may still
+ * write to is not reused until the worker is known to have ended. `InferenceSession.run` retries by itself.
  */
 export class ThreadError extends Error {
   override readonly name = 'ThreadError';
-  /** Settled when no worker of that computation can write any more, if the engine ever tells. @internal */
+  /** Settles when no worker of that computation can write any more, if the engine ever reports it. @internal */
   readonly workersGone: Promise<void>;
 
   constructor(message: string, workersGone: Promise<void>) {

@@ -1,7 +1,7 @@
 /** Checks of options, once, at the public door. Every message names the option, what was expected and what came. */
 import { show, showName } from './shown.js';
 
-/** @throws TypeError, RangeError when it is none, below `least` or above `most` */
+/** @throws TypeError, RangeError unless it is a whole number from `least` to `most` */
 export function wholeNumber(owner: string, name: string, value: unknown, least: number, most?: number): number {
   if (typeof value !== 'number') throw new TypeError(`${owner}: ${name} must be a whole number, got ${show(value)}`);
   if (!Number.isSafeInteger(value) || isOutside(value, least, most)) {
@@ -41,9 +41,9 @@ export function oneOf<T extends string>(owner: string, name: string, value: unkn
 }
 
 /**
- * Options must be an object; an unknown name is most often a misspelt one.
+ * Options must be an object; an unknown name is usually a typo.
  *
- * @param ignored names that are taken and do nothing
+ * @param ignored names that are accepted and ignored
  */
 export function checkNames(
   owner: string,

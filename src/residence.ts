@@ -2,7 +2,7 @@
  * Values in a runtime's memory, in one of two layouts:
  *   planar         row-major in the order of their dims (parameters)
  *   channelsLast   [dims[0]][the other dims][dims[1] rounded up to 4, the rest zero] (activations)
- * How they get there, how they come back, and how they change layout.
+ * This file copies them in and out and converts between the layouts.
  */
 import type { Allocation } from './runtime/heap.js';
 import { redZonesOf } from './runtime/redZones.js';
@@ -24,7 +24,7 @@ export class Residence {
   }
 }
 
-/** Memory of a runtime that holds nothing at the moment. */
+/** Memory of a runtime that is free at the moment. */
 export interface Spare {
   readonly ptr: number;
   readonly bytes: number;
@@ -32,7 +32,7 @@ export interface Spare {
 
 const NONE: Spare = { ptr: 0, bytes: 0 };
 
-/** Uninitialised memory for values of these dims; `bytes` as `bytesOf` tells. */
+/** Uninitialised memory for values of these dims; `bytes` is what `bytesOf` returns. */
 export function reserve(
   runtime: Runtime,
   dims: readonly number[],
@@ -64,7 +64,7 @@ export function convert(
 
 /**
  * Copies row-major values into a runtime's memory.
- * @param spare is used on the way, where it is large enough
+ * @param spare used on the way if it is large enough
  * @throws OutOfMemoryError
  */
 export function copyIn(
@@ -99,7 +99,7 @@ export function copyOut({ runtime, layout, ptr }: Residence, dims: readonly numb
   });
 }
 
-/** Room for so many bytes while `work` runs: the kernels' working memory, what is spare, or an allocation. */
+/** Runs `work` with temporary memory: the kernels' working memory, the spare memory or an allocation. */
 function withRoom<T>(runtime: Runtime, bytes: number, spare: Spare, work: (ptr: number) => T): T {
   const { scratchPtr, scratchBytes } = runtime;
   if (bytes <= scratchBytes) {

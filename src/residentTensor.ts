@@ -16,7 +16,7 @@ export function residentTensor(
   return new Tensor('float32', new Residence(runtime, allocation, layout, ptr), dims);
 }
 
-/** Uninitialised memory for a tensor; `bytes` as `bytesOf` tells. */
+/** Uninitialised memory for a tensor; `bytes` is what `bytesOf` returns. */
 export function allocateTensor(
   runtime: Runtime,
   dims: readonly number[],
@@ -26,7 +26,7 @@ export function allocateTensor(
   return new Tensor('float32', reserve(runtime, dims, layout, bytes), dims);
 }
 
-/** Address of a tensor that lives in the runtime in that layout; undefined where it does not. */
+/** Address of a tensor that lives in the runtime in that layout; undefined if it does not. */
 export function residentPtr(tensor: Tensor, runtime: Runtime, layout: Layout): number | undefined {
   const residence = Tensor.residenceOf(tensor);
   if (residence?.runtime !== runtime) return undefined;
@@ -35,7 +35,7 @@ export function residentPtr(tensor: Tensor, runtime: Runtime, layout: Layout): n
 
 /**
  * The same values resident in the runtime in that layout: the tensor itself, or a new one.
- * @param spare is used on the way, where it is large enough
+ * @param spare used on the way if it is large enough
  * @throws OutOfMemoryError
  */
 export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout, spare?: Spare): Tensor {
@@ -49,7 +49,7 @@ export function inLayout(tensor: Tensor, runtime: Runtime, layout: Layout, spare
   return converted;
 }
 
-/** A tensor of the same values in JavaScript's memory, and nobody else's. */
+/** A copy in JavaScript's memory that nothing else refers to. */
 export function copyToHost(tensor: Tensor): Tensor {
   return new Tensor('float32', tensor.data.slice(), tensor.dims);
 }

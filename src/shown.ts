@@ -1,13 +1,13 @@
 /**
- * What messages show of values, names, lists and dims, any of which may be as long as the file that they come from: no
- * message is longer than 1,000 characters, and a list that is cut says how many it has left out.
+ * How messages show values, names, lists and dims, any of which may be as long as the file that they come from: no
+ * message exceeds 1,000 characters, and a shortened list says how many items it leaves out.
  */
 
-/** Characters of a value, or of a name. */
+/** Characters shown of a value or a name. */
 const MAX_VALUE = 80;
-/** Characters of a list. */
+/** Characters shown of a list. */
 const MAX_LIST = 200;
-/** Characters of another message. */
+/** Characters quoted from another message. */
 const MAX_TEXT = 300;
 
 /** A value, as it would be written in a program. */
@@ -22,7 +22,7 @@ export function show(value: unknown): string {
       MAX_VALUE,
     );
   } catch {
-    // It holds itself, or a bigint.
+    // It is circular, or holds a bigint.
     return tagOf(value);
   }
 }
@@ -33,7 +33,7 @@ export function showName(name: string): string {
 }
 
 /**
- * Items one after the other: as many as there is room for, at least one, and how many more there are.
+ * As many items as fit, at least one, and the number of those left out.
  * @param room in characters
  */
 export function showList(items: readonly unknown[], room = MAX_LIST): string {
@@ -51,7 +51,7 @@ export function showDims(dims: readonly unknown[]): string {
   return `[${showList(dims)}]`;
 }
 
-/** What another message says, the system's or an engine's. */
+/** The text of another message, the system's or an engine's. */
 export function showText(text: string, length = MAX_TEXT): string {
   return cut(text, length);
 }

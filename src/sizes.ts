@@ -3,9 +3,9 @@
  * exactly up to 2^53; beyond that a product is Infinity, which is larger than any bound. Nothing here is 32-bit
  * arithmetic, which would wrap: dims, pads and strides may come from a file.
  *
- * What leaves for the kernels is 32 bits wide. A byte count ends at the heap, which refuses what does not fit
- * (OutOfMemoryError); a value whose dims cannot fit into any memory is refused where they are worked out, by
- * `fitsMemory`; a number that is not bounded by memory is refused by `countOf` and `wordsOf`.
+ * Kernels take 32-bit numbers. Byte counts end at the heap, which refuses what does not fit (OutOfMemoryError);
+ * `fitsMemory` refuses dims that fit into no memory where they are computed; `countOf` and `wordsOf` refuse numbers
+ * that memory does not bound.
  */
 
 /** Bytes that 32-bit addresses reach. */
@@ -29,12 +29,12 @@ export interface Extent {
   readonly bytes: number;
 }
 
-/** Product of whole numbers of at least 0: exact, or Infinity where it is beyond 2^53. */
+/** Product of whole numbers of at least 0: exact, or Infinity beyond 2^53. */
 export function product(...factors: readonly number[]): number {
   return sizeOf(factors);
 }
 
-/** Number of values of these dims: exact, or Infinity where it is beyond 2^53. */
+/** Number of values of these dims: exact, or Infinity beyond 2^53. */
 export function sizeOf(dims: readonly number[]): number {
   let size = 1;
   for (let axis = 0; axis < dims.length; axis++) size *= dims[axis]!;
@@ -82,8 +82,8 @@ export function layoutsCoincide(dims: readonly number[]): boolean {
 }
 
 /**
- * Values from one step along each axis to the next, in row-major order: the product of the dims behind it.
- * @param innermost values of a step along the last axis
+ * The distance, in values, of neighbours along each axis in row-major order: the product of the dims behind it.
+ * @param innermost the distance along the last axis
  */
 export function rowMajorStrides(dims: readonly number[], innermost = 1): number[] {
   const strides = new Array<number>(dims.length);
@@ -97,7 +97,7 @@ export function rowMajorStrides(dims: readonly number[], innermost = 1): number[
 
 /**
  * A number on its way to a kernel.
- * @throws RangeError naming who counts what, where it is more than a kernel takes
+ * @throws RangeError naming the owner and the count if it is more than a kernel takes
  */
 export function countOf(owner: string, what: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 0 && value <= MAX_COUNT) return value;
@@ -106,7 +106,7 @@ export function countOf(owner: string, what: string, value: number): number {
 
 /**
  * Words of a descriptor or a table: counts, addresses and distances, which may go backwards.
- * @throws RangeError where one has no 32 bits
+ * @throws RangeError if one does not fit into 32 bits
  */
 export function wordsOf(owner: string, values: readonly number[]): Int32Array {
   const wrong = values.find((value) => !(Number.isSafeInteger(value) && Math.abs(value) < MAX_BYTES));

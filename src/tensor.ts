@@ -16,7 +16,7 @@ export class Tensor {
   #host: Float32Array | undefined;
   #residence: Residence | undefined;
   #changedAt = 0;
-  /** Changes of the values of any tensor, so that the later of two has the larger number. @internal */
+  /** Counts changes to the values of any tensor, so that a later change has a larger number. @internal */
   static changes = 0;
 
   /**
@@ -45,7 +45,7 @@ export class Tensor {
   /** The values in row-major order; of a resident tensor a new copy each time. */
   get data(): Float32Array {
     if (this.#host !== undefined) {
-      // A buffer may be resized, or be given to another thread.
+      // The buffer may have been resized, or transferred to another thread.
       if (this.#host.length === this.size) return this.#host;
       const now = this.#host.length;
       throw new RangeError(`Tensor: dims ${showDims(this.dims)} hold ${this.size} values, its data now has ${now}`);
@@ -54,8 +54,8 @@ export class Tensor {
   }
 
   /**
-   * The same values resident in a runtime's memory, where layers take them without a copy. A tensor that is there
-   * already is returned as it is.
+   * The same values resident in a runtime's memory, where layers take them without a copy. Returns the tensor itself if
+   * it is already there.
    * @throws OutOfMemoryError
    */
   to(runtime: Runtime): Tensor {
@@ -63,7 +63,7 @@ export class Tensor {
     return new Tensor('float32', copyIn(runtime, this.data, this.dims, 'channelsLast'), this.dims);
   }
 
-  /** Gives the memory back; the tensor cannot be used any more. A second call does nothing. */
+  /** Frees the memory; the tensor cannot be used afterwards. A second call does nothing. */
   dispose(): void {
     this.#residence?.allocation.free();
     this.#residence = undefined;
@@ -79,7 +79,9 @@ export class Tensor {
     return this.#residence;
   }
 
-  /** Its values were overwritten where they are: what was made of them before is out of date. @internal */
+  /**
+   * To be called after its values were overwritten in place: what was made of the old ones is out of date. @internal
+   */
   static touch(tensor: Tensor): void {
     tensor.#changedAt = ++Tensor.changes;
   }

@@ -38,9 +38,9 @@ export {
 export type { Destination, TrainerOptions, TrainOptions } from './train/trainOptions.js';
 
 /**
- * Trains a layer: epochs of shuffled batches, a learning rate for each step, validation, checkpoints. One seed gives the
- * same bits, however often the run is stopped and taken up again. A step that a worker thread's end breaks off is made once
- * more.
+ * Trains a layer: epochs of shuffled batches, a learning rate for each step, validation, checkpoints. The same seed
+ * gives the same bits, however often the run is stopped and resumed. A step that fails because a worker thread died is
+ * repeated.
  * @example
  * for await (const event of train(model, data, { epochs: 3, batchSize: 64, schedule: cosine(0.05), seed: 1 })) {
  *   if (event.type === 'epoch') console.log(event.loss);

@@ -1,6 +1,6 @@
 /** CRC-32 as in zip and PNG: the reflected polynomial 0xedb88320, four bytes at a time. */
 
-/** Made when first needed, as what is computed when a module is loaded stays in every page. */
+/** Made on first use: bundlers keep what a module computes on loading in every page. */
 let tables: Int32Array | undefined;
 
 /** Remainders of a byte that is followed by 0, 1, 2 and 3 zero bytes: [4][256]. */
@@ -18,7 +18,7 @@ function makeTables(): Int32Array {
   return tables;
 }
 
-/** Of the bytes from `start` to before `end`, as an unsigned integer. */
+/** The checksum of the bytes from `start` up to `end`, as an unsigned integer. */
 export function crc32(bytes: Uint8Array, start: number, end: number): number {
   tables ??= makeTables();
   const table = tables;

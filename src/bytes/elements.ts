@@ -47,7 +47,7 @@ export function toFloat32(type: ElementType, buffer: ArrayBuffer): Float32Array 
   return new Float32Array(elements);
 }
 
-/** Not by way of `Array.from`: that would hold every element as an object at the same time. */
+/** Not by `Array.from`, which would hold every element as an object at once. */
 function longsToFloat32(longs: BigInt64Array): Float32Array {
   const floats = new Float32Array(longs.length);
   for (let i = 0; i < floats.length; i++) {
@@ -60,14 +60,14 @@ function longsToFloat32(longs: BigInt64Array): Float32Array {
   return floats;
 }
 
-/** Of bfloat16 bits. */
+/** Converts bfloat16 bits. */
 export function brainsToFloat32(brains: ArrayLike<number>): Float32Array {
   const bits = new Uint32Array(brains.length);
   for (let i = 0; i < bits.length; i++) bits[i] = brains[i]! << 16; // the upper half of a float32
   return new Float32Array(bits.buffer);
 }
 
-/** Of float16 bits. */
+/** Converts float16 bits. */
 export function halvesToFloat32(halves: ArrayLike<number>): Float32Array {
   const bits = new Uint32Array(halves.length);
   const floats = new Float32Array(bits.buffer);

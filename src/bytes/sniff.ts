@@ -1,10 +1,10 @@
 /**
- * What a file is, by its first bytes. Names and addresses say little: people give weights where a graph is wanted, and
- * a server answers a mistyped address with a page.
+ * Recognises files by their first bytes. Names and addresses say little: people give weights where a graph is wanted,
+ * and a server answers a mistyped address with a page.
  */
 export type FileKind = keyof typeof KINDS;
 
-/** What each is, and what to do where another was expected. */
+/** What each kind is, and what to do if another was expected. */
 const KINDS = {
   empty: 'empty: it has no graph and no weights',
   html: 'a web page (HTML), which servers send for addresses that they do not know: check the address',
@@ -18,13 +18,13 @@ const KINDS = {
   onnx: 'an ONNX model, a graph with its weights: readOnnx and InferenceSession.create take it',
 } as const;
 
-/** The versions of the IR that there may be, and the fields that a model may go on with. */
+/** The versions of the IR that may occur, and the fields that may follow it in a model. */
 const NEWEST_IR_VERSION = 31;
 const FIELDS_OF_MODELS = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72];
-/** In which the text begins, blanks aside. */
+/** Text begins within these, after blanks. */
 const HEAD_BYTES = 256;
 
-/** Undefined for what is of no kind that is known here. */
+/** Returns undefined for unknown kinds. */
 export function fileKind(bytes: Uint8Array): FileKind | undefined {
   if (bytes.length === 0) return 'empty';
   const [first, second = 0, third = 0] = bytes;

@@ -1,5 +1,4 @@
 /**
-/**
  * The Graph: what is computed. Plain data, no memory, no kernels. Nodes stand in an order in which they can run and
  * read values by name: inputs, outputs of nodes before them, and stored values such as weights. The types of nodes are
  * in src/ops, each beside the rule of its operation.
@@ -59,9 +58,9 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   /** Values that are there before a run: weights, statistics, constants. */
   readonly values?: ReadonlyMap<string, StoredValue>;
-  /** What is known of the shapes of inputs: a name where an axis may have any size. */
+  /** What is known of the inputs' shapes; an axis of any size has a name. */
   readonly inputDims?: ReadonlyMap<string, readonly (number | string)[]>;
-  /** What a file says about itself, such as the names of its classes; it changes nothing of what is computed. */
+  /** What a file says about itself, such as the names of its classes; results do not depend on it. */
   readonly metadata?: ReadonlyMap<string, string>;
 }
 
@@ -107,7 +106,7 @@ export class GraphBuilder {
   readonly #names = new Names();
   readonly #nameOf = new Map<Tensor, string>();
 
-  /** Adds a node of one output, and brings the rule of its operation; returns the output's name. */
+  /** Adds a node of one output, and registers the rule of its operation; returns the output's name. */
   add<N extends GraphNode>(node: WithoutOutputs<N>, rule: OperationRule<N>): string {
     useOperation(node.op, rule as OperationRule);
     const output = this.#names.derive(`value${this.#nodes.length}`);
@@ -128,7 +127,7 @@ export class GraphBuilder {
   }
 }
 
-/** Names of all values that a node reads, also of those whose size alone it asks for. */
+/** Names of all values that a node reads, including those of which it uses only the size. */
 export function readsOf(node: GraphNode): readonly string[] {
   const given: readonly Optional[] = node.inputs;
   const inputs = given.filter((name) => name !== undefined);

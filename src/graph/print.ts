@@ -1,5 +1,5 @@
 /**
- * Graphs for people: tables of plain text, and figures per node.
+ * Graphs for people to read: tables of plain text, and figures per node.
  *
  *   op      path  inputs  output  weight          window            flags
  *   conv2d  conv  input0  value0  [8, 3, 3, 3]    3x3 pads 1,1,1,1  bias relu
@@ -14,7 +14,7 @@ import { useAllOperations } from './operations.js';
 import { inferShapes } from './shapes.js';
 
 /**
- * One line per node, in the order in which they run; a line for the inputs before and one for the outputs after them.
+ * One line per node in the order in which they run, with a line for the inputs before and one for the outputs after.
  */
 export function printGraph(graph: Graph): string {
   useAllOperations();
@@ -39,7 +39,7 @@ export interface NodeSummary {
   readonly op: GraphNode['op'];
   readonly path: string;
   readonly output: string;
-  /** Of the output. */
+  /** Dims of the output. */
   readonly dims: readonly number[];
   /** Numbers that the node holds: weights, biases, BatchNorms with their statistics. */
   readonly parameters: number;
@@ -70,7 +70,7 @@ export function summarize(graph: Graph, inputDims: readonly (readonly number[])[
   return { nodes, parameters: total('parameters'), multiplyAdds: total('multiplyAdds') };
 }
 
-/** Columns as wide as their widest cell, without those that are empty; two blanks between them. */
+/** Aligns the columns, two blanks apart; empty ones are left out. */
 export function layOut(rows: readonly (readonly string[])[]): string[] {
   const [titles = [], ...others] = rows;
   const shown = titles.map((_, i) => i).filter((i) => others.some((row) => row[i] !== ''));
@@ -95,7 +95,7 @@ function windowText({ kernel, stride, dilation, pads }: Window): string {
   return parts.join(' ');
 }
 
-/** What a node reads that is not one of its parameters, and the tensors of those. */
+/** Parts what a node reads into values and the tensors of its parameters. */
 function partInputs(graph: Graph, node: GraphNode): { values: string[]; parameters: Tensor[] } {
   const rules = ruleOf(node).inputs?.(node);
   const isParameter = (i: number): boolean => rules?.[i]?.as !== undefined;

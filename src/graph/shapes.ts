@@ -1,4 +1,4 @@
-/** Shapes of a graph's values from the shapes of its inputs: when it runs, and as far as they are known before. */
+/** Infers the shapes of a graph's values from its inputs': when it runs, and before that as far as they are known. */
 
 import type { Dim, Dims, KnownDims, NamedDims } from '../nodes/dims.js';
 import type { Optional } from '../nodes/node.js';
@@ -27,7 +27,7 @@ export function inferShapes(graph: Graph, inputDims: readonly Dims[]): Map<strin
       return ofValue?.[frontAxis(node, axis, ofValue)];
     };
     const rule = ruleOf(node);
-    // Of numbers, rules make numbers.
+    // Given numbers, rules return numbers.
     const first = rule.dims(node, dims, dimOf) as Dims;
     [first, ...(rule.furtherDims?.(node, dims) ?? [])].forEach((output, i) => {
       checkSize(node, 'output', output);
@@ -61,7 +61,7 @@ export function inferKnownShapes(graph: Graph): KnownShapes {
 }
 
 /**
- * What is known of the dims of a node's output. What does not fit is simply not known, and is refused when the graph
+ * What is known of the dims of a node's output. Dims that do not fit count as unknown; they are refused when the graph
  * runs.
  * @param dimsOf any value before it
  */
@@ -89,7 +89,7 @@ function attempt<T>(work: () => T): T | undefined {
   }
 }
 
-/** What only moves values about has nothing to do where there are none; what computes refuses. */
+/** Operations that only move values accept empty ones; those that compute refuse them. */
 function checkSize(node: GraphNode, argument: string, dims: Dims): void {
   if (sizeOf(dims) === 0 && ruleOf(node).movesOnly !== true) fail(node, argument, dims, 'dims of at least 1');
   if (dims.length > MAX_DIMS) fail(node, argument, dims, `at most ${MAX_DIMS} dims`);

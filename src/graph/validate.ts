@@ -11,7 +11,7 @@ import { useAllOperations } from './operations.js';
 
 type Values = NonNullable<Graph['values']>;
 
-/** @throws RangeError naming the value and who reads or makes it */
+/** @throws RangeError naming the value and the node that reads or makes it */
 export function checkGraph(graph: Graph): void {
   useAllOperations();
   const values: Values = graph.values ?? new Map();

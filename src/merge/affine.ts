@@ -51,7 +51,7 @@ export function compose(first: Affine, second: Affine): Affine {
   return { mean: first.mean, scale, shift: foldBias(second, first.shift) };
 }
 
-/** What becomes of a bias, zeros if there is none. */
+/** The bias after folding; without one, zeros are folded. */
 export function foldBias({ mean, scale, shift }: Affine, bias: Values | undefined): Float64Array {
   return scale.map((factor, c) => ((bias?.[c] ?? 0) - mean[c]!) * factor + shift[c]!);
 }

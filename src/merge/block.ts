@@ -22,7 +22,7 @@ export interface MergedBlock {
   readonly bias: Float32Array;
 }
 
-/** Writes what a block of this shape becomes to `target`. */
+/** Merges a block of this shape into `target`. */
 export function mergeBlock(branches: readonly BlockBranch[], shape: ConvShape, target: MergedBlock): void {
   const { outChannels } = shape;
   const folded = branches.map((branch): LinearBranch => {

@@ -5,7 +5,7 @@
  *   identity          1 x 1, ones on the diagonal
  *   average pooling   1 / (h w) everywhere, each channel for itself
  *
- * The groups of the sum are the finest ones that hold all of theirs.
+ * The sum has the finest groups that contain all of the branches'.
  */
 import type { PaddingMode, Window } from '../nodes/node.js';
 import { product } from '../sizes.js';
@@ -29,22 +29,22 @@ export interface BranchShape extends ConvShape {
 }
 
 export interface LinearBranch {
-  /** How often the sum has it. */
+  /** How often it occurs in the sum. */
   readonly count: number;
   readonly shape: ConvShape;
-  /** [outChannels, inChannels / groups, height, width]. A pooling may say that it has more than there is memory for. */
+  /** [outChannels, inChannels / groups, height, width]. A pooling may claim more than memory holds. */
   readonly weights: () => Rows;
   readonly bias: Float32Array | Float64Array | undefined;
 }
 
-/** Of a branch in which each channel stays for itself. Those without multiplications cost nothing. */
+/** The shape of a branch that keeps channels apart. The cost is 0 if it does not multiply. */
 export function diagonalShape(channels: number, window: Window, cost: number): BranchShape {
   const paddingMode = window.pads.some((pad) => pad > 0) ? 'zeros' : undefined;
   return { outChannels: channels, inChannels: channels, groups: channels, window, paddingMode, cost };
 }
 
 /**
- * The convolution that two of the same input add up to.
+ * The convolution that two branches of the same input add up to.
  * @param sameSize whether their outputs are known to have the same dims, though their windows do not show it
  * @returns undefined if there is none, or if it costs more than the two
  */

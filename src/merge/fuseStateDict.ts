@@ -1,6 +1,6 @@
 /**
- * Merges every asymmetric convolution block of a state dict into one convolution, by the names of its keys alone: no
- * network has to be built, and no runtime is needed.
+ * Merges every asymmetric convolution block of a state dict into one convolution, by its keys alone, without a network
+ * or a runtime.
  */
 import type { Window } from '../nodes/node.js';
 import { checkNames } from '../options.js';

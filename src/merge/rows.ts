@@ -1,6 +1,6 @@
 /**
- * Weights in float64 that are only described: what other weights become by factors and sums, row by row (a row is an
- * output channel's values). However many descriptions stand on one another, weights are computed and rounded once.
+ * Lazy weights in float64: sums of other weights times factors, row by row (a row is an output channel's values).
+ * However many descriptions build on one another, weights are computed and rounded once.
  */
 
 /** A row for each output channel. */
@@ -8,7 +8,7 @@ export interface Rows {
   readonly count: number;
   /** Values of a row. */
   readonly size: number;
-  /** How many descriptions stand on one another. */
+  /** How many descriptions build on one another. */
   readonly depth: number;
   /** Adds a row times `factor` to `target`. */
   add(row: number, factor: number, target: Float64Array, places: Places): void;
@@ -34,7 +34,7 @@ export function forEachRow(rows: Rows, visit: (row: Float64Array, at: number) =>
   }
 }
 
-/** Described by its values, however many descriptions there were. */
+/** Computes the values, so that they no longer build on other descriptions. */
 export function computed(rows: Rows): Rows {
   const values = new Float64Array(rows.count * rows.size);
   forEachRow(rows, (row, at) => values.set(row, at * rows.size));
@@ -44,7 +44,7 @@ export function computed(rows: Rows): Rows {
 export function rowsOf(values: Float32Array | Float64Array, count: number): Rows {
   const size = values.length / count;
   const add = (row: number, factor: number, target: Float64Array, { first, taps, stride }: Places): void => {
-    // The many values of files have a loop of their own, which sees one type of array only.
+    // Values from files, the bulk, have a loop of their own that sees only one type of array.
     if (taps === undefined && values instanceof Float32Array) {
       addFloats(values, row * size, size, factor, target, first);
     } else {

@@ -69,7 +69,7 @@ function joinAxis(a: Window, b: Window, axis: 0 | 1, sameSize: boolean): AxisOfW
   return { kernel, step: Math.max(1, step), before, after: surplus(a) + last };
 }
 
-/** Which taps of `to`, counted row by row, those of a window within it are. */
+/** For each tap of a window within `to`, which tap of `to` it is, counted row by row. */
 export function tapPlaces(from: Window, to: Window): Int32Array {
   const columns = tapsOfAxis(from, to, 1);
   return Int32Array.from(

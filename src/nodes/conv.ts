@@ -13,7 +13,7 @@ export interface Conv2dNode extends NodeBase {
   readonly relu?: boolean;
   /** Forced; undefined: the fastest. */
   readonly algorithm?: Algorithm | undefined;
-  /** Whether it is to err hardly more than a direct sum. */
+  /** Whether its error must stay close to that of a direct sum. */
   readonly precise?: boolean;
   /** Further convolutions of the same image that are added; their windows lie within this one's. */
   readonly parallel?: readonly ParallelKernel[];
@@ -50,7 +50,7 @@ const KERNEL_INPUTS: readonly InputRule[] = [
   { name: 'bias', as: 'packed', isOptional: true },
 ];
 
-/** Of one kernel; those of further ones come behind. */
+/** For one kernel; the inputs of parallel kernels follow. */
 export const WEIGHTED_INPUTS: readonly InputRule[] = [{}, ...KERNEL_INPUTS, { name: 'addend', isOptional: true }];
 
 export function convInputs({ parallel = [] }: Conv2dNode): readonly InputRule[] {

@@ -1,7 +1,7 @@
 /**
- * Dims, and arithmetic with them. One set of rules serves a graph that runs, where all dims are numbers, and one that
- * is read or rewritten, where a dim may be the size of an axis of some value: of a graph input where it can be followed
- * back to one, as the batch nearly always can, otherwise of the value itself. Rules of numbers only give numbers.
+ * Dims, and arithmetic with them. The same rules serve a graph that runs, where all dims are numbers, and one that is
+ * read or rewritten, where a dim may be the size of an axis of some value: of a graph input if it can be traced back to
+ * one, as the batch nearly always can, otherwise of the value itself. Given numbers only, rules return numbers.
  */
 import { sizeOf } from '../sizes.js';
 
@@ -11,12 +11,12 @@ export interface DimOf {
   readonly axis: number;
 }
 
-/** undefined: what a rule cannot tell. */
+/** undefined: the rule cannot tell. */
 export type Dim = number | DimOf | undefined;
 export type Dims = readonly number[];
-/** What is known of a value's dims, where its rank is. */
+/** What is known of the dims of a value of known rank. */
 export type KnownDims = readonly Dim[];
-/** The same once what a rule could not tell is the value's own. */
+/** The same after the value has named the sizes that the rule could not tell. */
 export type NamedDims = readonly (number | DimOf)[];
 
 export function isNumeric(dims: KnownDims): dims is Dims {
@@ -40,9 +40,7 @@ export function plus(a: Dim, b: Dim): Dim {
   return typeof a === 'number' && typeof b === 'number' ? a + b : undefined;
 }
 
-/**
- * The product of `dims` over that of `divisors`, when names that stand in both are left out and one at most remains.
- */
+/** The product of `dims` over that of `divisors`, if at most one name remains after cancelling. */
 export function quotient(dims: KnownDims, divisors: KnownDims): Dim {
   const rest = [...dims];
   for (const divisor of divisors) {
@@ -61,7 +59,7 @@ function isNumber(dim: Dim): dim is number {
   return typeof dim === 'number';
 }
 
-/** numpy's broadcasting of two shapes; undefined where they do not go together. */
+/** numpy's broadcasting of two shapes; undefined if they are incompatible. */
 export function broadcast<D extends Dim>(a: readonly D[], b: readonly D[]): D[] | undefined {
   const rank = Math.max(a.length, b.length);
   const dims: Dim[] = [];
@@ -77,7 +75,7 @@ export function broadcast<D extends Dim>(a: readonly D[], b: readonly D[]): D[] 
 function broadcastDim(a: Dim, b: Dim): Dim {
   if (a === 1 || sameDim(a, b)) return b;
   if (b === 1) return a;
-  // A number that is not 1 wins over a name: that can only be 1 or the same.
+  // A number other than 1 wins over a name, which can only be 1 or the same number.
   if (typeof a === 'number') return a;
   return typeof b === 'number' ? b : undefined;
 }

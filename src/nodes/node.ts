@@ -18,8 +18,8 @@ export interface NodeBase {
   readonly inputs: readonly Optional[];
   readonly outputs: readonly [string, ...string[]];
   /**
-   * Stored values that the node changes in place. All nodes of a run read what was there before it; once all are
-   * through, the changes happen in the order of the nodes, so that a run that fails changes nothing.
+   * Stored values that the node changes in place. All nodes of a run read what was there before it; once all have run,
+   * the changes happen in the order of the nodes, so that a run that fails changes nothing.
    */
   readonly updates?: readonly string[];
 }
@@ -46,8 +46,8 @@ export interface InputRule {
   /** Whether it may be left out. */
   readonly isOptional?: boolean;
   /**
-   * Of an input that does not follow the operation's layout. packed: the step makes something of it beforehand, once
-   * for all runs where it is stored; planar, channelsLast: the step reads it in this one.
+   * For an input that does not follow the operation's layout. packed: the step transforms it beforehand, once for all
+   * runs if it is stored; planar, channelsLast: the step reads it in that layout.
    */
   readonly as?: 'packed' | Layout;
 }

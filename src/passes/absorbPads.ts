@@ -63,7 +63,7 @@ function absorbSlice(conv: Conv2dNode, slice: SliceNode, dims: Dims | undefined)
   );
 }
 
-/** What a slice cuts off at [top, left, bottom, right]; undefined where it does more, or where that is not known. */
+/** What a slice cuts off at [top, left, bottom, right]; undefined if it does more, or if that is not known. */
 function cropsOf(slice: SliceNode, dims: Dims | undefined): Pads | undefined {
   const crops: [number, number, number, number] = [0, 0, 0, 0];
   for (const [i, given] of slice.axes.entries()) {
@@ -119,7 +119,7 @@ function fitsMode(pad: number, mode: PaddingMode, size: number | undefined): boo
   return pad === 0 || (size !== undefined && pad <= size);
 }
 
-/** @returns undefined where a sum is more than a window takes */
+/** @returns undefined if a sum is more than a window takes */
 function withPads(
   conv: Conv2dNode,
   before: SliceNode | PadNode,

@@ -11,7 +11,7 @@ export function normOf({ inputs: [, gamma, beta, mean, variance], eps }: BatchNo
   return { gamma, beta, mean, variance, eps };
 }
 
-/** Of a BatchNorm with running statistics; undefined where its values may change, or there is nothing left for them. */
+/** What a BatchNorm with running statistics does; undefined if its values may change or the budget is spent. */
 function affineOf(node: BatchNormNode, stored: PassValues, values: ExactValues): Affine | undefined {
   const norm = normOf(node);
   const [gamma, beta, mean, variance] = node.inputs.slice(1, 5).map((name) => stored.frozen(name));
@@ -32,11 +32,11 @@ export interface AffineStep {
   readonly source: string;
   readonly affine: Affine;
   readonly relu: boolean;
-  /** What is added behind it. */
+  /** A value that is added afterwards. */
   readonly addend: string | undefined;
 }
 
-/** undefined: the node is none, or the shape of its input is not known well enough to say so. */
+/** Returns undefined if the node is no such step, or if its input's shape is not known well enough. */
 export function affineStep(
   node: GraphNode,
   stored: PassValues,
@@ -59,7 +59,7 @@ export function affineStep(
   return affine && { source, affine, relu: node.relu === true, addend: undefined };
 }
 
-/** A constant's value for each channel, where it differs along no other axis and does not make the value larger. */
+/** A constant's value for each channel; undefined if it differs along other axes or makes the value larger. */
 function perChannel(constant: Tensor, layout: Layout, values: ExactValues): Float64Array | undefined {
   if (!isPerChannel(constant.dims, layout) || !values.afford(layout.channels)) return undefined;
   const data = values.of(constant);

@@ -7,7 +7,7 @@ import type { ExactValues } from './exactValues.js';
 import type { PassValues } from './pass.js';
 
 export interface Branch extends LinearBranch {
-  /** Value that it gives. */
+  /** Name of its output. */
   readonly output: string;
   readonly input: string;
   readonly shape: BranchShape;
@@ -56,7 +56,7 @@ export function addUp(
   };
 }
 
-/** The one that costs most: the others lie within its window, as a rule. */
+/** The costliest: the others usually lie within its window. */
 function mainConvolution(branches: readonly Branch[]): Conv2dNode {
   const convolutions = branches.filter(({ conv }) => conv !== undefined);
   return convolutions.reduce((main, other) => (other.shape.cost > main.shape.cost ? other : main)).conv!;
@@ -66,5 +66,5 @@ function isSamePair(a: Pair, b: Pair): boolean {
   return a[0] === b[0] && a[1] === b[1];
 }
 
-/** [top, left, bottom, right] that see each position itself. */
+/** The window that sees each position by itself. */
 export const ONE_TAP: Window = { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0, 0, 0, 0] satisfies Pads };

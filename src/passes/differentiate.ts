@@ -2,7 +2,7 @@
  * Differentiation, Graph to Graph: walks the nodes backwards once, adds up what reaches a value, and puts behind the graph
  * the nodes that compute it. A gradient is a value like any other.
  *
- * It comes before fusing, and knows the dims of all values. What the gradient of an operation is says a rule, see
+ * It runs before fusing and knows the dims of all values. Rules define the gradient of each operation, see
  * src/train/gradients.
  */
 import { addendOf, type Graph, type GraphNode, type StoredValue } from '../graph/graph.js';
@@ -16,19 +16,19 @@ import { PassValues } from './pass.js';
 
 /** What a rule may ask and do. */
 export interface Backward {
-  /** Whether anybody wants the gradient of a value. */
+  /** Whether the gradient of a value is needed. */
   needs(value: Optional): value is string;
   dims(value: string): Dims;
-  /** Adds a node, and brings the rule of its operation; returns the names of its outputs, as many as it has. */
+  /** Adds a node, and registers the rule of its operation; returns the names of all its outputs. */
   emit<N extends NodeBase>(node: Omit<N, 'outputs'>, rule: OperationRule<N>, outputs?: number): [string, ...string[]];
   /** Stores a constant; returns the name to read it by. */
   store(base: string, tensor: Tensor): string;
 }
 
 /**
- * Adds what computes the gradients of a node's inputs.
+ * Adds nodes that compute the gradients of a node's inputs.
  * @param gradient of its first output
- * @returns one for each input in order, undefined for those that nobody needs or that have none
+ * @returns one for each input in order, undefined for those that are not needed or have none
  */
 export type GradientRule<N extends NodeBase = NodeBase> = (
   node: N,
@@ -37,9 +37,9 @@ export type GradientRule<N extends NodeBase = NodeBase> = (
 ) => readonly Optional[];
 
 export interface Differentiated {
-  /** The given one with more nodes, and the same outputs. */
+  /** The given graph with more nodes and the same outputs. */
   readonly graph: Graph;
-  /** Of the values that were asked for; one that does not depend on any has none. */
+  /** By the names of the wanted values; one that does not affect the seeds has none. */
   readonly gradients: ReadonlyMap<string, string>;
 }
 
@@ -90,7 +90,7 @@ class Tape implements Backward {
   readonly #names: PassValues;
   readonly #shapes: ReadonlyMap<string, Dims>;
   readonly #gradients = new Map<string, string>();
-  /** Values that depend on those whose gradients are wanted, and these themselves. */
+  /** The values whose gradients are wanted, and all that depend on them. */
   readonly #needed: Set<string>;
 
   constructor(graph: Graph, shapes: ReadonlyMap<string, Dims>, wanted: Iterable<string>) {
@@ -127,7 +127,7 @@ class Tape implements Backward {
   emit<N extends NodeBase>(node: Omit<N, 'outputs'>, rule: OperationRule<N>, count = 1): [string, ...string[]] {
     useOperation(node.op, rule as OperationRule);
     const outputs = Array.from({ length: count }, () => this.#names.newName(`gradient${this.#nodes.length}`));
-    // The executor goes by rules, and the passes behind this one look for what they know.
+    // The executor follows rules, and later passes only look for operations that they know.
     this.#nodes.push({ ...node, outputs } as unknown as GraphNode);
     return outputs as [string, ...string[]];
   }
@@ -145,8 +145,8 @@ class Tape implements Backward {
       if (gradient !== undefined) gradients.set(name, gradient);
     }
     const values = new Map([...(this.#graph.values ?? []), ...this.#constants]);
-    // A rounding error that takes a value to the other side of a ReLU's kink changes gradients, and all that is learnt.
-    // Gradients themselves meet no kinks.
+    // A rounding error that pushes a value across a ReLU's kink changes gradients, and all that is learnt from them.
+    // Gradients themselves pass no kinks.
     const given = this.#graph.nodes.length;
     const nodes = this.#nodes.map((node, i) => (node.op === 'conv2d' && i < given ? { ...node, precise: true } : node));
     return { graph: { ...this.#graph, nodes, values }, gradients };

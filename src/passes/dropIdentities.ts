@@ -22,12 +22,12 @@ export const dropIdentities: Pass = (graph) => {
   return { ...graph, nodes };
 };
 
-/** New names, for the values that get another one. */
+/** The new names of the values to rename. */
 function chooseNames(graph: Graph): Map<string, string> {
   const outputs = new Set(graph.outputs);
   const fixed = new Set([...graph.inputs, ...graph.outputs, ...(graph.values?.keys() ?? [])]);
   const names = new Map<string, string>();
-  // By the name that a content has now, its other ones: all of them follow when it gets yet another.
+  // By a value's current name, its earlier ones: they all follow when it is renamed again.
   const copies = new Map<string, string[]>();
   for (const node of graph.nodes) {
     if (!isCopy(node)) continue;

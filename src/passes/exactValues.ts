@@ -6,9 +6,8 @@ import { computed, forEachRow, type Rows, rowsOf } from '../merge/rows.js';
 import { Tensor } from '../tensor.js';
 
 /**
- * Values that passes may work out: so many in any case, and so many times those that the graph holds. Networks take
- * three times what they hold; a file may declare two thousand million channels, or fold ten thousand factors into one
- * weight.
+ * Values that passes may compute: a fixed number, plus a multiple of those that the graph holds. Networks take three
+ * times what they hold; a file may declare two thousand million channels, or fold ten thousand factors into one weight.
  */
 const SPARE_VALUES = 2 ** 22;
 const SPARE_VALUES_PER_VALUE = 24;
@@ -32,19 +31,19 @@ export class ExactValues {
     this.#spareValues = SPARE_VALUES + SPARE_VALUES_PER_VALUE * held;
   }
 
-  /** Accounts for values that are to be worked out; a pass leaves alone what there is nothing left for. */
+  /** Spends the budget on values to compute. Returns false if it does not suffice: the pass then skips the node. */
   afford(count: number): boolean {
     if (count > this.#spareValues) return false;
     this.#spareValues -= count;
     return true;
   }
 
-  /** Of a tensor that holds few values. */
+  /** The exact values of a small tensor. */
   of(tensor: Tensor): Float32Array | Float64Array {
     return this.#exact.get(tensor) ?? tensor.data;
   }
 
-  /** A tensor of few values; undefined where one of them is not finite as a float32. */
+  /** A small tensor; undefined if one of the values is not finite as a float32. */
   round(values: Float64Array, dims: readonly number[]): Tensor | undefined {
     const rounded = new Float32Array(values);
     if (!areFinite(rounded)) return undefined;
@@ -53,26 +52,26 @@ export class ExactValues {
     return tensor;
   }
 
-  /** Of weights, whose outermost dim counts the output channels. */
+  /** The rows of weights, whose outermost dim counts the output channels. */
   rows(weights: Tensor): Rows {
     return this.#rows.get(weights) ?? rowsOf(weights.data, weights.dims[0]!);
   }
 
   /**
-   * Weights of these rows, which `settle` computes. Undefined where that is too much to work out, and if careful, where
-   * one is not finite as a float32.
+   * Weights of these rows, which `settle` computes. Undefined if that exceeds the budget or, if careful, one is not
+   * finite as a float32.
    */
   weights(described: Rows, dims: readonly number[]): Tensor | undefined {
     if (!this.afford(described.count * described.size)) return undefined;
     const rows = described.depth > MAX_DEPTH ? computed(described) : described;
-    // Memory that nobody has touched costs nothing, and most weights are described several times before they are settled.
+    // Untouched memory costs nothing, and most weights are described several times before they are settled.
     const tensor = new Tensor('float32', new Float32Array(rows.count * rows.size), dims);
     this.#rows.set(tensor, rows);
     this.#pending.add(tensor);
     return this.#careful && !this.settle(tensor) ? undefined : tensor;
   }
 
-  /** Computes the values of weights that have only been described yet. @returns whether they are finite */
+  /** Computes the values of weights that have only been described so far. @returns whether they are finite */
   settle(tensor: Tensor): boolean {
     if (!this.#pending.delete(tensor)) return true;
     const { data } = tensor;
@@ -85,7 +84,7 @@ export class ExactValues {
 const MAGNITUDE = 0x7fffffff;
 const INFINITE = 0x7f800000;
 
-/** The bits of magnitudes, as whole numbers, are in the order of what they stand for; what is not finite comes last. */
+/** Read as integers, the bits of magnitudes sort as the magnitudes do; those that are not finite come last. */
 function areFinite(values: Float32Array): boolean {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   let largest = 0;

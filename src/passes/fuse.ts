@@ -19,7 +19,7 @@ import type { Folded } from '../merge/affine.js';
 import { normOf } from './affine.js';
 import { PassValues } from './pass.js';
 
-/** A graph with weights and biases that are made of others while they are packed. */
+/** A graph whose weights and biases may be computed from others while they are packed. */
 export interface FusedGraph extends Graph {
   readonly folded: ReadonlyMap<string, Folded>;
 }
@@ -27,7 +27,7 @@ export interface FusedGraph extends Graph {
 interface Rule {
   /** Whether a node is of the kind that its producer may absorb. */
   readonly of: (consumer: GraphNode) => boolean;
-  /** The producer as it then is; undefined where it may not. */
+  /** The producer after absorbing; undefined if it must not. */
   readonly absorb: (producer: GraphNode, consumer: GraphNode, values: FusedValues) => GraphNode | undefined;
 }
 
@@ -44,7 +44,7 @@ export function fuse(graph: Graph, addsSameDims: (add: GraphNode) => boolean): F
   return { ...fused, folded: values.folded };
 }
 
-/** Stored values, and those that are folded of them. */
+/** Stored values, and those that are folded from them. */
 class FusedValues {
   readonly folded = new Map<string, Folded>();
   readonly #stored: Graph['values'];
@@ -55,7 +55,7 @@ class FusedValues {
     this.#names = new PassValues(graph);
   }
 
-  /** Whether all of these are there before a run; those that are left out count as such. */
+  /** Whether all of these are there before a run; left-out ones count as such. */
   areStored(names: readonly (string | undefined)[]): boolean {
     return names.every((name) => name === undefined || this.#stored?.has(name) || this.folded.has(name));
   }
@@ -120,7 +120,7 @@ const absorbAdd: Rule['absorb'] = (producer, add) => {
   return { ...producer, inputs: [image, weight, bias, others[0]], outputs, ...reluOf(add) };
 };
 
-/** Whether nothing is done yet to what the node itself computes. */
+/** Whether nothing has yet been fused behind what the node itself computes. */
 export function isOpen(node: WeightedNode | BatchNormNode): boolean {
   const hasMore = node.op === 'conv2d' && node.parallel !== undefined;
   return addendOf(node) === undefined && node.relu !== true && !hasMore;
@@ -130,7 +130,7 @@ function reluOf({ relu }: { readonly relu?: boolean }): { relu?: true } {
   return relu === true ? { relu } : {};
 }
 
-/** Two convolutions of the same image, the second of which adds the first: the larger one takes the other in. */
+/** Two convolutions of the same image, the second of which adds the first: the larger one absorbs the other. */
 const absorbParallel: Rule['absorb'] = (first, last, values) => {
   if (first.op !== 'conv2d' || last.op !== 'conv2d' || last.parallel !== undefined) return undefined;
   const [image, weight, bias, addend, ...more] = first.inputs;
@@ -153,7 +153,7 @@ function kernelOf({ window, algorithm }: Conv2dNode): ParallelKernel {
   return { window, algorithm };
 }
 
-/** Whether all taps of a window see what taps of another one see. */
+/** Whether every tap of `a` sees what some tap of `b` sees. */
 function liesWithin(a: Window, b: Window): boolean {
   return [0, 1].every((axis) => {
     const first = b.pads[axis]! - a.pads[axis]!;

@@ -10,10 +10,10 @@ export interface Layout {
   readonly channels: number;
 }
 
-/** Channels that a file may declare: passes make numbers for each of them, of which the file may hold none. */
+/** Channels that a file may declare: passes make values for each of them, though the file may hold none. */
 const MAX_DECLARED = 2 ** 16;
 
-/** `inferKnownShapes` that remembers the last graph. */
+/** `inferKnownShapes`, remembering the result for the last graph. */
 export function rememberShapes(): (graph: Graph) => KnownShapes {
   let last: { readonly graph: Graph; readonly shapes: KnownShapes } | undefined;
   return (graph) => {
@@ -35,7 +35,7 @@ export function knownLayouts(graph: Graph, shapes: KnownShapes): Map<string, Lay
   return layouts;
 }
 
-/** As many as may be declared, or as any weight holds. */
+/** The bound on channels: as many as a file may declare, or as a weight has. */
 function mostChannels({ nodes, values }: Graph): number {
   return nodes.reduce((most, node) => {
     const isWeighted = node.op === 'conv2d' || node.op === 'linear';
@@ -54,7 +54,7 @@ export function isPerChannel(dims: Dims, { rank, channels }: Layout): boolean {
   );
 }
 
-/** Dims of the values of which the rank is known; -1 stands for sizes that are not. */
+/** Dims of all values of known rank; -1 stands for unknown sizes. */
 export function knownDims(shapes: KnownShapes): ReadonlyMap<string, Dims> {
   const known = new Map<string, Dims>();
   for (const [name, dims] of shapes) {

@@ -23,10 +23,10 @@ import { type MergeLog, type Pass, type PassContext, PassValues, producers } fro
 
 type Dims = readonly number[];
 
-/** Clusters of one input that are looked at; a file may have any number of branches that do not fit each other. */
+/** Clusters tried per input; a file may have any number of branches that do not fit each other. */
 const MAX_CLUSTERS = 16;
 
-/** An addition with those that it adds up in turn, flattened. */
+/** A tree of additions, flattened. */
 interface Sum {
   readonly root: BinaryNode;
   /** From left to right. */
@@ -41,7 +41,7 @@ interface Cluster {
   shape: BranchShape;
 }
 
-/** A summand of the sum as it will be: a term as it was, or a merged convolution, or a sum of such. */
+/** A summand after merging: an original term, a merged convolution, or a sum of these. */
 interface Item {
   readonly name: string;
   /** First and last of the terms that it stands for, and how many there are. */
@@ -87,7 +87,7 @@ function know(graph: Graph, { shapesOf }: PassContext): Knowledge {
 }
 
 function findSums(graph: Graph, { producer, uses }: Knowledge): Sum[] {
-  /** The addition, where it is nothing but a part of the one that reads it. */
+  /** The addition that makes this value, if the value is only an intermediate sum. */
   const partialSum = (name: string): BinaryNode | undefined => {
     const node = producer.get(name);
     return node?.op === 'add' && node.relu !== true && uses.get(name) === 1 ? (node as BinaryNode) : undefined;
@@ -119,7 +119,7 @@ function flatten(root: BinaryNode, partialSum: (name: string) => BinaryNode | un
   return { root, terms, names };
 }
 
-/** The nodes in the place of the sum's root; undefined where nothing is merged. */
+/** The nodes that replace the sum's root; undefined if nothing is merged. */
 function mergeSum(
   sum: Sum,
   knowledge: Knowledge,
@@ -169,7 +169,7 @@ function together(a: Item, b: Item): Item {
   };
 }
 
-/** Under the name that the sum of its terms has, or a new one. */
+/** The item under the name of its partial sum, or under a new one. */
 function named(item: Item, { root, names }: Sum, { stored }: Knowledge): Item {
   const isGapless = item.last - item.first + 1 === item.count;
   const name = isGapless ? names.get(`${item.first},${item.last + 1}`) : undefined;
@@ -187,12 +187,12 @@ function addItems([first, ...others]: readonly Item[], sum: Sum, knowledge: Know
   });
 }
 
-/** Values of branches that are nothing by themselves any more; what an identity gives is its input. */
+/** Outputs that disappear after merging; an identity's output is its input. */
 function consumed(cluster: readonly Branch[]): string[] {
   return cluster.filter(({ output, input }) => output !== input).map(({ output }) => output);
 }
 
-/** Counts those of earlier merges, which are forgotten. */
+/** Counts branches, including those of earlier merges, whose records are removed. */
 function countBranches(cluster: readonly Branch[], merges: MergeLog): number {
   const own = new Set(consumed(cluster));
   return cluster.reduce((all, { output, count }) => {
@@ -212,7 +212,7 @@ function findBranches({ terms }: Sum, knowledge: Knowledge, values: ExactValues)
     return node !== undefined && uses.get(name) === count ? [{ name, count, node }] : [];
   });
   const convolutions = own.flatMap(({ node, count }) => convBranch(node, count, knowledge.stored, values) ?? []);
-  // What a convolution reads is an image of so many channels.
+  // A convolution's input is an image with its number of channels.
   const images = new Map(convolutions.map(({ input, shape }) => [input, { rank: 4, channels: shape.inChannels }]));
   const diagonals = own.flatMap(
     ({ node, count }) => affineBranch(node, count, images, knowledge, values) ?? poolBranch(node, count, images) ?? [],
@@ -240,7 +240,7 @@ function convBranch(node: GraphNode, count: number, stored: PassValues, values: 
   };
 }
 
-/** A BatchNorm of what a convolution reads too, or a factor or term for each of its channels. */
+/** A BatchNorm, or a factor or term for each channel, of a value that a convolution reads too. */
 function affineBranch(
   node: GraphNode,
   count: number,
@@ -264,7 +264,7 @@ function affineBranch(
   };
 }
 
-/** An average pooling of what a convolution reads too. */
+/** An average pooling of a value that a convolution reads too. */
 function poolBranch(node: GraphNode, count: number, layouts: ReadonlyMap<string, Layout>): Branch | undefined {
   const [input] = node.inputs as [string];
   const channels = layouts.get(input)?.channels;

@@ -1,6 +1,6 @@
 /**
  * What passes share. A pass takes a Graph and returns another one of the same function, or the same object where it
- * finds nothing to do; it never changes the one that it is given.
+ * finds nothing to do; it never changes the given one.
  */
 import type { Graph, GraphNode, Pair, StoredValue, WeightedNode } from '../graph/graph.js';
 import { Names } from '../graph/names.js';
@@ -18,13 +18,13 @@ export interface PassContext {
 }
 
 export interface Merge {
-  /** Terms of the sum that became one convolution; what came of an earlier merge counts as often as it did there. */
+  /** Terms of the sum that became one convolution; the result of an earlier merge counts as all of its terms. */
   readonly branches: number;
   /** [height, width] */
   readonly kernel: Pair;
 }
 
-/** Which values are convolutions that several branches were merged into. */
+/** Records which values are convolutions that several branches were merged into. */
 export class MergeLog {
   readonly #merges = new Map<string, Merge>();
 
@@ -40,7 +40,7 @@ export class MergeLog {
     this.#merges.delete(output);
   }
 
-  /** The convolution gives another value now, since what followed it is part of it. */
+  /** The convolution has absorbed what followed it, and now produces another value. */
   move(from: string, to: string): void {
     const merge = this.#merges.get(from);
     if (merge === undefined || from === to) return;
@@ -60,19 +60,19 @@ export class PassValues {
     this.#values = new Map(graph.values);
   }
 
-  /** undefined for a value that is none, or may change: it must not become part of another one. */
+  /** undefined if there is none, or if it may change and so must not become part of another value. */
   frozen(name: string | undefined): Tensor | undefined {
     const value = this.#values.get(name!);
     return value?.role === 'frozen' ? value.tensor : undefined;
   }
 
-  /** Weight and bias of a node; undefined where they may change. */
+  /** Weight and bias of a node; undefined if they may change. */
   parameters({ inputs }: WeightedNode): { weight: Tensor; bias: Tensor | undefined } | undefined {
     const [weight, bias] = [this.frozen(inputs[1]), this.frozen(inputs[2])];
     return weight === undefined || (bias === undefined) !== (inputs[2] === undefined) ? undefined : { weight, bias };
   }
 
-  /** @returns the name to read it by: `base`, or one like it */
+  /** @returns the name to read it by: `base`, or a variant of it */
   add(base: string, tensor: Tensor): string {
     const name = this.newName(base);
     this.#values.set(name, { tensor, role: 'frozen' });

@@ -28,13 +28,13 @@ export function poolFirst(graph: Graph): Graph {
   return moved.size === 0 ? graph : { ...graph, nodes: graph.nodes.map((node) => moved.get(node) ?? node) };
 }
 
-/** Whether it is linear, pixel by pixel. */
+/** Whether it is linear and treats each pixel by itself. */
 function isPointwise(node: Conv2dNode): boolean {
   const { kernel, stride, pads } = node.window;
   return isOpen(node) && [...kernel, ...stride].every((size) => size === 1) && pads.every((pad) => pad === 0);
 }
 
-/** Whether it is a mean, and of fewer pixels than it is given. */
+/** Whether it is a mean that leaves fewer pixels. */
 function isMean(node: GraphNode): node is PoolNode | GlobalPoolNode {
   if (node.op !== 'avgPool2d') return node.op === 'globalAvgPool2d';
   const { stride, pads } = node.window;

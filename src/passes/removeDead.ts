@@ -4,7 +4,7 @@ import { type Graph, type GraphNode, readsOf } from '../graph/graph.js';
 export function removeDead(graph: Graph): Graph {
   const needed = new Set(graph.outputs);
   const kept: GraphNode[] = [];
-  // Backwards: whoever reads a value stands behind its producer.
+  // Backwards: a value's readers come after its producer.
   for (const node of [...graph.nodes].reverse()) {
     if (node.updates === undefined && !node.outputs.some((name) => needed.has(name))) continue;
     for (const name of [...readsOf(node), ...(node.updates ?? [])]) needed.add(name);

@@ -1,8 +1,8 @@
 /**
  * Reparameterization, Graph to Graph: the same function with fewer and cheaper nodes. Parallel linear branches become
  * one convolution (Ding, Guo, Ding, Han: ACNet, ICCV 2019, section 3.3, and any others of the kind), BatchNorms and
- * constant factors and terms go into the weights beside them, cropping and padding into windows; copies and what nobody
- * reads go away.
+ * constant factors and terms go into the weights beside them, cropping and padding into windows; copies and unread
+ * values are removed.
  */
 import type { Graph, Pair } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
@@ -18,7 +18,7 @@ import { removeDead } from './removeDead.js';
 
 /** A convolution that several branches were merged into. */
 export interface MergedBranches {
-  /** Name of the value that it gives. */
+  /** Name of its output. */
   output: string;
   /** Terms of the sum that it stands for. */
   branches: number;
@@ -26,17 +26,17 @@ export interface MergedBranches {
   kernel: Pair;
 }
 
-/** What one pass does can let another one do more. Networks settle after two or three rounds. */
+/** One pass can make room for another. Networks settle after two or three rounds. */
 const MAX_ROUNDS = 8;
 
 const PASSES: readonly Pass[] = [removeDead, dropIdentities, absorbPads, foldAffine, mergeBranches];
 
 /**
- * Merges parallel branches into single convolutions, and folds BatchNorms and what else is linear into weights.
- * Computes in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; tensors that
- * stay as they are are shared with it.
+ * Merges parallel branches into single convolutions, and folds BatchNorms and other linear steps into weights. Computes
+ * in float64 and rounds once. Names of inputs and outputs stay. The given graph is not changed; unchanged tensors are
+ * shared with it.
  * @returns `merged` lists the convolutions that several branches became
- * @throws TypeError when it is no graph, RangeError when it reads what nothing before makes
+ * @throws TypeError when it is not a graph, RangeError when a node reads a value that nothing before it makes
  * @example
  * const { graph, merged } = reparameterize(readOnnx(bytes));
  * console.log(`${merged.length} blocks merged`);
@@ -55,13 +55,13 @@ export function reparameterize(graph: Graph): { graph: Graph; merged: MergedBran
   return { graph: current, merged };
 }
 
-/** Numbers that the graph holds, those of a tensor under several names counted once. */
+/** Numbers that the graph holds; a tensor under several names counts once. */
 function heldValues({ values }: Graph): number {
   const tensors = new Set([...(values?.values() ?? [])].map(({ tensor }) => tensor));
   return [...tensors].reduce((held, { size }) => held + size, 0);
 }
 
-/** @returns undefined where weights are not finite, unless the passes look for that */
+/** @returns undefined if weights are not finite and the passes are not careful */
 function runPasses(graph: Graph, careful: boolean): { graph: Graph; merges: MergeLog } | undefined {
   const values = new ExactValues(careful, heldValues(graph));
   const context: PassContext = { values, merges: new MergeLog(), shapesOf: rememberShapes() };
