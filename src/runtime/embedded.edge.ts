@@ -1,6 +1,6 @@
 /**
- * The kernels that come with the package, for places at the edge of a network: they compile nothing, but load modules
- * that were compiled before. One build, so that no upload holds two; the one that every engine loads.
+ * The kernels that come with the package, for edge platforms, which compile nothing but load modules compiled before.
+ * One build, so that no upload holds two: the one that every engine loads.
  */
 import baseline from '../../build/baseline.wasm?module';
 

@@ -1,7 +1,7 @@
 /** The kernels that come with the package: each build as base64 in a chunk of its own, of which one is loaded. */
 import { fromBase64 } from './base64.js';
 
-/** @throws Error where the place loads no chunks (a service worker, a file that was bundled without them) */
+/** @throws Error if the platform loads no chunks (a service worker, a file that was bundled without them) */
 export async function embeddedKernels(simd: 'baseline' | 'relaxed'): Promise<Uint8Array<ArrayBuffer>> {
   const { default: base64 } =
     simd === 'relaxed' ? await import('../../build/relaxed.wasm') : await import('../../build/baseline.wasm');

@@ -1,7 +1,7 @@
 /**
  * Which parts of a range of addresses are taken: | taken and free blocks, in address order ... | end |
  *
- * Takes the best fitting free block, else what lies at the end. Freed neighbours are joined.
+ * Takes the best-fitting free block, or else new memory at the end. Freed neighbours are joined.
  */
 interface Block {
   ptr: number;
@@ -17,7 +17,7 @@ export class FreeList {
     this.#end = start;
   }
 
-  /** Best fit among what was given back; undefined where nothing is large enough. */
+  /** Best fit among the free blocks; undefined if none is large enough. */
   take(size: number): number | undefined {
     let best = -1;
     for (let i = 0; i < this.#free.length; i++) {

@@ -22,7 +22,7 @@ interface UsedBlock {
   readonly overhead: number;
 }
 
-/** A piece of linear memory. Whoever drops it without `free` gives it back when it is garbage collected. */
+/** A piece of linear memory. Without a call of `free` it is given back when garbage collected. */
 export class Allocation {
   readonly ptr: number;
   readonly #block: UsedBlock;
@@ -45,7 +45,7 @@ export class Allocation {
     heap?.release(this, this.#block);
   }
 
-  /** As `free`, but until `gone` has come nobody gets the memory, since a worker thread may still be writing there. */
+  /** As `free`, but the memory is not reused until `gone` settles, since a worker thread may still be writing there. */
   freeAfter(gone: Promise<void>): void {
     this.#heap?.releaseAfter(this, this.#block, gone);
     this.#heap = undefined;
@@ -67,7 +67,7 @@ export class Heap {
   #used = 0;
   #peak = 0;
   #overhead = 0;
-  /** Bytes of those in use that only wait for worker threads to be gone. */
+  /** Bytes of those in use that only wait for worker threads to end. */
   #withheld = 0;
   #withheldUntil: Promise<unknown> | undefined;
   #floats: Float32Array;
@@ -121,19 +121,19 @@ export class Heap {
     return allocation;
   }
 
-  /** @throws OutOfMemoryError where so many bytes would not fit if the memory were empty */
+  /** @throws OutOfMemoryError if so many bytes would not fit even into empty memory */
   expectRoom(bytes: number): void {
     const most = this.#maximum - GUARD - this.#start;
     if (bytes > most) throw new OutOfMemoryError(bytes, Math.max(0, most - this.#used));
   }
 
-  /** Address of memory for the runtime itself, for good; it does not count as in use. @throws OutOfMemoryError */
+  /** Reserves memory for the runtime itself, for good; it does not count as in use. @throws OutOfMemoryError */
   reserve(bytes: number): number {
     const ptr = this.#take(roundUp(bytes, ALIGNMENT));
     return CHECKED ? redZonesOf(this).open(ptr, bytes) : ptr;
   }
 
-  /** Runs `work`; if it throws, everything that it allocated is free again, after a ThreadError when that may be. */
+  /** Runs `work`; if it throws, frees all that it allocated, after a ThreadError as soon as the workers have ended. */
   undoOnError<T>(work: () => T): T {
     const outer = this.#recorded;
     const recorded: Allocation[] = [];
@@ -170,7 +170,7 @@ export class Heap {
     });
   }
 
-  /** When all memory is back that worker threads may still be writing to; undefined where there is none. */
+  /** Settles when all memory that worker threads may still write to is back; undefined if there is none. */
   get withheldUntil(): Promise<unknown> | undefined {
     return this.#withheldUntil;
   }

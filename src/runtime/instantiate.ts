@@ -26,7 +26,7 @@ export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSourc
   const given = await (source === undefined ? loadEmbedded(simd) : source);
   // By tag, not instanceof: test runners and places at the edge give modules a realm of their own.
   const tag = Object.prototype.toString.call(given);
-  // The loader knows a module by its prototype.
+  // The loader recognises a module by its prototype.
   if (tag === '[object WebAssembly.Module]') return Object.setPrototypeOf(given, WebAssembly.Module.prototype);
   const bytes = tag === '[object Response]' ? await bodyOf(given as Response) : (given as ArrayBuffer);
   return byteView(bytes, 'createRuntime: wasm') as Uint8Array<ArrayBuffer>;
@@ -57,7 +57,7 @@ export function instantiateKernels(binary: Binary, memory: WebAssembly.Memory): 
   return instantiateSync<Kernels & Record<string, unknown>>(module, { env: { memory } }).exports;
 }
 
-/** So few bytes are compiled at once faster than by another thread. */
+/** So few bytes compile faster here and now than on another thread. */
 function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes);
@@ -83,15 +83,15 @@ const MEMORY_IMPORT = [3, 101, 110, 118, 6, 109, 101, 109, 111, 114, 121, 2, 1];
 const SHARED_WITH_MAXIMUM = 3;
 
 /**
- * The same kernels for a shared memory. A module says in one byte whether the memory it imports is shared, and must say
- * it rightly; kernels use no atomics, so nothing else differs.
- * @throws Error where the binary is not at hand as bytes
+ * The same kernels for a shared memory. A module says in one byte whether the memory it imports is shared, and this
+ * must be true; kernels use no atomics, so nothing else differs.
+ * @throws Error if the bytes of the binary are not at hand
  */
 export function shareable(binary: Binary): Uint8Array<ArrayBuffer> {
   if (!(binary instanceof Uint8Array)) throw new Error('threads need the kernels as bytes, not as a module');
   const bytes = binary.slice();
   const at = bytes.findIndex((_, i) => MEMORY_IMPORT.every((byte, j) => bytes[i + j] === byte));
-  // What does not import it so is not of this package, and refused when it is instantiated.
+  // A module without this import is not this package's, and instantiation refuses it.
   bytes[at + MEMORY_IMPORT.length - 1] = SHARED_WITH_MAXIMUM;
   return bytes;
 }

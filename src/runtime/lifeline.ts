@@ -1,6 +1,6 @@
 /**
- * How a worker's end shows where engines have no event for it, that is in browsers and Deno: it holds a lock as long as
- * it lives, and who waits for that lock gets it when the worker's last instruction is done.
+ * How to notice a worker's end in engines that have no event for it (browsers and Deno): it holds a lock while it
+ * lives, and a thread that waits for that lock gets it when the worker's last instruction is done.
  */
 
 /** A name for a worker's lock; undefined where there are no locks. */

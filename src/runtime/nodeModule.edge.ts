@@ -1,4 +1,4 @@
-/** Modules of Node, for places at the edge of a network: there are none. */
+/** Modules of Node on edge platforms: there are none. */
 import { UnsupportedError } from '../errors.js';
 
 export async function importNodeModule(name: string): Promise<never> {

@@ -1,6 +1,6 @@
 /**
- * Modules of Node (which Deno, Bun and Electron have too), for code that bundlers prepare for web pages as well. There
- * is no `import` of them that every bundler leaves alone, in every format, without a warning.
+ * Modules of Node (which Deno, Bun and Electron have too), for code that bundlers prepare for web pages as well. No
+ * form of `import` is left alone by every bundler, in every format, without a warning.
  * @throws Error where there are none
  */
 export async function importNodeModule<T>(name: string): Promise<T> {

@@ -6,25 +6,27 @@ import type { WorkerSetup } from './worker.js';
 
 /**
  * Polls, about a millisecond, before a thread that has no chunk left goes to sleep until the others are done. One that
- * slept may be woken on the core of the thread that woke it, and systems take a tenth of a second to part the two.
+ * slept may be woken on the core of the thread that woke it, and systems take a tenth of a second to separate the two.
  */
 const POLLS = 200_000;
 /** Polls between two looks at the clock. */
 const CLOCK_POLLS = 1024;
 const SLEEP_MILLISECONDS = 100;
-/** What a longer pause between two looks counts: this thread stood still then too. */
+/** A longer pause between two looks counts as this much: this thread was suspended then too. */
 const MAX_LOOK_MILLISECONDS = 2 * SLEEP_MILLISECONDS;
-/** How long no chunk may be finished before a worker counts as dead: this, or so many times what a chunk should take. */
+/**
+ * How long without a finished chunk before a worker counts as dead: this, or a multiple of what a chunk should take.
+ */
 const MIN_PATIENCE_MILLISECONDS = 2_000;
 const PATIENCE_CHUNKS = 20;
-/** What a slow phone computes. */
+/** The speed of a slow phone. */
 const MIN_FLOPS_PER_MILLISECOND = 4e6;
-/** Workers leave by themselves when they are told to; those that have not by then are ended. */
+/** Workers leave by themselves when told to; those that have not by then are terminated. */
 const LEAVE_MILLISECONDS = 100;
 
 /** Lives and dies as one: when a worker is lost, the others leave too. */
 export class Pool {
-  /** Settled when no worker can write any more, which engines do not tell of all deaths. */
+  /** Settles when no worker can write any more; engines do not report every death. */
   readonly gone: Promise<void>;
   readonly #control: Control;
   readonly #scratchPtr: number;
@@ -34,7 +36,7 @@ export class Pool {
 
   /**
    * @param scratchPtr working memory of the main thread
-   * @param onLoss told once, when the pool cannot be used any more though nobody has retired it
+   * @param onLoss called once, if the pool becomes unusable without having been retired
    */
   constructor(control: Control, scratchPtr: number, threads: readonly Thread[], onLoss: (why: string) => void) {
     this.#control = control;
@@ -62,7 +64,7 @@ export class Pool {
         control.finish(false);
       }
     } catch (error) {
-      // Nobody may be computing any more when the caller gives the memory to others.
+      // No thread may still be computing when the caller reuses the memory.
       do control.finish(true);
       while (control.take() > 0);
       this.#awaitOthers(job, chunks, start, own);
@@ -79,7 +81,7 @@ export class Pool {
     this.#control.era = era;
   }
 
-  /** Tells the workers to leave, and ends those that do not. */
+  /** Tells the workers to leave, and terminates those that do not. */
   retire(): void {
     this.#isRetired = true;
     this.#control.stop();
@@ -87,7 +89,7 @@ export class Pool {
     void this.gone.then(() => clearTimeout(timer));
   }
 
-  /** For good. */
+  /** Ends the pool for good. */
   dispose(): void {
     this.#isRetired = true;
     this.#control.stop();
@@ -139,7 +141,7 @@ export class Pool {
   }
 }
 
-/** @param measured milliseconds that a chunk took this thread; longer than it should where the system is busy */
+/** @param measured milliseconds that a chunk took this thread; longer than it should be if the system is busy */
 function patienceWith({ chunkFlops }: Job, measured: number): number {
   const expected = Math.min(measured, chunkFlops / MIN_FLOPS_PER_MILLISECOND);
   return Math.max(MIN_PATIENCE_MILLISECONDS, PATIENCE_CHUNKS * expected);

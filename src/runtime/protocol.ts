@@ -1,13 +1,13 @@
 /**
- * What the threads of a runtime say to each other, in a few words of their shared memory.
+ * How the threads of a runtime talk to each other, in a few words of their shared memory.
  *
  * A job is cut into chunks: ranges of units (pixels, tiles, sums, whatever its kernel takes a range of) by ranges of
  * output channels. The main thread keeps the first one; every thread, the main one too, takes the next until none is
- * left, by exchanging the ticket word. The job is done when all chunks are; a thread that sleeps, or has died before it
- * took one, keeps nobody waiting.
+ * left, by exchanging the ticket word. The job is done when all chunks are; a thread that sleeps, or died before it
+ * took one, holds up no other.
  *
- * A worker reads the job after it took a chunk of it. Jobs change only when all chunks are done, so what it reads is the
- * job of its chunk, however long it stood still before.
+ * A worker reads the job after it took a chunk of it. Jobs change only when all chunks are done, so what it reads is
+ * the job of its chunk, however long it was suspended before.
  */
 export const CONTROL_BYTES = 512;
 
@@ -16,14 +16,14 @@ const TICKET = 0;
 const DONE = 1;
 const FAILED = 2;
 const ERA = 3;
-/** Of the job, float64 from here on: what it is cut into, the lengths of what follows, arguments, characters of the name. */
+/** The job, float64 from here on: how it is cut, the lengths of what follows, arguments, characters of the name. */
 const JOB_BYTES = 16;
 const HEADER_WORDS = 7;
 type Header = [number, number, number, number, number, number, number];
 /** The last era: workers leave. */
 const END = -1;
 
-/** The ticket: chunks that are left below, above them a number that every job changes, for those who wait for a change. */
+/** The ticket: the low bits count the chunks left, the high bits change with every job, to wake threads that wait. */
 const LEFT_BITS = 24;
 const LEFT_MASK = (1 << LEFT_BITS) - 1;
 /** Chunks that a job may have. */
@@ -50,7 +50,7 @@ export interface Task {
 export interface Job extends Task {
   /** The kernel for this thread. */
   readonly call: Kernel;
-  /** Floating-point operations of a chunk, about. */
+  /** Floating-point operations of a chunk, approximately. */
   readonly chunkFlops: number;
 }
 
@@ -73,7 +73,7 @@ export function runChunk(call: Kernel, job: Task, scratchPtr: number, chunk: num
   runRange(call, job, scratchPtr, firstUnit, lastUnit, firstChannel, lastChannel);
 }
 
-/** @param range what a kernel does not know of, at its end, it does not see */
+/** @param range numbers at its end that a kernel does not take are ignored */
 function runRange(call: Kernel, { args, takesScratch }: Task, scratchPtr: number, ...range: number[]): void {
   if (takesScratch) call(...args, scratchPtr, ...range);
   else call(...args, ...range);
@@ -89,12 +89,12 @@ export class Control {
     this.#job = new Float64Array(memory.buffer, ptr + JOB_BYTES, (CONTROL_BYTES - JOB_BYTES) / 8);
   }
 
-  /** As it is before the first job. Only while no worker uses it. */
+  /** Resets it for the first job. Only while no worker uses it. */
   clear(): void {
     this.#words.fill(0);
   }
 
-  /** Publishes a job but for its first chunk, which the caller keeps. Only when the last one is done. */
+  /** Publishes a job except its first chunk, which the caller keeps. Only when the previous one is done. */
   post(job: Task, chunks: number): void {
     const words = this.#words;
     const { kernel, args, units, unitStep, channels, channelStep, takesScratch } = job;
@@ -105,7 +105,7 @@ export class Control {
     this.#issue(chunks - 1);
   }
 
-  /** The job as published. Only for who has a chunk of it. */
+  /** The published job. Only for a thread that has a chunk of it. */
   job(): Task {
     const [units, unitStep, channels, channelStep, takesScratch, count, length] = this.#job as unknown as Header;
     const rest = [...this.#job.subarray(HEADER_WORDS)];
@@ -121,8 +121,8 @@ export class Control {
   }
 
   /**
-   * Takes a chunk: the number of those that were left, so that 1 is the job's last one and 0 is none. The jobs of another
-   * era may have kernels that this thread has not got yet.
+   * Takes a chunk; returns how many were left, so 1 is the job's last one and 0 is none. None of another era: its jobs
+   * may run kernels that this thread does not have yet.
    */
   take(era = this.era): number {
     for (;;) {
@@ -137,7 +137,7 @@ export class Control {
     return (Atomics.load(this.#words, TICKET) & LEFT_MASK) !== 0;
   }
 
-  /** Workers serve in an era; when it is over, they look for the message that begins the next. */
+  /** Workers serve in an era; when it is over, they read the message that begins the next. */
   get era(): number {
     return Atomics.load(this.#words, ERA);
   }
@@ -156,7 +156,7 @@ export class Control {
     return this.era === END;
   }
 
-  /** Waits until there are chunks or the era is over; may come back earlier. */
+  /** Waits until there are chunks or the era is over; may return earlier. */
   sleep(era: number): void {
     const ticket = Atomics.load(this.#words, TICKET);
     if ((ticket & LEFT_MASK) === 0 && this.era === era) Atomics.wait(this.#words, TICKET, ticket);
@@ -176,7 +176,7 @@ export class Control {
     return Atomics.load(this.#words, FAILED) !== 0;
   }
 
-  /** Waits for more chunks to be done than `count`. Where the thread may not sleep, comes back at once. */
+  /** Waits until more than `count` chunks are done. Returns at once if the thread may not sleep. */
   awaitDone(count: number, milliseconds: number): void {
     try {
       Atomics.wait(this.#words, DONE, count, milliseconds);

@@ -1,11 +1,10 @@
 /**
- * The memory of the build for tests: where Heap says that an allocation is, and how much is in use, is kept up as in
- * the package, but the allocation lies elsewhere, with a pattern on both sides, and so does each thread's working
- * memory.
+ * The memory of the test build. Heap computes addresses and sizes as in the package, but the allocation lies elsewhere,
+ * with a pattern on both sides, and so does each thread's working memory.
  *
  *   | ... | zone | working memory | zone | ... | zone | allocation | up to 64 bytes and a zone | ...
  *
- * What is allocated, and what a step of a plan is about to write, holds a value that nobody computes. So a kernel that
+ * What is allocated, and what a step of a plan is about to write, holds a value that nothing computes. So a kernel that
  * writes outside of what it was given, or leaves something unwritten, is found when the step is done, and named.
  */
 import { OutOfMemoryError } from '../errors.js';
@@ -25,7 +24,7 @@ const FREED = 0x7fa5dead;
 
 const ofOwner = new WeakMap<object, RedZones>();
 
-/** Of a memory, a heap or whoever shares them. */
+/** The red zones of a memory, a heap or what shares them. */
 export function redZonesOf(owner: object): RedZones {
   return ofOwner.get(owner)!;
 }
@@ -37,7 +36,7 @@ export function shareRedZones(owner: object, other: object): void {
 /** A part of memory with a zone before and behind it. */
 interface Region {
   readonly ptr: number;
-  /** As they were asked for. */
+  /** As requested. */
   readonly bytes: number;
 }
 
@@ -79,14 +78,14 @@ export class RedZones {
     return region.ptr;
   }
 
-  /** Gives an allocation more room than the package would. Its values are gone. */
+  /** Gives an allocation more room than the package would. Its values are lost. */
   enlarge(ptr: number, bytes: number): number {
     const [key] = [...this.#regions].find(([, region]) => region.ptr === ptr)!;
     this.close(key);
     return this.open(key, bytes);
   }
 
-  /** @throws Error where something was written into a zone of it */
+  /** @throws Error if something was written into a zone of it */
   close(key: number): void {
     const region = this.#regions.get(key)!;
     this.#regions.delete(key);
@@ -101,7 +100,7 @@ export class RedZones {
     return this.#regions.size;
   }
 
-  /** The kernels, which note that they were called. */
+  /** The kernels, noting that they were called. */
   watch(kernels: Kernels): Kernels {
     const watched: Record<string, unknown> = {};
     for (const [name, kernel] of Object.entries(kernels)) {
@@ -120,7 +119,7 @@ export class RedZones {
     this.#called.add(kernel);
   }
 
-  /** Before work that `check` is to look at. */
+  /** To be called before work that `check` examines. */
   begin(): void {
     this.#called.clear();
   }
@@ -192,7 +191,7 @@ export class RedZones {
   #expect(words: Int32Array, region: Region, who: string, what: string): void {
     const damage = damageOf(words, region);
     if (damage === undefined) return;
-    // So that it is told of once, by this name.
+    // So that it is reported once, under this name.
     for (const painted of [region, ...this.#scratch, ...this.#regions.values()]) this.#paintZones(painted);
     throw new Error(`red zones: ${this.#name(who)} wrote ${damage} (${what})`);
   }
@@ -229,7 +228,7 @@ function sizeOf(bytes: number): number {
   return roundUp(bytes, ALIGNMENT) + 2 * ZONE_BYTES;
 }
 
-/** Where zones were written to; undefined where they are whole. */
+/** Where zones were written to; undefined if they are intact. */
 function damageOf(words: Int32Array, { ptr, bytes }: Region): string | undefined {
   for (let i = (ptr - ZONE_BYTES) / 4; i < ptr / 4; i++) {
     if (words[i] !== PATTERN) return `${ptr - i * 4} bytes before ${bytes} bytes`;

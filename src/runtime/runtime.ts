@@ -18,13 +18,13 @@ const OPTION_NAMES: readonly string[] = ['simd', 'threads', 'memory', 'maximumMe
 export interface RuntimeOptions {
   /**
    * `'relaxed'` uses fused multiply-add, `'baseline'` gives the same bits in every engine, `'auto'` (the default) takes
-   * relaxed where the engine has it.
+   * relaxed if the engine has it.
    */
   simd?: 'auto' | 'baseline' | 'relaxed';
   /**
-   * Threads to compute with, default 1. Where there can be no more than one, `capabilities.threads` says why and the
-   * runtime goes on with one, also while workers that died are replaced. Results do not depend on it. Deno does not end
-   * before such a runtime is disposed of.
+   * Threads to compute with, default 1. If there can be only one, `capabilities.threads` says why; the runtime also
+   * continues with one while dead workers are replaced. Results do not depend on it. Deno does not exit until such a
+   * runtime is disposed of.
    */
   threads?: number;
   /**
@@ -35,8 +35,8 @@ export interface RuntimeOptions {
   /** Bytes that the runtime's memory may grow to; by default all that 32 bits can address (4 GiB). */
   maximumMemory?: number;
   /**
-   * The kernels, when they are not to come from the package: see its `*.wasm` subpaths. The runtime's `simd` is that of
-   * the build which is given.
+   * The kernels, if not those in the package: see its `*.wasm` subpaths. The runtime's `simd` is then that of the given
+   * build.
    */
   wasm?: WasmSource;
 }
@@ -61,7 +61,7 @@ export interface MemoryUse {
   readonly peak: number;
   /** Taken from the system; it never shrinks. */
   readonly reserved: number;
-  /** Of those in use, what weights transformed for speed take beyond plain ones. */
+  /** Part of `used`: what weights transformed for speed take beyond plain ones. */
   readonly transforms: number;
 }
 
@@ -80,13 +80,13 @@ export class Runtime {
     this.scratchBytes = core.kernels.scratchBytes();
   }
 
-  /** Threads that compute now: fewer than were asked for while workers that died are replaced. */
+  /** Threads that compute now: fewer than were asked for while dead workers are replaced. */
   get threads(): number {
     const threads = this.#core?.threads;
     return threads?.pool === undefined ? 1 : threads.most;
   }
 
-  /** What this engine can do, and why it cannot do the rest; of threads, how it is now. */
+  /** What this engine can do, and why it cannot do the rest; for threads, as things are now. */
   get capabilities(): Capabilities {
     const { threads, alone } = this.#core ?? { alone: 'this runtime is disposed' };
     const reason = threads === undefined ? alone : threads.reason;
@@ -104,7 +104,7 @@ export class Runtime {
     return this.#alive().transformsWeights;
   }
 
-  /** Lets go of the memory. Whatever lives in it cannot be used any more. A second call does nothing. */
+  /** Releases the memory. Nothing that lives in it can be used afterwards. A second call does nothing. */
   dispose(): void {
     this.#core?.threads?.dispose();
     this.#core = undefined;
@@ -137,13 +137,13 @@ export class Runtime {
   /** @internal */
   readonly scratchBytes: number;
 
-  /** For how many threads jobs are to be cut. @internal */
+  /** The number of threads that jobs are cut for. @internal */
   get mostThreads(): number {
     return this.#alive().threads?.most ?? 1;
   }
 
   /**
-   * Runs a job's kernel, by all threads where it was cut for them.
+   * Runs a job's kernel, on all threads if it was cut for them.
    * @throws ThreadError
    * @internal
    */
@@ -155,7 +155,9 @@ export class Runtime {
     else pool.run(job);
   }
 
-  /** Lets the other threads have kernels of another module over the same memory; they may come to know them later. @internal */
+  /**
+   * Gives the other threads the kernels of another module over the same memory; they may receive them later. @internal
+   */
   share(binary: Uint8Array<ArrayBuffer>): void {
     this.#alive().threads?.add(binary);
   }
@@ -171,7 +173,7 @@ interface Core {
   readonly kernels: Kernels;
   /** Working memory of the main thread. */
   readonly scratchPtr: number;
-  /** Those beside the main one; undefined where there never are any. */
+  /** The threads besides the main one; undefined if there never are any. */
   readonly threads: Threads | undefined;
   /** Why there never are any. */
   readonly alone: string | undefined;
@@ -182,7 +184,7 @@ interface Core {
  * Loads the kernels and makes a runtime.
  *
  * @throws TypeError, RangeError naming the option
- * @throws UnsupportedError where the engine lacks what was asked for
+ * @throws UnsupportedError if the engine lacks what was asked for
  * @example
  * const runtime = await createRuntime();
  * console.log(runtime.simd, runtime.capabilities);
@@ -206,7 +208,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 
 type Started = Omit<Core, 'transformsWeights'>;
 
-/** With as many threads as were asked for, or with one and the reason why. */
+/** Starts with as many threads as were asked for, or with one and the reason why. */
 async function start(threads: number, binary: Binary, maximum: number): Promise<Started> {
   let reason = 'one thread was asked for';
   if (threads > 1) {
@@ -240,7 +242,7 @@ async function startThreads(count: number, binary: Binary, maximum: number): Pro
   return { heap, kernels: watched(kernels, heap), scratchPtr, threads, alone: undefined };
 }
 
-/** In the build for tests, kernels that note when they are called. */
+/** In the test build, kernels that note when they are called. */
 function watched(kernels: Kernels, heap: Heap): Kernels {
   return CHECKED ? redZonesOf(heap).watch(kernels) : kernels;
 }
@@ -248,7 +250,7 @@ function watched(kernels: Kernels, heap: Heap): Kernels {
 interface LaidOut {
   readonly heap: Heap;
   readonly scratchPtr: number;
-  /** Of one thread. */
+  /** Size of one thread's working memory. */
   readonly scratchBytes: number;
   readonly poolMemory: PoolMemory;
 }
@@ -299,7 +301,7 @@ function chooseBuild(simd: string, features: Features): 'baseline' | 'relaxed' {
   return 'baseline';
 }
 
-/** The features, of which those count as off that the kernels at hand do not use. */
+/** The features; those that the given kernels do not use count as off. */
 function usedFeatures(features: Features, build: Runtime['simd']): Features {
   if (build === 'relaxed' || !features.relaxedSimd.available) return features;
   return { ...features, relaxedSimd: { available: false, reason: 'the kernels at hand are the baseline build' } };

@@ -1,4 +1,4 @@
-/** Threads, for places at the edge of a network: there are none. */
+/** Threads on edge platforms: there are none. */
 export function whyNoThreads(): string {
   return 'a worker at the edge has one thread';
 }

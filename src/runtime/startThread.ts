@@ -8,25 +8,27 @@ import { lifelineCut, lifelineName } from './lifeline.js';
 import { importNodeModule } from './nodeModule.js';
 import type { Ready, WorkerSetup } from './worker.js';
 
-/** How long a worker may take to start before it counts as dead, in ticks: what keeps this thread busy is not its fault. */
+/**
+ * How long a worker may take to start before it counts as dead, in ticks, which do not pass while this thread is busy.
+ */
 const START_TICKS = 25;
 const TICK_MILLISECONDS = 100;
 const ENDED_EARLY = 'a worker thread ended before it was ready';
 const NEVER = new Promise<void>(() => {});
-/** Of a reason that an engine gives. */
+/** Characters kept of a reason that an engine gives. */
 const MAX_REASON_CHARACTERS = 300;
 
-/** The little of a worker that browsers, Deno, Bun and Node have in common. */
+/** What the workers of browsers, Deno, Bun and Node have in common. */
 export interface Thread {
-  /** Gives it another message, of what is not as in the first. */
+  /** Sends it another message, with what has changed since the first. */
   readonly post: (message: Partial<WorkerSetup>) => void;
   readonly terminate: () => void;
   readonly ready: Promise<unknown>;
-  /** Settled when it cannot write any more, whatever ended it. Never where an engine does not tell. */
+  /** Settles when it cannot write any more, however it ended; never if the engine does not report it. */
   readonly gone: Promise<void>;
 }
 
-/** What is used of a worker of node:worker_threads, whose types a web page's compiler does not have. */
+/** The part of a node:worker_threads worker used here: compilers for web pages lack its types. */
 interface NodeWorker {
   once(event: 'message' | 'error' | 'exit', listener: (value: never) => void): void;
   postMessage(message: unknown): void;
@@ -34,10 +36,10 @@ interface NodeWorker {
   terminate(): unknown;
 }
 
-/** The worker's first message: that it is ready, or what has failed in it. Rejects where its script cannot be loaded. */
+/** The worker's first message: that it is ready, or what has failed in it. Rejects if its script cannot be loaded. */
 type FirstMessage = Promise<unknown>;
 
-/** Why there can be no threads here, as far as that shows before one is started. */
+/** Why there can be no threads here, as far as can be told before one is started. */
 export function whyNoThreads(): string | undefined {
   if (typeof SharedArrayBuffer === 'undefined') {
     return 'there is no SharedArrayBuffer here; a page must be cross-origin isolated';
@@ -47,7 +49,7 @@ export function whyNoThreads(): string | undefined {
   return process?.permission?.has('worker') === false ? "Node's permission model needs --allow-worker" : undefined;
 }
 
-/** @throws Error where no worker can be made; one that does not start rejects its `ready` */
+/** @throws Error if no worker can be made; one that does not start rejects its `ready` */
 export async function startThread(setup: WorkerSetup): Promise<Thread> {
   return typeof Worker === 'undefined' ? startNodeThread(setup) : startWebThread(setup);
 }
@@ -101,7 +103,7 @@ function startWebThread(setup: WorkerSetup): Thread {
   };
 }
 
-/** Written as bundlers know it, who then put the file where it is found. */
+/** Written in the form that bundlers recognise, so that they put the file where it is found. */
 function workerOfFile(): Worker {
   if (import.meta.url === undefined) throw new Error('the script does not know its own address');
   return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });

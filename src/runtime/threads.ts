@@ -1,6 +1,6 @@
 /**
- * The threads of a runtime beside the calling one: a pool while its workers live, nobody after one of them has died, and
- * another pool when its workers have started.
+ * The threads of a runtime besides the calling one: a pool while its workers live, none after one of them has died, and
+ * another pool once its workers have started.
  */
 import type { Heap } from './heap.js';
 import { Pool } from './pool.js';
@@ -9,15 +9,15 @@ import { settlesWithin } from './settlesWithin.js';
 import { startThread, type Thread } from './startThread.js';
 import type { WorkerSetup } from './worker.js';
 
-/** Pools that follow the first one, so that workers that always die do not cost time for ever. */
+/** Pools that may follow the first one, so that workers that keep dying do not cost time forever. */
 const MAX_SUCCESSORS = 8;
 /**
- * How long a new pool, or a call that is to be made again, waits for the end of dead workers. Most engines tell of it at
- * once; a worker that stands still, or an engine that never tells, keeps its memory instead.
+ * How long a new pool, or a repeated call, waits for dead workers to end. Most engines report it at once; if a worker
+ * hangs, or the engine never reports it, its memory stays withheld.
  */
 export const END_MILLISECONDS = 250;
 
-/** Where a pool has its words and its workers' scratch. */
+/** Memory of a pool: its control words and its workers' scratch. */
 export interface PoolMemory {
   readonly controlPtr: number;
   /** One for each worker. */
@@ -38,10 +38,10 @@ export interface PoolSetup {
 
 export class Threads {
   readonly #setup: PoolSetup;
-  /** All that workers have kernels of. */
+  /** All binaries whose kernels the workers have. */
   readonly #binaries: Uint8Array<ArrayBuffer>[];
   readonly #workers: number;
-  /** Memory of pools whose workers are known to be gone, or that never was a pool's. */
+  /** Memory of pools whose workers are known to have ended, or that was never a pool's. */
   readonly #free: PoolMemory[];
   #pool: Pool | undefined;
   #reason: string | undefined;
@@ -61,12 +61,12 @@ export class Threads {
     return this.#pool;
   }
 
-  /** Threads that there are when all live, the calling one too. */
+  /** The number of threads when all are alive, including the calling one. */
   get most(): number {
     return this.#workers + 1;
   }
 
-  /** Why the calling thread is alone; undefined where it is not. */
+  /** Why the calling thread is alone; undefined if it is not. */
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -81,7 +81,7 @@ export class Threads {
     const binaries = [...this.#binaries];
     const setups = scratchPtrs.map((ptr) => ({ binaries, memory, controlPtr, scratchPtr: ptr, era: control.era }));
     const workers = await startWorkers(setups).catch((error: unknown) => {
-      // For those that come late.
+      // For workers that start late.
       control.stop();
       throw error;
     });
@@ -96,7 +96,7 @@ export class Threads {
     for (const late of this.#binaries.slice(binaries.length)) pool.add([late]);
   }
 
-  /** Gives the workers more kernels. Those that have not got them yet take no part in jobs. */
+  /** Gives the workers more kernels. Workers that do not have them yet take no part in jobs. */
   add(binary: Uint8Array<ArrayBuffer>): void {
     this.#binaries.push(binary);
     this.#pool?.add([binary]);
@@ -107,7 +107,7 @@ export class Threads {
     this.#pool?.dispose();
   }
 
-  /** From now on without the pool, and with another one when that has started. */
+  /** Drops the pool, and takes another one once that has started. */
   #replace({ gone }: Pool, why: string): void {
     this.#pool = undefined;
     if (this.#successors === MAX_SUCCESSORS) {
@@ -122,7 +122,7 @@ export class Threads {
   }
 
   async #succeed(gone: Promise<void>): Promise<void> {
-    // Then their memory can be used again; else it is left to them.
+    // Then their memory can be used again; otherwise it is left to them.
     await settlesWithin(gone, END_MILLISECONDS);
     if (!this.#isDisposed) await this.start();
   }
@@ -136,7 +136,7 @@ export class Threads {
   }
 }
 
-/** @throws Error where one of them does not start; none is left running then */
+/** @throws Error if one of them does not start; none is left running then */
 async function startWorkers(setups: readonly WorkerSetup[]): Promise<Thread[]> {
   const starting = setups.map(startThread);
   try {

@@ -2,28 +2,28 @@
 import { holdLifeline } from './lifeline.js';
 import { Control, chunkCount, type Kernel, runChunk } from './protocol.js';
 
-/** What the main thread sends, first and whenever there are more kernels. */
+/** The main thread's message, sent at first and whenever there are more kernels. */
 export interface WorkerSetup {
-  /** Modules of kernels, beside those that the worker has. */
+  /** Modules of kernels, in addition to those that the worker has. */
   readonly binaries: readonly Uint8Array<ArrayBuffer>[];
   readonly memory: WebAssembly.Memory;
   readonly controlPtr: number;
   readonly scratchPtr: number;
-  /** Until the end of which it is to compute. */
+  /** The era until whose end it computes. */
   readonly era: number;
   /** See lifeline.ts. Only in the first message. */
   readonly lifeline?: string | undefined;
 }
 
-/** What a worker answers when it has started; where it cannot, or fails later, a text that says why. */
+/** A worker's answer once it has started; if it cannot, or fails later, a text that says why. */
 export interface Ready {
   readonly holdsLifeline: boolean;
 }
 
 /**
- * Polls before going to sleep, some 100 microseconds: the next layer of a network mostly comes within that. A thread that
- * slept is often woken on the core where the main thread computes, and has to wait for it (2,000 polls: 0.70 ms for
- * 64->64 @32 on two cores; 20,000: 0.60 ms; 100,000: the same).
+ * Polls before going to sleep, some 100 microseconds: the next layer of a network usually comes within that. A thread
+ * that slept is often woken on the core where the main thread computes, and has to wait for it (2,000 polls: 0.70 ms
+ * for 64->64 @32 on two cores; 20,000: 0.60 ms; 100,000: the same).
  */
 const POLLS = 20_000;
 
@@ -49,7 +49,7 @@ async function start({ binaries, memory, controlPtr, scratchPtr, era, lifeline }
   const control = new Control(memory, controlPtr);
   try {
     for (const bytes of binaries) {
-      // At once, since the next message must not come in between.
+      // Synchronously, since the next message must not come in between.
       const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
       Object.assign(kernels, exports);
     }
@@ -63,7 +63,7 @@ async function start({ binaries, memory, controlPtr, scratchPtr, era, lifeline }
   port.close();
 }
 
-/** Until the era is over. */
+/** Computes chunks until the era is over. */
 function serve(control: Control, scratchPtr: number, era: number): void {
   while (control.era === era) {
     for (let left = control.take(era); left > 0; left = control.take(era)) {

@@ -1,10 +1,10 @@
 /**
- * From a Model to what runs. A model whose parameters are inputs becomes a Graph anew whenever their values change.
+ * Turns a Model into what runs. If its parameters are inputs, the Graph is rebuilt whenever their values change.
  *
- * Why they are not values that are given at every run: what the file calls a parameter may decide what the Graph is (a
- * shape, an axis, a bound, a scale become dims and attributes), and what passes make of a weight holds for its values
- * only (branches merge if the result is finite; a Graph with weights that may change keeps its branches). So either way
- * the Graph follows from the values, and while they stay the same, a run costs their comparison.
+ * They are not ordinary inputs of each run, since they may decide what the Graph is (a shape, an axis, a bound, a scale
+ * become dims and attributes), and since what passes make of a weight holds for its values only (branches merge if the
+ * result is finite; a Graph with weights that may change keeps its branches). So the Graph follows from the values, and
+ * while they stay the same, a run only compares them.
  */
 
 import type { Graph } from '../graph/graph.js';
@@ -34,7 +34,7 @@ export class Binding {
 
   /**
    * What runs with these values of the parameters; the same as before while they stay the same.
-   * @throws FormatError, UnsupportedError when the model makes no sense with them; what was there before stays
+   * @throws FormatError, UnsupportedError when the model makes no sense with them; the previous one stays
    */
   bind(feeds: Readonly<Record<string, Tensor>>): Bound {
     const current = this.#current;

@@ -1,6 +1,6 @@
 /**
  * Data of a model's tensors that lies in other files: given with the model, or found beside it. Bytes go to the tensors
- * as they arrive, so that a file is never held as a whole, and of files only the parts are read in which tensors lie.
+ * as they arrive, so no file is ever held as a whole, and only the parts of files that hold tensors are read.
  */
 import { byteView } from '../bytes/byteView.js';
 import {
@@ -35,8 +35,8 @@ const HEAD_BYTES = 256;
 
 /**
  * @param home where the model is; undefined if it was given as bytes
- * @throws FormatError when a file is too short, or a path leads out of the model's folder; UnsupportedError when it is
- * not given; Error naming what cannot be read
+ * @throws FormatError when a file is too short, or a path leads out of the model's folder; UnsupportedError when a file
+ * is not given; Error naming what cannot be read
  */
 export async function loadExternalData(
   model: ModelProto,
@@ -80,7 +80,7 @@ async function locate(
   }
 }
 
-/** Range by range; in one go where the size is not known, as a server may send the whole file each time. */
+/** Range by range; in one go if the size is not known, as a server may send the whole file each time. */
 async function attachFrom(tensors: readonly ExternalTensor[], path: string, source: Source): Promise<void> {
   const { size } = source;
   if (size !== undefined) await checkSize(tensors, path, source, size);
@@ -111,7 +111,7 @@ async function checkSize(
   checkLength(tooLong, path, size);
 }
 
-/** Holds what has arrived until the first tensor that lacks bytes has all of them. */
+/** Keeps what has arrived until the first incomplete tensor has all of its bytes. */
 async function attachRun(tensors: readonly ExternalTensor[], end: number, path: string, source: Source): Promise<void> {
   const { position, chunks } = await source.open(tensors[0]!.begin, end);
   let next = 0;
@@ -122,7 +122,7 @@ async function attachRun(tensors: readonly ExternalTensor[], end: number, path: 
     for (let tensor = tensors[next]; tensor !== undefined && tensor.end <= arrived; tensor = tensors[++next]) {
       attach(tensor, join(held, start, tensor.begin, tensor.end));
     }
-    // Nobody needs what lies before the next one.
+    // Bytes before the next tensor are not needed.
     const from = tensors[next]?.begin ?? arrived;
     let count = 0;
     while (count < held.length && start + held[count]!.length <= from) start += held[count++]!.length;

@@ -47,8 +47,8 @@ function checkFeed(name: string, tensor: Tensor | undefined, runtime: Runtime): 
 }
 
 /**
- * What to throw where a model does not run with dims that it does not declare. That they differ is no error by itself:
- * many models run with other sizes than those that they were exported with.
+ * The error to throw when a model does not run with dims that it does not declare. The difference alone is no error:
+ * many models run with other sizes than they were exported with.
  */
 export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly TensorMetadata[]): RangeError {
   for (const { name, shape } of inputs) {
@@ -65,12 +65,12 @@ export function explainDims(error: RangeError, feeds: Feeds, inputs: readonly Te
   return error;
 }
 
-/** The same values in memory that is nobody else's. */
+/** Copies in memory that nothing else refers to. */
 export function copyFeeds(feeds: Feeds): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, copyToHost(tensor)]));
 }
 
-/** What a graph declares of its inputs' dims, a batch of any size as 1; undefined where more is left open. */
+/** What a graph declares of its inputs' dims, a batch of any size as 1; undefined if more is left open. */
 export function declaredDims(graph: Graph): number[][] | undefined {
   const dims = graph.inputs.map((name) =>
     graph.inputDims?.get(name)?.map((size, axis) => (axis === 0 && typeof size === 'string' ? 1 : size)),

@@ -19,7 +19,7 @@ import { type Model, type ModelSource, readSource } from './source.js';
 
 /** A ResNet of a thousand layers that are Asymmetric Convolution Blocks has 9,000 before they are merged. */
 const MAX_NODES = 10_000;
-/** Runs of `profile` where none are asked for. */
+/** Default number of runs of `profile`. */
 const PROFILED_RUNS = 10;
 /** How long a run waits for memory that a worker thread may still be writing to. */
 const MAX_WAIT_MILLISECONDS = 30_000;
@@ -28,8 +28,7 @@ const MAX_WAIT_MILLISECONDS = 30_000;
  * A network made ready to run, on one runtime.
  *
  * Sessions are used as onnxruntime-web's are, and a script for its `wasm` backend runs with the import of this package
- * if it makes tensors as `new Tensor('float32', data, dims)`. There is no `env`: what it sets belongs to a runtime
- * here.
+ * if it makes tensors as `new Tensor('float32', data, dims)`. There is no `env`: its settings belong to a runtime here.
  * @example
  * const session = await InferenceSession.create('model.onnx');
  * const { logits } = await session.run({ image: new Tensor('float32', pixels, [1, 3, 32, 32]) });
@@ -39,7 +38,7 @@ const MAX_WAIT_MILLISECONDS = 30_000;
 export class InferenceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Of the inputs, in the order of their names. */
+  /** Of the inputs, in the order of `inputNames`. */
   readonly inputMetadata: readonly TensorMetadata[];
   readonly outputMetadata: readonly TensorMetadata[];
   readonly #parameters: readonly string[];
@@ -67,10 +66,10 @@ export class InferenceSession {
   /**
    * Reads a model, merges its branches, and packs its weights for the dims that it declares (a batch of 1 where that
    * may vary). Takes the options of onnxruntime-web's sessions too; those do nothing.
-   * @param source an ONNX file's bytes, its URL or path, a Graph, or a layer in evaluation mode; of the last two it
-   * needs nothing any more afterwards
+   * @param source an ONNX file's bytes, its URL or path, a Graph, or a layer in evaluation mode; the session does not
+   * need the last two afterwards
    * @throws FormatError, UnsupportedError for files that cannot be read; TypeError, RangeError for wrong arguments;
-   * OutOfMemoryError; Error naming a URL that cannot be loaded; the signal's reason. Nothing is left in use then.
+   * OutOfMemoryError; Error naming a URL that cannot be loaded; the signal's reason. Nothing stays allocated then.
    * @example
    * const session = await InferenceSession.create(new URL('model.onnx', import.meta.url), {
    *   onProgress: ({ phase, loaded, total }) => console.log(phase, loaded, total),
@@ -95,9 +94,9 @@ export class InferenceSession {
   }
 
   /**
-   * Computes all outputs, or those that are named. Where a worker thread dies or stands still meanwhile, does so again.
+   * Computes all outputs, or those that are named; starts again if a worker thread dies or stalls.
    * @param feeds a tensor for each input name, in JavaScript's memory or resident; whole numbers where a model wants
-   * integers. Weights, shapes and axes that are inputs make the session plan anew when their values change.
+   * integers. If weights, shapes or axes are inputs, the session plans anew when their values change.
    * @returns tensors in JavaScript's memory by output name
    * @throws TypeError, RangeError when the feeds are not what the graph takes; OutOfMemoryError. The session is
    * unchanged then.
@@ -109,7 +108,7 @@ export class InferenceSession {
       } catch (error) {
         const end = this.#endOfWorkers(error);
         if (end === undefined) throw error;
-        // The caller may change or dispose of what it gave while this waits.
+        // The caller may change or dispose of its feeds while this waits.
         if (again === feeds) again = copyFeeds(feeds);
         await end;
       }
@@ -136,7 +135,7 @@ export class InferenceSession {
   }
 
   /**
-   * Runs several times and tells what takes how long. The thread is kept meanwhile.
+   * Runs several times and tells how long each step takes. Blocks the thread meanwhile.
    * @param feeds as for `run`; without any, zeros of the input's declared dims, a batch of 1 where that may vary
    * @returns the steps in the order in which they run
    * @throws as `runSync`; RangeError where dims other than the batch are not declared, and so feeds are needed
@@ -173,7 +172,7 @@ export class InferenceSession {
     if (this.#ownsRuntime) this.#runtime.dispose();
   }
 
-  /** Does now what the first run would have to do, as far as the model tells what that will be. */
+  /** Does the first run's preparations now, as far as the model determines them. */
   async #prepare(progress: Progress, merges: boolean): Promise<void> {
     if (this.#parameters.length > 0) return;
     const bind = (): Bound => this.#usable().bind({});
@@ -184,16 +183,16 @@ export class InferenceSession {
       try {
         executable.prepare(dims);
       } catch (error) {
-        // A batch that may vary need not be able to be 1.
+        // A variable batch need not allow 1.
         if (!(error instanceof RangeError) || hasFixedDims(graph)) throw error;
       }
     });
     progress.throwIfAborted();
   }
 
-  /** What to wait for before a call that failed is made again; undefined where that does not help. */
+  /** What to wait for before a failed call is repeated; undefined if repeating cannot help. */
   #endOfWorkers(error: unknown): Promise<void> | undefined {
-    // Another run takes other memory, so that it need not wait for long; the end of workers only saves memory.
+    // A short wait: another run takes other memory, so the end of the workers only saves memory.
     if (error instanceof ThreadError) return settlesWithin(error.workersGone, END_MILLISECONDS).then(() => {});
     const until = error instanceof OutOfMemoryError ? this.#runtime.heap.withheldUntil : undefined;
     return (
@@ -216,7 +215,7 @@ export class InferenceSession {
     return this.#during(feeds, () => binding.bind(feeds));
   }
 
-  /** Where dims are the trouble, and an input has others than the model declares, it is that input's. */
+  /** If dims do not fit and an input has others than the model declares, the error names that input. */
   #during<T>(feeds: Feeds, work: () => T): T {
     try {
       return work();
@@ -237,7 +236,7 @@ export class InferenceSession {
     return zeroFeeds(bound!.graph, dims);
   }
 
-  /** Anything but a list is a set of onnxruntime-web's options. */
+  /** Anything but a list is taken for onnxruntime-web's run options. */
   #checkFetches(fetches: readonly string[] | undefined): readonly string[] {
     if (!Array.isArray(fetches)) return this.outputNames;
     const unknown = fetches.find((name) => !this.outputNames.includes(name));
@@ -248,7 +247,7 @@ export class InferenceSession {
   }
 }
 
-/** What is worked out for each node takes some 50 microseconds and 5 kB. */
+/** Preparing a node takes some 50 microseconds and 5 kB. */
 function checkNodes({ nodes }: Graph): void {
   if (nodes.length <= MAX_NODES) return;
   throw new UnsupportedError(

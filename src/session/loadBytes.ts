@@ -3,7 +3,7 @@ import { importNodeModule } from '../runtime/nodeModule.js';
 import { showText } from '../shown.js';
 import type { Progress } from './progress.js';
 
-/** What is used of node:fs and node:url, whose types a web page's compiler does not have. */
+/** The parts of node:fs and node:url used here: compilers for web pages lack their types. */
 interface FileSystem {
   createReadStream(
     path: string | URL,
@@ -20,15 +20,15 @@ interface Paths {
 
 /** Bytes as they arrive. */
 export interface Stream {
-  /** Place in the source of the first of them. */
+  /** Offset in the source of the first byte. */
   readonly position: number;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 export interface Source {
-  /** Undefined where only reading tells. */
+  /** Undefined if only reading can tell. */
   readonly size: number | undefined;
-  /** The bytes from `begin` to `end`, and where the source cannot be read in parts, more on either side. */
+  /** The bytes from `begin` to `end`, with more on either side if the source cannot be read in parts. */
   open(begin: number, end: number): Promise<Stream>;
 }
 
@@ -72,7 +72,7 @@ export async function sourceAt(location: string | URL, progress: Progress, owner
   }
   const fs = await importNodeModule<FileSystem>('node:fs');
   const status = await fs.promises.stat(file);
-  // Of folders and pipes it is nothing that can be relied upon.
+  // The size of a folder or pipe says nothing.
   const size = status.isFile() ? status.size : 0;
   const signal = progress.signal && { signal: progress.signal };
   return {
@@ -80,7 +80,7 @@ export async function sourceAt(location: string | URL, progress: Progress, owner
     open: async (begin, end) => ({
       position: begin,
       chunks: reported(
-        // The last byte counts, so that nothing is read where nothing is asked for.
+        // `end` is inclusive here, so an empty range needs a case of its own.
         end === begin ? none() : fs.createReadStream(file, { start: begin, end: end - 1, ...signal }),
         Math.max(0, Math.min(size, end) - begin),
         progress,
@@ -100,14 +100,14 @@ export function sourceOfBlob(blob: Blob, progress: Progress): Source {
 }
 
 /**
- * Where a file beside another one is.
+ * The location of a file beside another one.
  * @param path without . and .., / between its parts
  * @throws RangeError when a link leads out of the folder
  */
 export async function besideOf(location: string | URL, path: string): Promise<string | URL> {
   const encoded = path.split('/').map(encodeURIComponent).join('/');
   const file = fileAt(location);
-  // Without the query, in which there may be slashes, and the name.
+  // Without the name and the query, which may contain slashes.
   if (file === undefined)
     return String(location)
       .replace(/[?#].*$/s, '')
@@ -118,20 +118,20 @@ export async function besideOf(location: string | URL, path: string): Promise<st
   const real = async (at: URL): Promise<URL> => pathToFileURL(await promises.realpath(at));
   const model = typeof file === 'string' ? pathToFileURL(file) : file;
   const beside = await real(new URL(encoded, model));
-  // A model that is a link itself, as in the caches of downloads, has its data beside what it leads to.
+  // A model that is a link itself, as in download caches, has its data beside the link's target.
   const folder = await real(new URL('.', model));
   const folders = [new URL(folder.href.replace(/\/*$/, '/')), new URL('.', await real(model))];
   if (folders.some(({ href }) => beside.href.startsWith(href))) return beside;
   throw new RangeError(`it is a link to ${beside.pathname}, outside of the model's folder`);
 }
 
-/** The file at a location; undefined for what is to be fetched. */
+/** The file at a location; undefined if it must be fetched. */
 function fileAt(location: string | URL): string | URL | undefined {
   const url = location instanceof URL ? location : asUrl(location);
   return hasFiles() && (url === undefined || url.protocol === 'file:') ? (url ?? location) : undefined;
 }
 
-/** Undefined for what is relative; a single letter is a drive (`C:\model.onnx`). */
+/** Undefined if it is relative; a single letter is a drive (`C:\model.onnx`). */
 function asUrl(location: string): URL | undefined {
   if (!/^[a-z][a-z0-9+.-]+:/i.test(location)) return undefined;
   try {
@@ -179,7 +179,7 @@ function messageOf(error: unknown): string {
     .join(': ');
 }
 
-/** Undefined where the length is not told, or is that of a compressed body. */
+/** Undefined if there is no length, or if it is that of a compressed body. */
 function announcedBytes({ headers }: Response): number | undefined {
   const length = Number(headers.get('content-length') ?? Number.NaN);
   return headers.has('content-encoding') || !Number.isSafeInteger(length) ? undefined : length;
@@ -196,7 +196,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
 
 async function* none(): AsyncGenerator<Uint8Array> {}
 
-/** @param total as announced, which is not relied upon */
+/** @param total as announced; not trusted */
 async function* reported(
   chunks: AsyncIterable<Uint8Array>,
   total: number | undefined,
@@ -212,7 +212,7 @@ async function* reported(
       yield chunk;
     }
   } catch (error) {
-    // Streams and fetch tell of an abort in errors of their own.
+    // Streams and fetch report an abort by errors of their own.
     progress.throwIfAborted();
     throw error;
   }

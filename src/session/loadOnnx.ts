@@ -1,4 +1,4 @@
-/** ONNX files to Graphs, from where they lie. */
+/** Loads ONNX files as Graphs from URLs and paths. */
 import { checkExternalData } from '../formats/onnx/externalData.js';
 import { graphOf, readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
@@ -10,8 +10,8 @@ import { Progress } from './progress.js';
 const OWNER = 'loadOnnx';
 
 /**
- * `readOnnx` of a URL or path, with the weights that lie in files beside it, as PyTorch's exporter writes them.
- * @param options.externalData files that are not to be looked for beside the model
+ * `readOnnx` for a URL or path, including weights in files beside it, as PyTorch's exporter writes them.
+ * @param options.externalData files given here are not looked for beside the model
  * @throws as `readOnnx`; Error naming what cannot be loaded
  * @example
  * const { graph } = reparameterize(await loadOnnx('net.onnx'));

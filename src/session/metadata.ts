@@ -9,9 +9,9 @@ import { inferKnownShapes } from '../graph/shapes.js';
 export interface TensorMetadata {
   readonly name: string;
   readonly isTensor: true;
-  /** Of the elements: 'float32', or what a parameter in a model is, such as 'int64'. */
+  /** Element type: 'float32', or that of a model's parameter, such as 'int64'. */
   readonly type: string;
-  /** A size, or a name for an axis of any size; empty also where nothing is known. */
+  /** Sizes, or names for axes of any size; also empty if nothing is known. */
   readonly shape: readonly (number | string)[];
 }
 
@@ -31,7 +31,7 @@ export function metadataOfGraph(graph: Graph): Metadata {
   return { inputs: graph.inputs.map(describe), outputs: graph.outputs.map(describe) };
 }
 
-/** @param graph what the model becomes, where it is known: it tells what a file leaves out */
+/** @param graph what the model becomes, if known: it tells what the file leaves out */
 export function metadataOfModel(model: ModelProto, graph: Graph | undefined): Metadata {
   const inferred = graph && new Map(metadataOfGraph(graph).outputs.map(({ name, shape }) => [name, shape]));
   return {

@@ -7,24 +7,24 @@ import type { ExternalData } from './externalData.js';
 import type { ProgressEvent } from './progress.js';
 
 export interface InferenceSessionOptions {
-  /** Where to run; without one the layer's, or a runtime of the session's own, which ends with it. */
+  /** The runtime to use; default the layer's, or else one of the session's own, which is disposed of with it. */
   readonly runtime?: Runtime;
   /** Whether to merge branches and fold BatchNorms into weights first (see `reparameterize`); default true. */
   readonly reparameterize?: boolean;
   /**
-   * Files in which a model's weights lie, where they lie beside it. From a path or an address they are found there;
-   * those that are given here are not looked for.
+   * Files of weights beside the model. For a model from a path or URL they are found there; those given here are not
+   * looked for.
    */
   readonly externalData?: readonly ExternalData[];
-  /** Told of every phase when it begins and when it is done, and of bytes as they arrive. */
+  /** Called when a phase begins or ends, and as bytes arrive. */
   readonly onProgress?: (event: ProgressEvent) => void;
-  /** Ends the making of the session, which then throws the signal's reason. */
+  /** Aborts the creation, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 const NAMES: readonly string[] = ['runtime', 'reparameterize', 'onProgress', 'signal', 'externalData'];
 
-/** Options of onnxruntime-web's, which choose among what there is one of here. They are taken and do nothing. */
+/** Options of onnxruntime-web for which there is nothing to choose here. They are accepted and ignored. */
 const FOREIGN: readonly string[] = [
   'enableCpuMemArena',
   'enableGraphCapture',

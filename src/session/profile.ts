@@ -5,7 +5,7 @@ import type { StepInfo } from '../plan/stepInfo.js';
 export interface StepTime extends StepInfo {
   /** Median over the runs. */
   readonly milliseconds: number;
-  /** Of the time of all steps, from 0 to 1. */
+  /** Share of the time of all steps, from 0 to 1. */
   readonly share: number;
 }
 

@@ -1,4 +1,4 @@
-/** How far the making of a session has come, and whether it is still wanted. */
+/** How far the creation of a session has come, and whether it was aborted. */
 
 /**
  * load: bytes of a URL or file arrive, of the model and then of each file that its weights lie in. read: the file
@@ -11,7 +11,7 @@ export interface ProgressEvent {
   readonly phase: Phase;
   /** Bytes so far in the phase load; in others 0 when it begins and 1 when it is done. */
   readonly loaded: number;
-  /** Undefined where a server does not tell how many bytes there are. */
+  /** Undefined if the server does not announce it. */
   readonly total: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export class Progress {
     this.signal?.throwIfAborted();
   }
 
-  /** A phase of work; other tasks of the thread get their turn before it. */
+  /** Runs a phase of work, after letting other tasks of the thread run. */
   async during<T>(phase: Exclude<Phase, 'load'>, work: () => T | Promise<T>): Promise<T> {
     this.report(phase, 0, 1);
     await otherTasks();
@@ -44,7 +44,7 @@ export class Progress {
   }
 }
 
-/** Lets others have their turn. Where no timer may be set, in a Cloudflare Worker that starts, there are none. */
+/** Lets other tasks run. A starting Cloudflare Worker may not set timers, and has no other tasks. */
 function otherTasks(): Promise<void> {
   return new Promise((resolve) => {
     try {

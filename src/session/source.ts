@@ -1,4 +1,4 @@
-/** What sessions are made from, and what becomes of it: a Model, which gives a Graph. */
+/** What sessions are made from, and the Model that it becomes, which builds a Graph. */
 import { byteView } from '../bytes/byteView.js';
 import { readModel } from '../formats/onnx/file/proto.js';
 import { checkOperators, lowerOnnx, parameterInputs } from '../formats/onnx/lower.js';
@@ -14,7 +14,7 @@ import { loadBytes } from './loadBytes.js';
 import { type Metadata, metadataOfGraph, metadataOfModel } from './metadata.js';
 import type { Progress } from './progress.js';
 
-/** An ONNX file's bytes, or where they are (a path is one where there are files), a Graph, or a layer. */
+/** An ONNX file's bytes, its URL (or path, where there are files), a Graph, or a layer. */
 export type ModelSource = Uint8Array | ArrayBuffer | URL | string | Graph | Layer;
 
 export interface Model {

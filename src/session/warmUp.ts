@@ -1,7 +1,7 @@
 /**
- * Warming up: engines compile WebAssembly twice, at once and badly, and better in the background what they have seen to
- * be busy. A function that runs keeps its bad code until it returns, so the first inference of a network is several
- * times slower than the rest; kernels that were busy before are not.
+ * Warming up. Engines compile WebAssembly twice: at once and badly, then what is busy again, and better, in the
+ * background. A running function keeps its bad code until it returns, so the first inference of a network is several
+ * times slower than the rest, unless its kernels were busy before.
  */
 
 import { GraphBuilder } from '../graph/graph.js';
@@ -15,7 +15,7 @@ import { show } from '../shown.js';
 import { sizeOf } from '../sizes.js';
 import { Tensor } from '../tensor.js';
 
-/** Small convolutions that go through every kernel of weight, 0.1 ms each or so. */
+/** Small convolutions that run every important kernel, about 0.1 ms each. */
 const CONVOLUTIONS: readonly { algorithm: Algorithm; size: number; channels: number; groups: number }[] = [
   { algorithm: 'winogradF4x4K3', size: 3, channels: 32, groups: 1 },
   { algorithm: 'winogradF2x3K5', size: 5, channels: 16, groups: 1 },
@@ -33,12 +33,12 @@ const IMAGE_SIZE = 14;
  * ms or more of this. Of the 25, ten are packing weights.
  */
 const MILLISECONDS = 100;
-/** How long the thread is kept at a time. */
+/** How long the thread is blocked at a time. */
 const SLICE_MILLISECONDS = 4;
 
 /**
  * Computes small convolutions for a while, so that the engine's optimising compiler has the kernels ready before a user
- * waits for the first result. Other tasks of the thread get their turn in between. Memory is as it was afterwards.
+ * waits for the first result. Other tasks of the thread run in between. Memory is as it was afterwards.
  * @param options.milliseconds how long, default 100
  * @throws RangeError, TypeError for a disposed runtime, OutOfMemoryError
  * @example
