@@ -1,4 +1,4 @@
-/** Reads a checkpoint of whichever format: what torch.save wrote, or safetensors. */
+/** Reads checkpoints of either format: torch.save's or safetensors. */
 
 import { byteView } from '../bytes/byteView.js';
 import { describeKind, fileKind } from '../bytes/sniff.js';
@@ -13,30 +13,29 @@ import { loadTensors } from './pth/tensors.js';
 import { readSafetensors } from './safetensors.js';
 
 export interface CheckpointOptions {
-  /** Which state to take where the file holds several: its key, as in 'ema', or keys with points between them. */
+  /** Which state to take if the file holds several: a key such as 'ema', or keys joined by dots. */
   readonly select?: string;
-  /** Told which state is taken, and which there are. */
+  /** Called with the state that is taken and all those available. */
   readonly onSelect?: (selection: CheckpointSelection) => void;
 }
 
-/** What torch.compile and DataParallel put before every key, in each order of the two. */
+/** Prefixes that torch.compile and DataParallel put before every key, in either order. */
 const WRAPPERS = ['_orig_mod.', 'module.', '_orig_mod.'];
-/** What torch.optim.swa_utils.AveragedModel has beside a module. */
+/** A key that torch.optim.swa_utils.AveragedModel adds to those of its module. */
 const COUNTER = 'n_averaged';
 
 /**
  * Reads a state dict from a `.pth` file (also `.pt`, `.ckpt`, `.tar`, `.bin`: what `torch.save` writes, in the forms
- * since and before PyTorch 1.6, and TorchScript archives) or a `.safetensors` file; which of them it is, the bytes
- * tell. Nothing in the file is run.
+ * since and before PyTorch 1.6, and TorchScript archives) or a `.safetensors` file, told apart by their bytes. Nothing
+ * in the file is executed.
  *
- * Of a checkpoint that holds more than a state dict, the one under `state_dict`, `model`, `net` or another usual name
- * is taken, without entries that are not tensors; `ema` where there is no other. A state of a module as a whole is read
- * too. A `module.` before all keys is left out. Elements of all types become float32. The tensors own their data and
- * never alias `bytes`.
+ * From a checkpoint that holds more than a state dict, takes the one under `state_dict`, `model`, `net` or another
+ * usual name, or `ema` if there is no other, without entries that are not tensors. Reads modules saved as a whole too.
+ * Drops a `module.` before all keys. Elements of all types become float32. The tensors own their data and never alias
+ * `bytes`.
  *
  * @param bytes The whole file.
- * @throws {FormatError} if the file is damaged, of another format, or holds several states of which none is the
- * likeliest
+ * @throws {FormatError} if the file is damaged, of another format, or holds several states and none stands out
  * @throws {RangeError} if there is no state at `select`
  * @throws {UnsupportedError} if it is a bare pickle, compressed or big-endian
  * @example

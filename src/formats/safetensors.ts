@@ -141,8 +141,8 @@ function readHeader(file: Uint8Array, end: number) {
 }
 
 /**
- * Scans the header before JSON.parse does: that takes long over endless brackets, and keeps the last of two equal keys
- * without a word. What is not JSON may pass here.
+ * Scans the header before JSON.parse, which is slow on endless brackets and silently keeps the last of two equal keys.
+ * What is not JSON may pass here.
  */
 function keyOffsets(file: Uint8Array, end: number): Map<string, number> {
   const decoder = new TextDecoder();

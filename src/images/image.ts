@@ -12,15 +12,15 @@ export interface InputOptions {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** Of each channel, for values from 0 to 1; 0 where nothing is said. */
+  /** Of each channel, for values from 0 to 1; default 0. */
   readonly mean?: readonly number[];
-  /** Of each channel, for values from 0 to 1; 1 where nothing is said. */
+  /** Of each channel, for values from 0 to 1; default 1. */
   readonly std?: readonly number[];
 }
 
 /**
- * Decodes a PNG or JPEG file; which of them it is, the bytes tell. Transparency is left out, as is a photo's
- * orientation, and 16 bits become 8.
+ * Decodes a PNG or JPEG file, told apart by their bytes. Ignores transparency and a photo's orientation; 16 bits become
+ * 8.
  *
  * @throws {FormatError} if the file is damaged or of another format
  * @throws {UnsupportedError} if the image has more than 2^24 pixels or is of a rare JPEG process
@@ -34,7 +34,7 @@ export function decodeImage(bytes: Uint8Array | ArrayBuffer): DecodedImage {
 
 /**
  * Makes the input [N, channels, height, width] of a network, as torchvision's Resize, ToTensor and Normalize do: each
- * image becomes grey or coloured, then of this size whatever its own proportions are, then (value / 255 - mean) / std.
+ * image is made grey or coloured, resized regardless of its proportions, then (value / 255 - mean) / std.
  *
  * @throws {RangeError} if an option does not fit the others
  */

@@ -1,7 +1,7 @@
 /** Decompression of zlib streams, by Node, Deno or Bun. */
 import { UnsupportedError } from '../index.js';
 
-/** What is used of node:zlib, whose types a web page's compiler does not have. */
+/** The part of node:zlib used here: compilers for web pages lack its types. */
 interface Zlib {
   inflateSync(bytes: Uint8Array, options: { maxOutputLength: number; chunkSize: number }): Uint8Array;
 }

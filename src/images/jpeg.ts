@@ -3,9 +3,9 @@
  *
  *     | SOI | segments: | FF, marker | length | data | ... | SOF: size | ... | SOS, entropy-coded data | ... | EOI |
  *
- * Files are hostile, and jpeg-js allocates what a frame claims: the frame is therefore held against the length of the
- * file first, and the decoder may take no more than this frame needs. The number of scans is bounded, as each of them
- * visits all blocks of the image.
+ * Files are hostile, and jpeg-js allocates what a frame claims: the frame is first checked against the length of the
+ * file, and the decoder may take no more than this frame needs. The number of scans is bounded, as each of them visits
+ * all blocks of the image.
  */
 import decode from 'jpeg-js/lib/decoder.js';
 import { FormatError, UnsupportedError } from '../index.js';
@@ -18,7 +18,7 @@ interface Frame {
   readonly components: number;
   /** Of 8 x 8 samples. */
   readonly blocks: number;
-  /** Bits that they take at least. */
+  /** The fewest bits that they can take. */
   readonly leastBits: number;
   /** Where the frame is in the file, for errors. */
   readonly at: number;
@@ -28,13 +28,13 @@ const START_OF_IMAGE = 0xd8;
 const START_OF_SCAN = 0xda;
 const MAX_SCANS = 100;
 /**
- * Samples that the decoder is given: so many in any case, and more where the file is long, as it takes some 15 bytes
- * and 50 ns for each. Photos have 2 to 12 for a byte.
+ * Samples that the decoder may be given, for each of which it takes some 15 bytes and 50 ns: a fixed number, or more if
+ * the file is long. Photos have 2 to 12 per byte.
  */
 const MAX_SAMPLES = 2 ** 23;
 const MAX_SAMPLES_PER_BYTE = 16;
 const PROGRESSIVE = 0xc2;
-/** Of the decoder, for each sample: a coefficient of 4 bytes, and its value twice. */
+/** What the decoder allocates per sample: a coefficient of 4 bytes, and its value twice. */
 const BYTES_PER_SAMPLE = 6;
 
 export function isJpeg(file: Uint8Array): boolean {
@@ -90,7 +90,7 @@ function findFrame(file: Uint8Array): Frame {
   throw broken(file.length, 'the file is truncated');
 }
 
-/** SOF0 to SOF15; the numbers between them that are no frames are DHT, JPG and DAC. */
+/** SOF0 to SOF15; DHT, JPG and DAC lie between them, but are no frames. */
 function isStartOfFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 }
@@ -111,11 +111,11 @@ function readFrame(view: DataView, marker: number, at: number): Frame {
     throw broken(at, `the image has ${components} components, expected 1, 3 or 4`);
   }
   const blocks = countBlocks(view, at, width, height, components);
-  // A code for its first coefficient, and where the others do not come in scans of their own, one for these.
+  // A code for the first coefficient and, unless the others come in scans of their own, one for those.
   return { width, height, components, blocks, leastBits: blocks * (marker === PROGRESSIVE ? 1 : 2), at };
 }
 
-/** Each component has so many samples across and down for the most that one has, 1 to 4. */
+/** A component's samples across and down, 1 to 4, are relative to the largest numbers of any component. */
 function countBlocks(view: DataView, at: number, width: number, height: number, components: number): number {
   if (at + 10 + 3 * components > view.byteLength) throw broken(view.byteLength, 'the file is truncated');
   const factors: [across: number, down: number][] = [];

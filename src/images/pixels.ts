@@ -10,9 +10,9 @@ export interface DecodedImage {
   readonly data: Uint8Array;
 }
 
-/** Photos of 12 megapixels are below. */
+/** Enough for photos of 12 megapixels. */
 export const MAX_PIXELS = 2 ** 24;
-/** Of an image's height and width; JPEG has no larger ones. */
+/** Largest height and width; JPEG has no larger ones. */
 const MAX_SIDE = 2 ** 16 - 1;
 
 /** Checks a size that a file claims, before anything is allocated for it. */

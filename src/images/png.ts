@@ -8,8 +8,8 @@
  * has the rows of seven smaller ones. Transparency is left out, depths other than 8 become 8, as in Pillow's
  * `convert('RGB')`.
  *
- * Files are hostile: what a header claims is held against the length of the file before anything is inflated, and zlib
- * stops where the rows must end.
+ * Files are hostile: what a header claims is checked against the length of the file before anything is inflated, and
+ * zlib stops where the rows must end.
  */
 import { crc32 } from '../bytes/crc32.js';
 import { FormatError, UnsupportedError } from '../index.js';
@@ -48,9 +48,9 @@ const ADAM7: readonly Pass[] = [
   [1, 0, 2, 2],
   [0, 1, 1, 2],
 ];
-/** Deflate makes no more of a byte. */
+/** Deflate expands a byte to no more. */
 const MAX_DEFLATE_RATIO = 1032;
-/** Of all rows: enough for four samples of 8 bits in each of the pixels that an image may have, and filters. */
+/** Bytes of all rows: enough for four samples of 8 bits in each pixel of the largest image, and for filters. */
 const MAX_ROW_BYTES = 2 ** 26 + 2 ** 16;
 
 export function isPng(file: Uint8Array): boolean {
@@ -240,7 +240,7 @@ function writeColours(
   }
 }
 
-/** Those of grey or of the colours, without those of transparency behind them. */
+/** Writes the samples of grey or of the colours, without the transparency behind them. */
 function writeSamples(
   row: Uint8Array,
   columns: number,

@@ -1,7 +1,7 @@
 /**
  * Resizes images as Pillow does with its BILINEAR filter, which is what torchvision's Resize does to an image: bilinear
- * between pixels where the image grows; where it shrinks, the triangle is widened so that every pixel counts, and
- * nothing aliases. Columns come first, then rows, each rounded to 8 bits: the same bytes as Pillow's.
+ * between pixels if the image grows; if it shrinks, the triangle is widened so that every pixel counts and nothing
+ * aliases. Columns come first, then rows, each rounded to 8 bits: the same bytes as Pillow's.
  */
 import type { DecodedImage } from './pixels.js';
 
@@ -41,7 +41,7 @@ function resizeDown({ width, height, channels, data }: DecodedImage, newHeight: 
   return { width, height: newHeight, channels, data: resized };
 }
 
-/** Weighted sums of `count` neighbouring values, each with those that lie `stride`, 2 `stride`, ... behind it. */
+/** `count` weighted sums, each over values that lie `stride` apart; the sums begin at neighbouring values. */
 function weigh(
   source: Uint8Array,
   from: number,

@@ -5,7 +5,7 @@
  *     external_data { location: 'net.onnx.data', offset: '1728', length: '576' }
  *
  * A model is not trusted: what it names never lies outside of its folder, and ranges are as long as the tensors'
- * elements and checked against the file. Whoever has the bytes attaches them, and the model is read as one with its
+ * elements and checked against the file. The caller attaches the bytes, and the model is then read like one with its
  * data inside.
  */
 
@@ -42,7 +42,7 @@ export function checkExternalData<T extends { readonly path: string }>(
   throw new TypeError(`${owner}: externalData must be a list of { path, data }, got ${show(files)}`);
 }
 
-/** Ranges that overlap make much of a small file: in all 16 MB and 4 times the bytes that they cover. */
+/** Overlapping ranges can inflate a small file: in all they may have 16 MB and 4 times the bytes that they cover. */
 const SPARE_BYTES = 2 ** 24;
 const MAX_TIMES = 4;
 
@@ -74,7 +74,7 @@ function* tensorsOf({ graph }: ModelProto): Generator<TensorProto> {
 }
 
 /**
- * A path of a data file in one form; undefined if it does not lie in the model's folder, or could mean something else
+ * A path of a data file in one form; undefined if it does not lie in the model's folder, or could mean something other
  * than a path (an address, a drive, a path of Windows).
  */
 export function normalPath(path: string): string | undefined {
@@ -151,7 +151,7 @@ export function checkLength({ tensor, begin, end }: ExternalTensor, path: string
 
 /**
  * @param bytes the first of the file
- * @throws {FormatError} if they are of something that servers and repositories put in its place
+ * @throws {FormatError} if they belong to something that servers or repositories send in its place
  */
 export function checkKind(tensors: readonly ExternalTensor[], path: string, bytes: Uint8Array): void {
   const kind = fileKind(bytes);

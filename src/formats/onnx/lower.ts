@@ -5,8 +5,8 @@
  *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
  *     runtime     a value of the Graph, of which the dims are known as far as they can be
  *
- * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. What cannot
- * be taken is collected, so that one error names all of it.
+ * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. Unsupported
+ * nodes are collected, so that one error names them all.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import type { DimOf, Graph, GraphNode, StoredValue } from '../../graph/graph.js';
@@ -28,25 +28,23 @@ import {
 } from './operators/nodeContext.js';
 import { operatorOf } from './operators/readers.js';
 
-/** Of the file, and of the Graph. */
+/** Nodes of the file, and of the Graph. */
 const MAX_NODES = 2 ** 15;
-/** Names that the inputs of one node list, and those of all nodes; a DenseNet joins 64 at most. */
+/** Inputs of one node, and of all nodes together; a DenseNet joins 64 at most. */
 const MAX_NAMES = 2 ** 10;
 const MAX_READS = 2 * MAX_NODES;
-/** Inputs without those that have a value in the file, and outputs. */
+/** Inputs (except those with a value in the file), and outputs. */
 const MAX_PORTS = 2 ** 10;
-/**
- * Before 9 there is what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names.
- */
+/** Below 9, only what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names. */
 const OLDEST_OPSET = 1;
 const NEWEST_OPSET = 21;
 /**
- * Bytes of values that may be computed from those in the file, where each of these may be turned around a few times;
- * more is an attack or a mistake.
+ * Bytes of values that may be computed from those in the file: enough to transform each of these a few times; more is
+ * an attack or a mistake.
  */
 const SPARE_BYTES = 16 * 2 ** 20;
 const SPARE_BYTES_PER_ELEMENT = 16;
-/** Characters that a message has for the names of unsupported nodes. */
+/** Characters in a message for the names of unsupported nodes. */
 const MAX_NAMED = 800;
 
 /**
@@ -68,7 +66,7 @@ export function parameterInputs(model: ModelProto): string[] {
     .map(({ name }) => name);
 }
 
-/** What a file says of a value that the graph takes or gives. */
+/** What a file declares of an input or output of the graph. */
 export interface DeclaredValue {
   readonly name: string;
   /** Of the elements, by the names of onnxruntime-web's tensors. */
@@ -125,7 +123,7 @@ function throwUnsupported(nodes: readonly string[]): void {
   throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}`);
 }
 
-/** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
+/** Which node reads a graph input, and as what, for the message that such a file cannot be read alone. */
 export function readerOf(model: ModelProto, input: string): string {
   const node = graphOf(model).node.find((one) => one.input.includes(input));
   return node === undefined ? 'nothing' : labelOf(node);
@@ -161,7 +159,7 @@ function graphOf({ graph }: ModelProto): GraphProto {
   return graph;
 }
 
-/** The inputs of the graph without those that have a value in the file, as files of IR version 3 list them too. */
+/** The inputs of the graph that have no value in the file: IR version 3 also lists those that do. */
 function runtimeInputs(graph: GraphProto): ValueInfoProto[] {
   const initializers = new Set(graph.initializer.map(({ name }) => name));
   const inputs = graph.input.filter(({ name }) => !initializers.has(name));
@@ -194,7 +192,7 @@ class Lowering implements ModelValues {
   readonly #nodes: GraphNode[] = [];
   readonly #stored = new Map<string, StoredValue>();
   readonly #unsupported: string[] = [];
-  /** Names that are taken, also by values still to come. */
+  /** Names that are taken, including those of values still to come. */
   readonly #names = new Names();
   readonly #outputNames: ReadonlySet<string>;
   /** Names of known values that are outputs of the graph, as nodes read them. */
@@ -258,7 +256,7 @@ class Lowering implements ModelValues {
   addConstant(name: string, tensor: Tensor): string {
     let known = name;
     if (this.#outputNames.has(name)) {
-      // The graph's output of this name is to be a copy that a node makes.
+      // This name is a graph output's: a node will copy the constant there.
       known = this.#constantNames.get(name) ?? this.derive(`${name}.constant`);
       this.#constantNames.set(name, known);
     }
@@ -276,7 +274,7 @@ class Lowering implements ModelValues {
     return dims;
   }
 
-  /** Accounts for values that are computed from those of the file. */
+  /** Spends the budget for values that are computed from those of the file. */
   spend(bytes: number): void {
     this.#spareBytes -= bytes;
     if (this.#spareBytes < 0) {
@@ -356,7 +354,7 @@ class Lowering implements ModelValues {
     }
     const operator = operatorOfNode(node);
     if (operator === undefined) this.#unsupported.push(labelOf(node));
-    // Values that are missing are another node's fault, which is on the list already.
+    // Missing values are another node's fault, which is listed already.
     else if (!missing) this.#handle(node, operator.lower);
   }
 

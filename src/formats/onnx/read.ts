@@ -19,12 +19,12 @@ const WITHOUT_GRAPH =
  * float32 and own their data.
  *
  * @param bytes The whole file.
- * @param options.externalData The files beside it in which its weights lie, where they do: each with its path as the
- *   model names it. `loadOnnx` finds them itself.
+ * @param options.externalData Files beside it that hold its weights, if any: each with its path as the model names it.
+ *   `loadOnnx` finds them itself.
  * @throws {FormatError} if the file is truncated, contradicts itself, is no ONNX model, or its external data is too
  * short
- * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph, of which it
- *   names every node, or external data that is not given
+ * @throws {UnsupportedError} if it has operators, element types or forms that have no place in a Graph (names every
+ *   such node), or external data that is not given
  * @example
  * const graph = readOnnx(await readFile('model.onnx'));
  */
@@ -38,7 +38,7 @@ export function readOnnx(
   return graphOf(model);
 }
 
-/** @throws {FormatError} if the file is truncated or no ONNX model; if it is of a kind that is known, that is said */
+/** @throws {FormatError} if the file is truncated or no ONNX model; names the kind of file if it is a known one */
 export function readModelFile(file: Uint8Array): ModelProto {
   const kind = fileKind(file);
   if (kind === undefined || kind === 'onnx') return readModel(file);

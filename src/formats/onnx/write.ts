@@ -31,7 +31,7 @@ const MIN_EXTERNAL_BYTES = 1024;
  *
  * @param options.externalData The name of a file for the weights beside the model, which many tools want from 2 GB on:
  *   then that file is returned too, in the form in which `readOnnx` and sessions take it.
- * @throws {UnsupportedError} if a BatchNorm uses batch statistics, which a file for inference has no word for
+ * @throws {UnsupportedError} if a BatchNorm uses batch statistics, which a file for inference cannot express
  * @throws {RangeError} if the file would be longer than 2 GB, or `externalData` is not the name of a file
  * @example
  * await writeFile('merged.onnx', writeOnnx(reparameterize(readOnnx(bytes)).graph));
@@ -145,7 +145,7 @@ class ModelWriter implements ModelParts {
   }
 }
 
-/** The version of the IR that came out together with the opset. */
+/** The version of the IR that was released with the opset. */
 function irVersionOf(opset: number): number {
   if (opset < 15) return 7;
   return opset < 19 ? 8 : 9;

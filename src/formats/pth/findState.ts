@@ -1,23 +1,23 @@
 /**
- * Which part of what torch.save wrote are the weights. It is a state dict itself, or a dict that holds one, or several,
- * beside an epoch, an optimizer, the state of a random generator and the like; or a module as a whole, of which the
- * tensors are in the attributes of its objects:
+ * Finds the weights in what torch.save wrote: a state dict itself, or a dict that holds one or several beside an epoch,
+ * an optimizer, the state of a random generator and the like, or a module as a whole, with its tensors in the
+ * attributes of its objects:
  *
  *     { 'epoch': 3, 'model': { 'conv.weight': tensor, ... }, 'ema': { ... }, 'optimizer': { 'param_groups': ... } }
  *
- * A state has float tensors of at least one axis. The names of what holds it say which one is meant; where they leave
- * it open, nothing is guessed.
+ * A state has float tensors of at least one axis. The names of the dicts that hold it say which one is meant; if they
+ * leave it open, nothing is guessed.
  */
 import { FormatError } from '../../errors.js';
 import { show } from '../../shown.js';
 import { PickleDict, PickleObject } from './pickle.js';
 import { StoredTensor } from './tensors.js';
 
-/** What was taken of a checkpoint. */
+/** What was taken from a checkpoint. */
 export interface CheckpointSelection {
   /** Where it was, as in 'model' or 'model.state_dict'; '' where the file is one state and nothing else. */
   readonly selected: string;
-  /** All that could have been taken, by the same kind of name. */
+  /** All that could have been taken, named in the same way. */
   readonly candidates: readonly string[];
 }
 
@@ -29,19 +29,19 @@ interface Candidate {
   readonly keys: readonly string[];
   readonly path: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** Something in it that is not known, and so may have been a tensor. */
+  /** An unknown object in it, which may have been a tensor. */
   readonly unknown: PickleObject | undefined;
 }
 
-/** Under what people save the state that a network is made from, the likeliest first. */
+/** Keys under which people save the state of a network, the likeliest first. */
 const MAIN = ['state_dict', 'model_state_dict', 'model_state'];
 const USUAL = ['model', 'net', 'network', 'module', 'params', 'weights'];
-/** Their tensors are as large as weights, and are none. */
+/** Their tensors look like weights, but are not. */
 const NO_WEIGHTS = /optim|sched|scaler/i;
 /** { model: { state_dict: ... } } has two. */
 const MAX_NESTING = 4;
 const MAX_KEY = 256;
-/** Modules in modules, the attributes of all, and the names of their tensors. */
+/** Nesting of modules, attributes of all modules, and length of their tensors' names. */
 const MAX_DEPTH = 64;
 const MAX_ATTRIBUTES = 2 ** 17;
 const MAX_NAME = 2 ** 12;
@@ -77,7 +77,7 @@ export function findState(saved: unknown, select: string | undefined, at: number
   return { selected: path, candidates: pathsOf(all), tensors };
 }
 
-/** Goes down the names that all candidates share, and takes the likelier where they part. */
+/** Follows the keys that all candidates share, and takes the likelier ones where they part. */
 function choose(candidates: readonly Candidate[], depth: number, at: number): Candidate {
   const best = candidates.reduce((least, one) => Math.min(least, rank(one, depth)), Number.POSITIVE_INFINITY);
   const likeliest = candidates.filter((one) => rank(one, depth) === best);
@@ -91,7 +91,7 @@ function choose(candidates: readonly Candidate[], depth: number, at: number): Ca
 
 function rank({ keys, tensors }: Candidate, depth: number): number {
   const key = keys[depth];
-  // Tensors at this level: of a state dict where they have the names of parts of a network.
+  // Tensors at this level: a state dict if they are named after parts of a network.
   if (key === undefined) return [...tensors.keys()].some((name) => name.includes('.')) ? 2 : 4;
   if (MAIN.includes(key)) return 0;
   if (USUAL.includes(key)) return 1;
@@ -106,7 +106,7 @@ class Search {
     this.#at = at;
   }
 
-  /** Level by level, so that what is in two places counts as the one that is less deep. */
+  /** Level by level, so that what is in two places counts where it is less deep. */
   candidatesOf(saved: unknown): Candidate[] {
     const candidates: Candidate[] = [];
     const seen = new Set<unknown>();
@@ -143,7 +143,7 @@ class Search {
     return { keys, path: keys.join('.'), tensors, unknown };
   }
 
-  /** What its state_dict() would give. Of TorchScript, also buffers that are not to be saved: it does not tell them. */
+  /** What its state_dict() would give. For TorchScript, includes non-persistent buffers, which it does not mark. */
   #addModule(module: PickleObject, prefix: string, depth: number, tensors: Map<string, StoredTensor>): void {
     const { attributes } = module;
     if (attributes === undefined) return;

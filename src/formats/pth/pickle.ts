@@ -10,8 +10,8 @@
  *     BINPERSID        pushes what the caller knows by this identifier
  *     STOP             the top of the stack is the result
  *
- * Here GLOBAL finds what the caller has allowed, and REDUCE calls only functions of the caller; of all else there is
- * but the name (PickleObject). Opcodes as listed in Lib/pickletools.py, those that Python writes in protocols 2 to 5.
+ * Here GLOBAL finds only what the caller allows, and REDUCE calls only functions of the caller; of all else only the
+ * name is kept (PickleObject). Opcodes as listed in Lib/pickletools.py, those that Python writes in protocols 2 to 5.
  * Python's tuples, lists and sets become arrays, dicts become PickleDict, bytes become views.
  *
  * Pickles are hostile. Each opcode takes time and memory in proportion to its own bytes, and their number is bounded;
@@ -42,8 +42,8 @@ export class PickleDict {
 }
 
 /**
- * A class or function that the caller does not know, or an object that one was to make: nothing of it is run. What is
- * kept are its name and the attributes that the pickle has for it.
+ * A class or function that the caller does not know, or an object that one would have made. Nothing is run; the name
+ * and the attributes in the pickle are kept.
  */
 export class PickleObject {
   readonly name: string;
@@ -68,14 +68,14 @@ export class PickleFunction {
 
 export interface PickleHost {
   /**
-   * By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot; what is
-   * not there becomes a PickleObject.
+   * By module and name, as in 'collections.OrderedDict'. A PickleFunction can be called, other values cannot; other
+   * names become a PickleObject.
    */
   readonly globals: ReadonlyMap<string, unknown>;
   persistentLoad(id: unknown, at: number): unknown;
 }
 
-/** That is 10,000 tensors; the state of DenseNet-201 and of its optimizer are 3,000. */
+/** Enough for 10,000 tensors; DenseNet-201 and its optimizer have 3,000. */
 const MAX_OPCODES = 2 ** 19;
 const MAX_GLOBAL_NAME = 256;
 
@@ -103,7 +103,7 @@ class Unpickler {
   /** Lengths that the stack had at each open MARK. */
   readonly #marks: number[] = [];
   #position = 0;
-  /** Position of the opcode that is being carried out. */
+  /** Position of the current opcode. */
   #opcodeAt = 0;
 
   constructor(pickle: Uint8Array, start: number, host: PickleHost) {
@@ -278,7 +278,7 @@ class Unpickler {
     }
   }
 
-  /** Steps over this many bytes; returns where they begin. */
+  /** Skips this many bytes; returns where they begin. */
   #take(bytes: number): number {
     const begin = this.#position;
     if (bytes > this.#pickle.length - begin) throw this.#broken(`the pickle ends within ${bytes} bytes`);
@@ -318,7 +318,7 @@ class Unpickler {
     return this.#pickle.subarray(begin, begin + length);
   }
 
-  /** An integer, little-endian in two's complement. What is longer than 8 bytes is no size, and stays bytes. */
+  /** An integer, little-endian in two's complement. One longer than 8 bytes is no size, and stays bytes. */
   #long(length: number): number | bigint | Uint8Array {
     const bytes = this.#bytes(length);
     if (length > 8) return bytes;
@@ -432,7 +432,7 @@ class Unpickler {
     }
   }
 
-  /** Where the opcode that is being carried out is in the file. */
+  /** Where the current opcode is in the file. */
   #at(): number {
     return this.#start + this.#opcodeAt;
   }

@@ -1,10 +1,10 @@
 /**
- * Reads what torch.save wrote before PyTorch 1.6, pickles one behind the other and then the storages:
+ * Reads what torch.save wrote before PyTorch 1.6, several pickles and then the storages:
  *
  *     | magic number | 1001 | { little_endian, ... } | the saved object | [key, ...] |     each a pickle
  *     | number of elements, int64 | elements |                                           for each key, in that order
  *
- * Where a storage lies is known after the pickles, so that those refer to entries that are filled in at the end.
+ * Where storages lie is known only after the pickles, so these refer to entries that are filled in at the end.
  */
 import { FormatError } from '../../errors.js';
 import { show } from '../../shown.js';
@@ -16,7 +16,7 @@ import type { ZipEntry } from './zip.js';
 /** PROTO 2, LONG1 of 10 bytes, STOP: the magic number in a pickle. */
 const MAGIC = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 const VERSION = 1001;
-/** The number of elements before them. */
+/** The number of elements, before the elements. */
 const COUNT_BYTES = 8;
 
 type Entry = { -readonly [K in keyof ZipEntry]: ZipEntry[K] };

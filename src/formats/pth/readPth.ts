@@ -6,7 +6,7 @@
  *     NAME/data/KEY     the elements of a storage
  *     NAME/version      and others that are of no use here
  *
- * A TorchScript archive is one too, with the code of its modules in other entries, which are not read.
+ * A TorchScript archive looks the same, and has the code of its modules in further entries, which are not read.
  */
 import { FormatError, UnsupportedError } from '../../errors.js';
 import { show } from '../../shown.js';
@@ -31,7 +31,7 @@ export function readPth(file: Uint8Array): Saved {
   return { value, at: pickle.start };
 }
 
-/** torch.save puts everything into one folder, which has the name of the file. */
+/** torch.save puts everything into one folder, which is named after the file. */
 function findPickle(entries: ReadonlyMap<string, ZipEntry>): ZipEntry {
   const [first = ''] = entries.keys();
   const folder = first.slice(0, first.indexOf('/') + 1);

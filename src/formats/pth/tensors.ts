@@ -105,7 +105,7 @@ export function pickleHost(storageOf: FindStorage): PickleHost {
 /** ('storage', type, key, device, number of elements, and before 1.6 of what it is a part) */
 function loadStorage(storageOf: FindStorage, id: unknown, at: number): TensorStorage | PickleObject {
   const [kind, type, key, , length, whole] = Array.isArray(id) ? (id as unknown[]) : [];
-  // A class with its source, and elements that have no place here; what is made of these has none either.
+  // A class with its source, or an unsupported element type: what is made of these is unsupported too.
   if ((kind === 'module' || kind === 'storage') && type instanceof PickleObject) return type;
   if (kind !== 'storage' || !(type instanceof StorageType) || typeof key !== 'string' || !isSize(length) || whole) {
     throw broken(at, 'the pickle has a persistent identifier that is not of a storage');
@@ -125,7 +125,7 @@ function loadStorage(storageOf: FindStorage, id: unknown, at: number): TensorSto
   return new TensorStorage(element, entry, length);
 }
 
-/** State dicts are pickled as an empty one, whose items are set afterwards; by Python 2 with a list of them. */
+/** State dicts are pickled empty, and their items set afterwards; Python 2 passes a list of items. */
 function makeOrderedDict([items = []]: readonly unknown[], at: number): PickleDict {
   if (!Array.isArray(items) || !items.every((item) => Array.isArray(item) && item.length === 2)) {
     throw broken(at, 'the pickle makes an OrderedDict of what is no list of pairs');
@@ -176,7 +176,7 @@ function rebuildTensor([storage, offset, dims, strides]: readonly unknown[], at:
   return tensor;
 }
 
-/** Copies tensors out of the file, each of them on its own, also where they share a storage. */
+/** Copies tensors out of the file, each of them separately even if they share a storage. */
 export function loadTensors(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>): Map<string, Tensor> {
   checkTotal(file, tensors);
   const checked = new Set<ZipEntry>();
@@ -191,7 +191,7 @@ export function loadTensors(file: Uint8Array, tensors: ReadonlyMap<string, Store
 }
 
 /**
- * Strides of 0, and many tensors of one storage, make much of a small file: as float32, at most 16 MB and 4 times it.
+ * Strides of 0, and many tensors of one storage, can inflate a small file: to 16 MB and 4 times its size, as float32.
  */
 function checkTotal(file: Uint8Array, tensors: ReadonlyMap<string, StoredTensor>): void {
   const limit = 2 ** 24 + 4 * file.length;

@@ -6,7 +6,7 @@
  *     | zip64 end record | zip64 locator | end record |          the first two only in zip64 archives
  *
  * Layouts: PKWARE's APPNOTE.TXT, sections 4.3 and 4.5.3. Sizes and checksums are those of the central directory, as
- * torch leaves them zero in local headers. Nothing is decompressed, so that no entry can be longer than the file.
+ * torch leaves them zero in local headers. Nothing is decompressed, so no entry can be longer than the file.
  */
 
 import { crc32 } from '../../bytes/crc32.js';
@@ -85,8 +85,8 @@ export function checkStored({ name, problem }: ZipEntry): void {
 }
 
 /**
- * Compares an entry's data with its checksum. Zero is taken as none: torch.save leaves it zero when it is told not to
- * compute checksums.
+ * Compares an entry's data with its checksum. Zero counts as none: torch.save leaves it zero when told not to compute
+ * checksums.
  */
 export function checkCrc(file: Uint8Array, { name, start, end, crc }: ZipEntry): void {
   if (crc === 0) return;
@@ -184,7 +184,7 @@ function readSizes(view: DataView, at: number, extra: number, extraEnd: number) 
   return { bytes, compressedBytes, localHeader };
 }
 
-/** Where the values of the zip64 field are; nowhere if there is none. */
+/** Where the values of the zip64 field are; an empty range if there is none. */
 function findExtraField(view: DataView, start: number, limit: number): [start: number, end: number] {
   for (let at = start; at + 4 <= limit; ) {
     const end = at + 4 + view.getUint16(at + 2, true);
@@ -232,7 +232,7 @@ function viewOf(file: Uint8Array): DataView {
   return new DataView(file.buffer, file.byteOffset, file.byteLength);
 }
 
-/** Beyond 2^53 not exact, and in any case beyond the file. */
+/** Not exact beyond 2^53, which is beyond any file. */
 function readUint64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

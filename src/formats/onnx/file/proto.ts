@@ -1,8 +1,7 @@
 /**
  * The messages of ONNX (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) as plain objects, and a table of their
- * fields by which files are read and written. Names are those of onnx.proto in camel case. Fields that no part of this
- * package looks at are left out, among them subgraphs and sequence types, so that no message contains one of its own
- * kind and reading cannot nest without end.
+ * fields by which files are read and written. Names are those of onnx.proto in camel case. Unused fields are left out,
+ * among them subgraphs and sequence types, so no message contains one of its own kind and nesting is bounded.
  */
 import { FormatError } from '../../../errors.js';
 import { BYTES, FIXED32, FIXED64, VARINT, WireReader, WireWriter } from './wire.js';
@@ -74,7 +73,7 @@ export interface TensorProto extends Message {
   uint64Data: readonly number[];
   externalData: readonly StringStringEntryProto[];
   dataLocation?: number;
-  /** Not of the file: `rawData` is a whole buffer that nobody else has, as that of external data is. */
+  /** Not a field of the file: `rawData` is a whole buffer of the tensor's own, as that of external data is. */
   ownsData?: boolean;
 }
 
@@ -101,7 +100,7 @@ export interface DimensionProto extends Message {
   dimParam: string;
 }
 
-/** TensorProto.DataLocation: the data lies in another file, of which `externalData` tells the name and the place. */
+/** TensorProto.DataLocation: the data lies in another file; `externalData` tells which, and where. */
 export const EXTERNAL = 1;
 
 /** AttributeProto.AttributeType */
@@ -127,9 +126,9 @@ const WIRE_TYPES: Record<Scalar, number> = {
   bytes: BYTES,
 };
 
-/** Of a network with tens of thousands of nodes; a file of empty messages would take a hundred bytes for each two. */
+/** Enough for tens of thousands of nodes; an empty message takes 2 bytes in a file, but a hundred in memory. */
 const MAX_MESSAGES = 500_000;
-/** Readers of protocol buffers take no more. */
+/** The limit of protocol buffers. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 const NONE: readonly never[] = [];
 
@@ -144,7 +143,7 @@ function schema(fields: Record<number, [key: string, type: Scalar | Schema, repe
 
 let schemas: ReturnType<typeof makeSchemas> | undefined;
 
-/** Not before they are needed: what is made when a module is loaded stays in every page. */
+/** Made on first use: bundlers keep what a module makes on loading in every page. */
 function schemaOf(message: 'model' | 'tensor'): Schema {
   schemas ??= makeSchemas();
   return schemas[message];
@@ -242,7 +241,7 @@ export function writeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
 class Decoder {
   #messages = 0;
 
-  /** Fields that come again replace earlier ones, or go on with them where they are messages or repeated. */
+  /** A field that occurs again replaces the earlier one, or extends it if it is a message or repeated. */
   decode(fields: Schema, reader: WireReader, message = this.#empty(fields, reader.position)): Record<string, unknown> {
     while (!reader.done) {
       const at = reader.position;

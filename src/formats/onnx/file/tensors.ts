@@ -41,7 +41,7 @@ const ELEMENT_TYPES: ReadonlyMap<number | undefined, ElementType> = new Map<numb
 
 export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;
 
-/** More axes than this are an attack: what is worked out per axis would grow without end. */
+/** More axes than this are an attack: work per axis would grow without bound. */
 export const MAX_RANK = 32;
 
 /** The name of an element type, for messages. */
@@ -49,7 +49,7 @@ export function typeName(dataType: number | undefined): string {
   return ELEMENT_TYPES.get(dataType)?.name ?? `${dataType}`;
 }
 
-/** Whether an element type is one of integers or booleans. */
+/** Whether elements of this type are integers or booleans. */
 export function isIntegerType(dataType: number | undefined): boolean {
   return ELEMENT_TYPES.get(dataType)?.integer ?? false;
 }
@@ -101,7 +101,7 @@ export class Constant {
 }
 
 /**
- * The type of a tensor's elements and their number, which its data is to fit.
+ * The type and the number of a tensor's elements, which its data must fit.
  * @throws {FormatError} if its dims are no sizes
  * @throws {UnsupportedError} if its elements are of a type that has no place here
  */
@@ -117,7 +117,7 @@ function layoutOf({ dims, dataType, name, at }: TensorProto): { label: string; t
   return { label, type, size: sizeOf(dims) };
 }
 
-/** How many bytes a tensor's elements take; infinite where nobody can tell any more. */
+/** How many bytes a tensor's elements take; Infinity beyond exact numbers. */
 export function byteSizeOf(tensor: TensorProto): number {
   const { type, size } = layoutOf(tensor);
   return product(size, type.array.BYTES_PER_ELEMENT);

@@ -5,9 +5,9 @@
  *     wire type 0: varint, 7 bits a byte, low ones first, at most 10 bytes
  *               1: 8 bytes      5: 4 bytes      2: varint n, then n bytes (string, bytes, message, packed numbers)
  *
- * Hand-written, since it travels in a page's download: with the schema of proto.ts it takes 2.3 kB gzip'd, where
+ * Hand-written to keep a page's download small: with the schema of proto.ts it takes 2.3 kB gzip'd, where
  * @bufbuild/protobuf 2 takes 19.1 kB with the same messages, and its wire subpath alone 3.6 kB. Integers are numbers:
- * those of 64 bits are exact up to 2^53 and rounded beyond, so whoever needs exact ones asks Number.isSafeInteger.
+ * those of 64 bits are exact up to 2^53 and rounded beyond, so code that needs exact ones asks Number.isSafeInteger.
  * Every read is checked against the end of the message.
  */
 import { FormatError } from '../../../errors.js';
@@ -88,7 +88,7 @@ export class WireReader {
     }
   }
 
-  /** A reader of the next length-delimited value, which this one then has behind it. */
+  /** A reader of the next length-delimited value, which this reader skips. */
   message(): WireReader {
     const at = this.position;
     const length = this.uint64();
@@ -126,7 +126,7 @@ export class WireReader {
     throw new FormatError('readOnnx: an integer of more than 10 bytes', at);
   }
 
-  /** The offset of the next `count` bytes, which are then behind the reader. */
+  /** Skips `count` bytes; returns their offset. */
   #take(count: number): number {
     const at = this.position;
     if (count > this.end - at) {
@@ -148,7 +148,7 @@ export class WireWriter {
     this.int64(field * 8 + type);
   }
 
-  /** Any whole number from -2^63; also int32, which the format writes alike, and uint64. */
+  /** Any whole number from -2^63; also int32, which is encoded alike, and uint64. */
   int64(value: number): void {
     let high = Math.floor(value / TWO_32);
     let low = value - high * TWO_32;
