@@ -13,7 +13,7 @@ export interface NormOptions {
   affine?: boolean;
   /** Added to the variance; default 1e-5. */
   eps?: number;
-  /** Share of the batch's statistics in the next running ones; default 0.1. */
+  /** Share of the batch's statistics in the updated running ones; default 0.1. */
   momentum?: number;
 }
 
@@ -73,7 +73,7 @@ export function addNorm(
 
 /**
  * Input and output [N, numFeatures, H, W]. State: `weight`, `bias`, `running_mean`, `running_var`, [numFeatures] each.
- * In training mode the biased variance of the batch normalises and the unbiased one moves `running_var`.
+ * In training mode the biased variance of the batch normalises and the unbiased one updates `running_var`.
  */
 export class BatchNorm2d extends Layer {
   /** @internal */

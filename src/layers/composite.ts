@@ -1,18 +1,18 @@
-/** Layers wired by a function: skip connections, dense blocks, whatever is no chain. */
+/** Layers wired by a function: skip connections, dense blocks, anything that is not a chain. */
 import type { GraphBuilder } from '../graph/graph.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { show } from '../shown.js';
 import { Layer } from './layer.js';
 
-/** Puts the inner layer of this name behind the values; returns the value that it gives. */
+/** Applies the inner layer of this name to values; returns the name of its output. */
 export type Apply = (layer: string, ...values: string[]) => string;
 
 /** From the input to the output of a composite; both are names of values, as `apply` takes and returns them. */
 export type Wiring = (input: string, apply: Apply) => string;
 
 /**
- * One input, one output, and in between what the wiring says. State keys carry the layers' names. It owns its layers:
- * `dispose` disposes of them. A layer may be applied more than once.
+ * One input, one output, and the wiring in between. State keys carry the layers' names. It owns its layers: `dispose`
+ * disposes of them. A layer may be applied more than once.
  * @example
  * const block = new ACBlock(runtime, { inChannels: 8, outChannels: 8, kernelSize: 3, padding: 1 });
  * const residual = new Composite(runtime, { block, add: new Add(runtime), relu: new ReLU(runtime) }, (x, apply) =>
@@ -24,8 +24,8 @@ export class Composite extends Layer {
   readonly #wiring: Wiring;
 
   /**
-   * @param wiring called when a network is run for the first time, or has changed; the same calls each time
-   * @throws TypeError when something in it is no layer, RangeError when one is of another runtime
+   * @param wiring called when a network first runs or has changed; must make the same calls each time
+   * @throws TypeError when an entry is not a layer, RangeError when one is of another runtime
    */
   constructor(runtime: Runtime, layers: Readonly<Record<string, Layer>>, wiring: Wiring) {
     super(runtime);

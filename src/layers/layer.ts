@@ -12,27 +12,27 @@ import { sameDims } from '../sizes.js';
 import { type StateDict, Tensor } from '../tensor.js';
 import { type ParameterSpec, Parameters, parameterView, writeParameter } from './parameters.js';
 
-/** What a layer keeps, the graphs that it has run; the one not used for longest goes first. */
+/** Graphs and the like that a layer keeps; the least recently used goes first. */
 const MAX_KEPT = 4;
 
 export abstract class Layer {
   readonly runtime: Runtime;
-  /** What a copy is constructed with; arrays in it are not the caller's. @internal */
+  /** What a copy is constructed with; arrays in it are copies, not the caller's. @internal */
   readonly options: object | undefined;
   /** Own parameters and statistics. @internal */
   parameters: Parameters;
   /**
-   * Counts every change of any layer's structure (its mode, its form), so that the later of two has the larger number.
-   * Values change without one.
+   * Counts changes to the structure (mode, form) of any layer, so that a later change has a larger number. Changes of
+   * values do not count.
    */
   static #changes = 0;
   #changedAt = 0;
   #training = true;
   #disposed = false;
-  /** What `keep` keeps, used last at the end, and the change of structure that all of it was made after. */
+  /** What `keep` keeps, most recently used last, and the change of structure that it was all made after. */
   readonly #kept = new Map<string, { dispose(): void }>();
   #keptSince = 0;
-  /** The last change of any layer when this one was last asked: looking at all inner ones took 5 % of a small network. */
+  /** The last change of any layer when this one last checked: visiting all inner ones took 5 % of a small network. */
   #checkedAt = 0;
 
   /** @param options those that the layer was given, if it takes any: a copy is constructed with them */
@@ -45,7 +45,7 @@ export abstract class Layer {
     this.parameters = new Parameters(runtime, specs);
   }
 
-  /** Whether BatchNorms take batch statistics (and move the running ones) or running statistics. Starts as true. */
+  /** Whether BatchNorms use batch statistics (and update the running ones) or running statistics. Initially true. */
   get training(): boolean {
     return this.#training;
   }
@@ -69,7 +69,7 @@ export abstract class Layer {
     return graph.store(path === '' ? name : `${path}.${name}`, parameters.get(name), parameters.role(name));
   }
 
-  /** `store`, for one that there need not be. @internal */
+  /** `store` for an optional parameter, undefined if there is none. @internal */
   protected storeOptional(graph: GraphBuilder, path: string, name: string): string | undefined {
     return this.parameters.find(name) && this.store(graph, path, name);
   }
@@ -101,7 +101,7 @@ export abstract class Layer {
     return this.giveStateTo(new Same(this.runtime, this.options));
   }
 
-  /** Overwrites own parameters, statistics and mode of a layer of the same kind; returns it. @internal */
+  /** Copies its own parameters, statistics and mode to a layer of the same kind; returns that one. @internal */
   protected giveStateTo<T extends Layer>(other: T): T {
     for (const name of this.parameters.names()) {
       writeParameter(other.parameters.get(name), parameterView(this.parameters.get(name)));
@@ -178,7 +178,7 @@ export abstract class Layer {
     return this.children().flatMap(([, child]) => child.prepareDeploy());
   }
 
-  /** Gives the memory back, also of the layers inside; the layer cannot be used any more. */
+  /** Frees the memory, including that of inner layers; the layer cannot be used afterwards. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -199,12 +199,12 @@ export abstract class Layer {
     if (this.runtime.isDisposed) throw new TypeError(`${this.kind}.${method}: the layer's runtime is disposed`);
   }
 
-  /** What the layer describes itself as has changed. */
+  /** To be called when the layer's description has changed. */
   #restructured(): void {
     this.#changedAt = ++Layer.#changes;
   }
 
-  /** Puts other parameters in the place of the present ones. @internal */
+  /** Replaces the parameters. @internal */
   protected replaceParameters(parameters: Parameters): void {
     this.parameters.dispose();
     this.parameters = parameters;
@@ -232,7 +232,10 @@ export abstract class Layer {
     }
   }
 
-  /** What was made under a key, until the structure changes or the layer is disposed of; only a few are kept. @internal */
+  /**
+   * What was made under a key, kept until the structure changes or the layer is disposed of; only a few are kept.
+   * @internal
+   */
   keep<T extends { dispose(): void }>(key: string, make: () => T): T {
     if (this.#checkedAt !== Layer.#changes) this.#dropOutdated();
     const one = (this.#kept.get(key) as T | undefined) ?? make();

@@ -14,8 +14,8 @@ export interface ParameterSpec {
   readonly name: string;
   readonly dims: readonly number[];
   /**
-   * Value to start with, or the inputs that an output sums up: PyTorch's default for convolutions and linear layers,
-   * random in +-1 / sqrt(fanIn). By a kernel, since Math.random takes over a second for the weights of AlexNet.
+   * Initial value, or the number of inputs that an output sums up: PyTorch's default for convolutions and linear
+   * layers, random in +-1 / sqrt(fanIn). A kernel fills it: Math.random takes over a second for the weights of AlexNet.
    */
   readonly initial: number | { readonly fanIn: number };
   /** Default 'trainable'. */
@@ -65,13 +65,13 @@ export class Parameters {
   }
 }
 
-/** Overwrites a parameter where it lives. */
+/** Overwrites a parameter in place. */
 export function writeParameter(parameter: Tensor, values: Float32Array): void {
   parameterView(parameter).set(values);
   Tensor.touch(parameter);
 }
 
-/** The values of a parameter where they live, until the next allocation. */
+/** A view of a parameter's values, valid until the next allocation. */
 export function parameterView(parameter: Tensor): Float32Array {
   const { runtime, ptr } = Tensor.residenceOf(parameter)!;
   return runtime.heap.floats(ptr, parameter.size);

@@ -10,7 +10,7 @@ import type { Layer } from './layer.js';
  * const net = new Sequential(runtime, { conv: new Conv2d(runtime, { inChannels: 3, outChannels: 8, kernelSize: 3 }), relu: new ReLU(runtime) });
  */
 export class Sequential extends Composite {
-  /** @throws TypeError when something in it is no layer, RangeError when one is of another runtime */
+  /** @throws TypeError when an entry is not a layer, RangeError when one is of another runtime */
   constructor(runtime: Runtime, layers: readonly Layer[] | Readonly<Record<string, Layer>>) {
     const names = Object.keys(layers ?? {});
     super(runtime, layers as Record<string, Layer>, (input, apply) =>

@@ -12,8 +12,8 @@ import { bnReluConv, buildModel, conv, denseLayer } from './units.js';
 
 /**
  * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` is that of the first convolution,
- * [16] by default; every layer adds `growth = 12`; with n layers, `blocksPerStage`, in each of the 3 stages it has 3n +
- * 4 layers: DenseNet-40 by default, for 12.
+ * [16] by default; every layer adds `growth = 12`; with n layers (`blocksPerStage`) in each of the 3 stages it has 3n +
+ * 4 layers; the default 12 gives DenseNet-40.
  *
  * State keys: `conv1`, `stageS.layerI.conv` with I from 0 (`.bn.*` and `.acb.*`, or `.bn.*` and `.conv.*` in base
  * form), `trans1`, `trans2` (1 x 1: `.bn.*` and `.conv.*` in every form), `last_bn`, `linear`.

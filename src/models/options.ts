@@ -17,7 +17,7 @@ export interface ModelOptions {
 }
 
 export interface StagedModelOptions extends ModelOptions {
-  /** Blocks of every stage, or of each. */
+  /** Blocks per stage: one number for all, or one for each. */
   blocksPerStage?: number | readonly number[];
 }
 

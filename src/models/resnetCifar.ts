@@ -13,7 +13,7 @@ import { buildModel, convBn, convBnRelu } from './units.js';
 
 /**
  * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` are those of the stages, [16, 32,
- * 64] by default; with n `blocksPerStage` it has 6n + 2 layers: ResNet-56 by default, for 9.
+ * 64] by default; with n `blocksPerStage` it has 6n + 2 layers; the default 9 gives ResNet-56.
  *
  * State keys: `stage1.conv1`, `stage2.projection`, `stage3.projection` (1 x 1: `.conv.*` and `.bn.*` in every form),
  * `stageS.blockI.conv1` (`.acb.*`), `stageS.blockI.conv2` with I from 0, `linear`. In base form each has `.conv.*` and

@@ -13,17 +13,15 @@ import { show } from '../shown.js';
 import { isBlockKernel } from './units.js';
 
 export interface ToACNetOptions {
-  /**
-   * Start value of the gammas of the two one-dimensional branches; default 0, with which the function stays the same.
-   */
+  /** Start value of the gammas of the two one-dimensional branches; default 0, which keeps the function the same. */
   branchGamma?: number;
 }
 
 type Named = readonly [string, Layer];
 
 /**
- * A new network with ACBlocks, in train form, in the place of convolutions. It has memory of its own: the given one
- * stays as it is, and each is disposed of by itself.
+ * A new network with ACBlocks, in train form, in place of convolutions. It has memory of its own: the given network
+ * stays as it is, and both must be disposed of.
  *
  * The square branch takes over the convolution's weights and the BatchNorm that follows directly in a Sequential.
  * Without one, it gets a BatchNorm that changes nothing in evaluation mode. The other branches start at random behind
@@ -32,7 +30,7 @@ type Named = readonly [string, Layer];
  *
  * Keys become those of the public code: a Sequential of just a convolution and a BatchNorm becomes the block itself;
  * elsewhere the block has the convolution's name, but `acb` for `conv`.
- * @throws TypeError, RangeError naming the argument; OutOfMemoryError. No memory is in use then that was not before.
+ * @throws TypeError, RangeError naming the argument; OutOfMemoryError. All memory is freed again then.
  * @example
  * const net = toACNet(vgg16(runtime, { form: 'base' })); // has the keys of vgg16(runtime)
  */
@@ -60,7 +58,7 @@ function isReplaced(layer: Layer | undefined): layer is Conv2d {
   return layer instanceof Conv2d && isBlockKernel(layer.options.kernelSize);
 }
 
-/** Layers one after the other, where a BatchNorm goes into the block of the convolution before it. */
+/** Converts a chain of layers; a BatchNorm joins the block of the convolution before it. */
 function convertChain(layers: readonly Named[], branchGamma: number): Named[] {
   const names = new Set(layers.map(([name]) => name));
   const nameOf = (name: string): string => (name === 'conv' && !names.has('acb') ? 'acb' : name);

@@ -19,7 +19,7 @@ export interface UnitOptions extends Omit<Conv2dOptions, 'bias'> {
   branchSize?: number;
 }
 
-/** Runs a builder; memory of the layers that it made before an error is given back. */
+/** Runs a builder; on an error, frees the layers that it had made. */
 export function buildModel(owner: string, runtime: Runtime, build: () => Layer): Layer {
   if (!(runtime instanceof Runtime)) {
     throw new TypeError(`${owner}: runtime must come from createRuntime, got ${show(runtime)}`);
@@ -33,7 +33,7 @@ export function isBlockKernel(kernelSize: Size): boolean {
   return height === width && height >= 2 && height <= 6;
 }
 
-/** The layers of a convolution and its BatchNorm in their unit, or the block that they are together. */
+/** A convolution and its BatchNorm, or the block that takes their place. */
 function pair(runtime: Runtime, form: Form, options: UnitOptions): ACBlock | { conv: Conv2d; bn: BatchNorm2d } {
   const block = blockOf(runtime, form, options);
   if (block !== undefined) return block;
@@ -78,7 +78,7 @@ export function bnReluConv(runtime: Runtime, form: Form, options: UnitOptions): 
   );
 }
 
-/** What a chain of layers makes of the input goes behind the input's channels. Keys: the layers' own. */
+/** Appends what a chain of layers makes of the input to the input's channels. Keys: the layers' own. */
 export function denseLayer(runtime: Runtime, layers: Readonly<Record<string, Layer>>): Layer {
   const names = Object.keys(layers);
   return new Composite(runtime, { ...layers, concat: new Concat(runtime) }, (input, apply) =>

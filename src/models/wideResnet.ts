@@ -14,8 +14,8 @@ import { bnReluConv, buildModel, conv } from './units.js';
 
 /**
  * Input [N, inChannels = 3, 32, 32], output [N, numClasses = 10] logits. `channels` are those of the first convolution
- * and of the stages, [16, 128, 256, 512] by default; with n `blocksPerStage` it has 6n + 4 layers: WRN-16-8 by default,
- * for 2.
+ * and of the stages, [16, 128, 256, 512] by default; with n `blocksPerStage` it has 6n + 4 layers; the default 2 gives
+ * WRN-16-8.
  *
  * State keys: `conv1`, `stageS.blockI.conv1`, `stageS.blockI.conv2` with I from 1 (`.bn.*` and `.acb.*`, or `.bn.*` and
  * `.conv.*` in base form), `stageS.block1.proj` (1 x 1: `.bn.*` and `.conv.*` in every form), `last_bn`, `linear`.
