@@ -1,10 +1,9 @@
 /**
- * Working memory of a thread: each kernel that uses it says how much it needs, and the most of that is what there is.
+ * Working memory of a thread: each kernel that uses it says how much it needs, and the largest need is its size.
  *
- *   GEMM convolution      CONVOLUTION_BYTES, and a line of a thin image where that fits (im2col.ts)
- *   product of matrices   MATRICES_BYTES
- *   Winograd's weights    WEIGHTS_BYTES
- *   Winograd, depthwise   as many tiles, or taps, as fit: the plan asks before it chooses them
+ *   GEMM convolution CONVOLUTION_BYTES, and a line of a thin image if that fits (im2col.ts) product of matrices
+ *   MATRICES_BYTES Winograd's weights WEIGHTS_BYTES Winograd, depthwise as many tiles, or taps, as fit: the plan asks
+ *   before it chooses them
  */
 import { CONVOLUTION_BYTES } from './conv/descriptor';
 import { WEIGHTS_BYTES } from './conv/winogradWeights';

@@ -1,4 +1,4 @@
-/** What only tests and measurements call, compiled to a binary that is not shipped: build/test-kernels.*.wasm. */
+/** Kernels that only tests and benchmarks call, compiled to a binary that is not shipped: build/test-kernels.*.wasm. */
 
 import { zeroTilePtr } from './gemm/micro';
 import { gemmMicro, gemmMicroStreamed, Panels } from './gemm/panels';

@@ -4,8 +4,8 @@
  *   [panels of panelRows pixels][chunks of DEPTH_CHUNK][pixels][DEPTH_CHUNK]   depth = taps x channels, tap outermost
  *
  * The channels of one tap are contiguous in a channels-last image and stay so, except where a chunk ends. Images of one
- * to three channels have padding lanes in between: what a kernel row sees of an image row is first written without
- * them, as a line; each pixel's part of the line is then one run.
+ * to three channels have padding lanes in between: what a kernel row sees of an image row is first written as a line
+ * without them; each pixel's part of the line is then one run.
  */
 import { chunksOf, panelRows } from '../gemm/gemm';
 import { scratchBytes } from '../scratch';

@@ -211,7 +211,7 @@ function bitsOfChunkPanels(depth: i32): i32 {
  */
 function pointBytes(tiles: i32, depth: i32, streamed: bool): u64 {
   const bits = bitsOfChunkPanels(depth);
-  // Points that fewer tiles have need no more rows than this, even where their panels are higher.
+  // Points that fewer tiles have need no more rows than this, even if their panels are higher.
   const height = bits === 0 ? panelRows(tiles, streamed) : min(tiles, streamed ? STREAM_ROWS : TILE_ROWS);
   const panels = (tiles + height - 1) / height;
   const groups = (panels + (1 << bits) - 1) >> bits;

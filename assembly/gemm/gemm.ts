@@ -39,7 +39,7 @@ const zeroRowPtr: usize = memory.data(8 * 4, 16);
 
 /**
  * C = max(low, A * B + bias + addend) for m rows of A and n columns of B, starting at column `before`, over rows
- * `firstDepth` to `firstDepth + depth` of B. `streamed`: use gemmMicroStreamed; the panels of A are packed for it.
+ * `firstDepth` to `firstDepth + depth` of B. `streamed`: uses gemmMicroStreamed, for which the panels of A are packed.
  *
  * `padTo`: fills columns n to `padTo` of C with zeros, at most up to the next multiple of 4 (n itself fills none).
  * `biasPtr`: one float per panel column, or 0. `addendPtr`: rows laid out like those of C, or 0; may be C. `tilePtr`:

@@ -14,7 +14,7 @@ export enum BinaryOp {
   div,
 }
 
-/** What `unary` computes of one. */
+/** What `unary` computes of one value. */
 export enum UnaryOp {
   relu,
   leakyRelu,
@@ -44,7 +44,7 @@ export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPt
   else binaryWalk<Div>(tablePtr, aPtr, bPtr, outPtr, low);
 }
 
-/** The same of values `first` to `last` (excluded) that lie one behind the other in all three. */
+/** The same for values `first` to `last` (excluded), contiguous in all three. */
 export function binaryRange(op: i32, aPtr: usize, bPtr: usize, outPtr: usize, low: f32, first: i32, last: i32): void {
   const at = (<usize>first) << 2;
   const count = last - first;

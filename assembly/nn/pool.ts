@@ -87,7 +87,7 @@ function maxOfWide(
       nan3 = v128.or(nan3, f32x4.ne(x, x));
     }
   }
-  // All bits set is a NaN, too.
+  // All bits set is a NaN as well.
   v128.store(outPtr, v128.or(largest0, nan0));
   v128.store(outPtr, v128.or(largest1, nan1), 16);
   v128.store(outPtr, v128.or(largest2, nan2), 32);
@@ -197,7 +197,7 @@ function meanOfWide(
   v128.store(outPtr, f32x4.div(sum3, divisors), 48);
 }
 
-/** The same of four channels. */
+/** The same for four channels. */
 function meanOfQuad(
   imagePtr: usize,
   outPtr: usize,

@@ -1,4 +1,4 @@
-/** Start values of weights: a xorshift generator (Marsaglia, Xorshift RNGs, 2003), uniform in +-bound. */
+/** Initial values of weights: a xorshift generator (Marsaglia, Xorshift RNGs, 2003), uniform in +-bound. */
 
 /** `seed`: anything but 0. */
 export function fillUniform(outPtr: usize, count: i32, seed: u32, bound: f64): void {

@@ -1,9 +1,9 @@
 /**
- * Resizing of channels-last images [batch][height][width][lanes]. Where an output position lies in the input, along
- * each axis, is in tables that are written once per plan (src/ops/resize.ts): byte distances of input rows and columns.
+ * Resizing of channels-last images [batch][height][width][lanes]. Tables, written once per plan (src/ops/resize.ts),
+ * say where an output position lies in the input along each axis: byte distances of input rows and columns.
  */
 
-/** Each pixel is one of the input: that at rows[y] + columns[x]. Tables i32[outHeight] and i32[outWidth]. */
+/** Each pixel is a pixel of the input, the one at rows[y] + columns[x]. Tables i32[outHeight] and i32[outWidth]. */
 export function resizeNearest(
   inPtr: usize,
   outPtr: usize,
@@ -30,8 +30,8 @@ export function resizeNearest(
 }
 
 /**
- * Each pixel is a mean of four of the input, those at two rows and two columns, with the product of the weights of its
- * row and its column. Tables i32[outHeight][2] and i32[outWidth][2], and f32 weights of the same sizes.
+ * Each pixel is a weighted mean of four input pixels, at two rows and two columns; a weight is the product of those of
+ * its row and its column. Tables i32[outHeight][2] and i32[outWidth][2], and f32 weights of the same sizes.
  */
 export function resizeLinear(
   inPtr: usize,

@@ -1,4 +1,4 @@
-/** Kernels that move and reduce values of tensors with any strides, found by walks (walk.ts). */
+/** Kernels that move and reduce values of tensors with any strides, along walks (walk.ts). */
 import { storeFirst } from '../simd';
 import { nextRow, nextRun, rowStride, runLength, runPtr, runStride, runsOfRow, startWalk } from './walk';
 

@@ -1,6 +1,6 @@
 /**
  * Batch normalisation of a channels-last image [pixels][lanes] (Ioffe, Szegedy 2015).
- * Statistics are summed in float64; running ones move as PyTorch moves them.
+ * Statistics are summed in float64; running ones are updated as in PyTorch.
  */
 import { clampLow, multiplyAdd } from '../simd';
 
@@ -78,9 +78,9 @@ export function widenFloats(fromPtr: usize, toPtr: usize, count: i32): void {
 }
 
 /**
- * out = max(low, (in - mean) * scale + beta + residual); residual 0 means none. Out may be in or the residual.
- * `inStride`: bytes from one pixel of the input to the next; elsewhere pixels follow each other.
- * Subtracts the mean first: folded into beta, a large mean would take the digits that it shares with the input.
+ * out = max(low, (in - mean) * scale + beta + residual); `residualPtr` 0 means none. Out may be in or the residual.
+ * `inStride`: bytes from one pixel of the input to the next; elsewhere pixels follow each other. Subtracts the mean
+ * first: folded into beta, a large mean would take the digits that it shares with the input.
  */
 export function normalize(
   inPtr: usize,

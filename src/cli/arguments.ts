@@ -1,4 +1,4 @@
-/** Arguments of commands: node:util's parseArgs, values checked, and what is wrong said in one line. */
+/** Arguments of commands: node:util's parseArgs, with values checked, and errors of one line. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { UsageError } from './errors.js';
 
@@ -67,7 +67,7 @@ export function expectPositionals({ positionals }: Arguments, names: readonly st
   return positionals;
 }
 
-/** Options that are given twice count as given last, as everywhere. */
+/** Of an option given twice the last one counts, as everywhere. */
 function parse(args: readonly string[], options: OptionSpecs) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });

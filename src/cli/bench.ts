@@ -21,7 +21,7 @@ import { formatTable, milliseconds, plural, showDims } from './table.js';
 import { paint, printable, shorten, type Terminal } from './terminal.js';
 
 const RUNS = 30;
-/** Of each form, before the clock counts. */
+/** Runs of each form before timing starts. */
 const WARM_UP_RUNS = 3;
 const PROFILED_RUNS = 10;
 const MAX_RUNS = 100_000;
@@ -48,7 +48,7 @@ Options:
 
 interface Timing {
   readonly milliseconds: number;
-  /** A quarter of the runs was faster, a quarter slower. */
+  /** A quarter of the runs were faster, a quarter slower. */
   readonly quartiles: readonly [number, number];
 }
 
@@ -102,7 +102,7 @@ function parseSimd(text = 'auto'): (typeof SIMD)[number] {
   return simd;
 }
 
-/** In turn, so that whatever else the machine does slows down both. */
+/** In turn, so that anything else that the machine does slows down both. */
 async function measure(
   graph: Graph,
   feeds: Readonly<Record<string, Tensor>>,
@@ -143,7 +143,7 @@ function summarise(times: readonly number[]): Timing {
   return { milliseconds: quantile(sorted, 0.5), quartiles: [quantile(sorted, 0.25), quantile(sorted, 0.75)] };
 }
 
-/** Between the neighbours where it falls between them. */
+/** Interpolates between neighbours. */
 function quantile(sorted: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
   const below = Math.floor(place);

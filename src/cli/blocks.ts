@@ -1,22 +1,24 @@
-/** The asymmetric convolution blocks of a checkpoint, as fuseStateDict finds them, and the proof that they stay what they are. */
+/**
+ * The asymmetric convolution blocks of a checkpoint, as fuseStateDict finds them, and the check that fusing is exact.
+ */
 import { ACBlock, fuseStateDict, type Runtime, type StateDict, type Tensor } from '../index.js';
 import { differenceOf } from './difference.js';
 
 export interface Block {
-  /** Of its keys; empty or with a dot at the end. */
+  /** Prefix of its keys: empty, or with a dot at the end. */
   readonly prefix: string;
   /** [outChannels, inChannels / groups, height, width] */
   readonly dims: readonly number[];
-  /** Numbers it holds, with the BatchNorms' statistics. */
+  /** Numbers that it holds, including the BatchNorms' statistics. */
   readonly elements: number;
   readonly elementsMerged: number;
 }
 
 const FUSED = 'fused_conv.weight';
-/** What padding leaves of the image beside the kernel: enough that every tap sees inside and border. */
+/** What the image has beyond the kernel: enough that every tap sees inside and border. */
 const MARGIN = 5;
 
-/** The state dict with every block fused, and which these were. */
+/** The state dict with every block fused, and the blocks. */
 export function fuseBlocks(state: StateDict, eps: number): { fused: StateDict; blocks: Block[] } {
   const fused = fuseStateDict(state, { eps });
   const blocks = Object.keys(fused).flatMap((key) => {
@@ -31,13 +33,13 @@ export function fuseBlocks(state: StateDict, eps: number): { fused: StateDict; b
   return { fused, blocks };
 }
 
-/** Its own keys have no further dot than the one in `square_conv.weight`. */
+/** Its own keys have no dot other than the one in names like `square_conv.weight`. */
 function ownsKey(prefix: string, key: string): boolean {
   return key.startsWith(prefix) && /^(square|ver|hor)_(conv|bn)\.[^.]*$/.test(key.slice(prefix.length));
 }
 
 /**
- * Runs a block in both forms on a random image, and tells the largest difference relative to the largest value. Stride,
+ * Runs a block in both forms on a random image; returns the largest difference relative to the largest value. Stride,
  * padding and groups are not in a checkpoint; the forms are equal for all of them if they are for one, since each
  * output is the same sum of taps.
  */

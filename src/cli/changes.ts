@@ -1,4 +1,4 @@
-/** Images turned and mirrored: what networks that have never seen them so make of them. */
+/** Rotated and mirrored images, to test networks that have never seen such. */
 import type { Dataset } from '../train/dataset.js';
 
 /** Where a pixel of a changed image comes from, in an image of this height and width. */
@@ -11,7 +11,7 @@ interface Change {
   readonly isQuarter?: boolean;
 }
 
-/** Turned counterclockwise. */
+/** Rotated counterclockwise. */
 export const CHANGES = {
   none: { title: 'as they are', source: (row, column) => [row, column] },
   turned90: { title: 'turned by 90°', source: (row, column, _, width) => [column, width - 1 - row], isQuarter: true },
@@ -26,7 +26,7 @@ export const CHANGES = {
 
 export type ChangeName = keyof typeof CHANGES;
 
-/** Those that leave the dims as they are, which networks are made for. */
+/** Those that keep the dims, which networks are made for. */
 export function changesFor({ dims: [, height, width] }: Dataset): ChangeName[] {
   const names = Object.keys(CHANGES) as ChangeName[];
   return height === width ? names : names.filter((name) => !('isQuarter' in CHANGES[name]));

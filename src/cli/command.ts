@@ -9,13 +9,13 @@ export interface Command {
   readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
-  /** Beside `--help` and `--json`, which all have. */
+  /** Besides `--help` and `--json`, which all commands have. */
   readonly options: OptionSpecs;
-  /** Whether all of it worked; throws where nothing did. */
+  /** Returns whether all of it worked; throws if nothing did. */
   run(args: Arguments, output: Output): Promise<boolean>;
 }
 
-/** What commands print, one of the two by `--json`. */
+/** What commands print: text, or JSON with `--json`. */
 export interface Output {
   readonly terminal: Terminal;
   readonly isJson: boolean;

@@ -5,7 +5,7 @@ import { matrixChart } from './matrixChart.js';
 import { breathe } from './progress.js';
 import { count } from './table.js';
 
-/** What is used of a layer in evaluation mode. */
+/** The part of a layer in evaluation mode used here. */
 export interface Classifier {
   forward(input: Tensor): Tensor;
 }
@@ -14,7 +14,7 @@ export interface Predictions {
   /** [class][prediction]: numbers of images. */
   readonly confusion: readonly Uint32Array[];
   readonly accuracy: number;
-  /** Of all images, one after the other. */
+  /** Of all images, in order. */
   readonly logits: readonly Float32Array[];
 }
 

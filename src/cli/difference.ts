@@ -1,8 +1,8 @@
 /** How far two results lie apart. */
 
 /**
- * Largest difference, relative to the largest magnitude of the first; infinite where one is not finite and the other is
- * something else, NaN where nothing is finite, so that nothing can be said.
+ * Largest difference, relative to the largest magnitude of the first; infinite if a value is not finite and the other
+ * one differs, NaN if no value is finite and so nothing can be said.
  */
 export function differenceOf(expected: ArrayLike<number>, actual: ArrayLike<number>): number {
   if (expected.length !== actual.length) return Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 /**
- * Variables of the environment. Deno asks its user before it lets a program read one, and nobody who wants a table should
- * be asked: there, what may not be read is not there.
+ * Variables of the environment. Deno asks its user before it lets a program read one, and printing a table should not
+ * prompt: there, a variable that may not be read counts as unset.
  */
 import process from 'node:process';
 
@@ -15,6 +15,6 @@ export function variable(name: string): string | undefined {
   if (deno === undefined || deno.permissions.querySync({ name: 'env', variable: name }).state === 'granted') {
     return process.env[name];
   }
-  // Deno tells this one without being asked.
+  // Deno exposes this one without a prompt.
   return name === 'NO_COLOR' && deno.noColor ? '1' : undefined;
 }

@@ -11,10 +11,10 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
-/** Of a message, which may name all that a file holds. */
+/** Length of a message, which may name all that a file holds. */
 const MAX_CHARACTERS = 1000;
 
-/** Functions of the library that a message begins with, which tell nothing to who never called them. */
+/** Functions of the library at the beginning of a message, which mean nothing to people who never called them. */
 const FUNCTION =
   /^(readOnnx|loadOnnx|readCheckpoint|readSafetensors|decodeImage|train|idxDataset|cifarDataset|imageFolder): /;
 

@@ -1,4 +1,4 @@
-/** Files in and out: what is no file is not read, and a file is there as a whole or not at all. */
+/** Reads and writes files: reads only regular files and standard input, and writes a file as a whole or not at all. */
 import { randomBytes } from 'node:crypto';
 import { rmSync, type Stats } from 'node:fs';
 import { type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
@@ -53,13 +53,13 @@ export async function writeWhole(files: readonly WholeFile[]): Promise<void> {
     for (const { file, bytes } of files) renames.push(await prepare(file, bytes));
     for (const rename of renames) await rename();
   } finally {
-    // Where one could not even be made, it cannot be removed.
+    // One that could not even be created cannot be removed.
     for (const temporary of unfinished) await rm(temporary, { force: true }).catch(() => {});
     unfinished.clear();
   }
 }
 
-/** Writes everything but the name; returns what gives it that. */
+/** Writes under a temporary name; returns what gives it the final one. */
 async function prepare(file: string, bytes: Uint8Array): Promise<() => Promise<void>> {
   const target = await realpath(file).catch(() => file);
   const existing = await stat(target).catch(() => undefined);
@@ -71,14 +71,14 @@ async function prepare(file: string, bytes: Uint8Array): Promise<() => Promise<v
   if (existing !== undefined && !existing.isFile()) throw new CommandError(`${file}: is no regular file`);
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   unfinished.add(temporary);
-  // Errors are told under the name that the user knows.
+  // Errors name the file that the user knows.
   return underName(file, async () => {
     await writeAll(await open(temporary, 'wx', existing?.mode), bytes, true);
     return () => underName(file, () => rename(temporary, target));
   });
 }
 
-/** An error of the system in `work` names this file: some, as that of a full disk, name none. */
+/** Makes system errors in `work` name this file: some, such as that of a full disk, name none. */
 export async function underName<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -87,7 +87,7 @@ export async function underName<T>(file: string, work: () => Promise<T>): Promis
   }
 }
 
-/** Takes away what is half-written, when the process has to end. */
+/** Removes half-written files when the process has to end. */
 export function removeUnfinished(): void {
   for (const temporary of unfinished) rmSync(temporary, { force: true });
 }

@@ -144,7 +144,7 @@ export const fuse: Command = {
   },
 };
 
-/** What the names alone tell is checked before anything is read. */
+/** Checks what the names alone tell before anything is read. */
 function checkFormats(source: 'onnx' | 'pth' | 'safetensors' | undefined, target: string): void {
   const format = formatOfName(target);
   if (format === 'pth') {
@@ -178,7 +178,7 @@ async function fuseGraph(
       : writeOnnx(mergedGraph, { externalData: path.basename(dataFile) });
   const random = normalTensors(seed);
   const feeds = Object.fromEntries(graph.inputs.map((name, i) => [name, random(dims[i]!)]));
-  // What is compared is what others will read.
+  // Compares what others will read.
   const written = readOnnx(model, { externalData });
   const valuesOf = async (names: readonly string[]): Promise<Known> => {
     const outputs = names.filter((name) => !graph.inputs.includes(name));
@@ -258,7 +258,7 @@ async function fuseCheckpoint(
   const elements = (tensors: typeof state): number => Object.values(tensors).reduce((sum, { size }) => sum + size, 0);
   const [before, after] = [elements(state), elements(fused)];
   return {
-    // Math.max gives NaN where one is.
+    // Math.max gives NaN if one of them is.
     difference: Math.max(...checked.map(({ difference }) => difference)),
     files: [{ file: target, bytes }],
     details: {

@@ -147,7 +147,7 @@ function nodeTable({ nodes, parameters, multiplyAdds }: GraphSummary, terminal: 
   return formatTable(NODE_COLUMNS, rows, [totals], terminal);
 }
 
-/** Of two forms of a network: what merging saves. */
+/** Compares two forms of a network: what merging saves. */
 export function comparison(before: GraphSummary, after: GraphSummary, terminal: Terminal): string[] {
   const row = (title: string, one: number, other: number): string[] => [
     title,
@@ -243,7 +243,7 @@ export function nameOf({ prefix }: Block): string {
   return prefix === '' ? '(the file itself)' : printable(prefix.slice(0, -1));
 }
 
-/** A block that lacks a part is worth a remark, since the rest of the file can be shown. */
+/** A block that lacks a part is only reported, since the rest of the file can be shown. */
 function findBlocks(state: StateDict): { blocks: Block[]; problem?: string } {
   try {
     return { blocks: fuseBlocks(state, 1e-5).blocks };

@@ -1,6 +1,6 @@
-/** Ctrl-C for commands that have something to save first: they are told once, and the second time ends them. */
+/** Ctrl-C for commands that have something to save first: the first one tells them, the second one ends them. */
 
-/** Why work was ended: what is to be the exit code. */
+/** Why work was ended, with the exit code. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly exitCode: number;
@@ -23,7 +23,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   }
 }
 
-/** Whether somebody has been told for the first time, and will end by himself. */
+/** Tells running work to end; false if there is none, or if it was told before. */
 export function interrupt(exitCode: number): boolean {
   if (listener === undefined || listener.signal.aborted) return false;
   listener.abort(new Interrupted(exitCode));

@@ -1,7 +1,7 @@
 /**
  * Where kernels are strong: the average kernel magnitude matrices of section 4.4 of the ACNet paper (Ding et al., 2019).
- * Of each K x K convolution, the magnitudes at each place are summed up over inputs and outputs and divided by the largest
- * sum; the matrices of all layers with the same K are averaged.
+ * For each K x K convolution, the magnitudes at each place are summed over inputs and outputs and divided by the
+ * largest sum; the matrices of all layers with the same K are averaged.
  */
 import { fuseStateDict, type StateDict, Tensor } from '../index.js';
 
@@ -10,7 +10,7 @@ export type MagnitudeMatrix = readonly (readonly number[])[];
 
 export interface LayerMagnitudes {
   readonly name: string;
-  /** Of the square branch alone, its BatchNorm folded; where there are no branches, of the kernel. */
+  /** Of the square branch alone, its BatchNorm folded; without branches, of the kernel. */
   readonly square: MagnitudeMatrix;
   readonly merged: MagnitudeMatrix;
 }
@@ -60,7 +60,7 @@ export function kernelMagnitudes(state: StateDict, eps: number): KernelMagnitude
   });
 }
 
-/** Undefined where there is no middle, or nothing beside it. */
+/** Undefined if there is no middle, or nothing beside it. */
 export function partsOf(matrix: MagnitudeMatrix): Parts | undefined {
   if (matrix.length % 2 === 0 || matrix.length === 1) return undefined;
   const middle = matrix.length >> 1;
@@ -72,7 +72,7 @@ export function partsOf(matrix: MagnitudeMatrix): Parts | undefined {
   return { skeleton: mean(false), corners: mean(true) };
 }
 
-/** The same blocks, whose one-dimensional kernels add nothing. */
+/** The same blocks, with one-dimensional kernels that add nothing. */
 function withoutBranches(state: StateDict): StateDict {
   return Object.fromEntries(
     Object.entries(state).map(([key, tensor]) => [

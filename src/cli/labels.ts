@@ -25,13 +25,13 @@ export function labelsOf(graph: Graph): string[] | undefined {
   return text.includes('\n') ? parseLabels(text) : text.split(',').map((label) => label.trim());
 }
 
-/** Of each channel; a model says it under `mean` and `std`. Undefined where it says nothing that can be read. */
+/** Of each channel, from a model's metadata `mean` or `std`. Undefined if missing or unreadable. */
 export function numbersOf(graph: Graph, key: 'mean' | 'std'): number[] | undefined {
   const text = metadata(graph, [key]);
   return text === undefined ? undefined : parseNumbers(text);
 }
 
-/** Numbers with commas or blanks between them, in brackets or not; undefined where it is anything else. */
+/** Numbers with commas or blanks between them, in brackets or not; undefined if it is anything else. */
 export function parseNumbers(text: string): number[] | undefined {
   const inner = /^\s*\[(.*)\]\s*$/s.exec(text)?.[1] ?? text;
   const numbers = inner

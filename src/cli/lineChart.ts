@@ -22,7 +22,7 @@ export interface Line {
 
 export interface Panel {
   readonly title: string;
-  /** Of the values, in the title. */
+  /** Unit of the values, shown in the title. */
   readonly unit?: string;
   readonly lines: readonly Line[];
   /** A value of the axis to point out, and why. */
@@ -40,7 +40,7 @@ const PLOT = { width: 380, height: 250 } as const;
 const MARGIN = { left: 62, right: 22, top: 78, bottom: 50 } as const;
 const HEAD = 34;
 const TICKS = { across: 8, up: 5 } as const;
-/** Up to as many values, each has a dot. */
+/** Up to this many values, each has a dot. */
 const MAX_DOTS = 40;
 
 export function lineChart(title: string, axis: Axis, panels: readonly Panel[]): string {

@@ -1,4 +1,4 @@
-/** Lines at the bottom of a terminal that are drawn anew again and again, on stderr. Elsewhere there are none. */
+/** Lines at the bottom of a terminal that are redrawn again and again, on stderr. Elsewhere nothing is drawn. */
 import process from 'node:process';
 import { describeTerminal, type Terminal } from './terminal.js';
 
@@ -21,7 +21,7 @@ export class LiveBlock {
     return process.stderr.rows || FALLBACK_ROWS;
   }
 
-  /** @param lines makes those that are to be seen, none wider than the terminal, where it is time */
+  /** @param lines called if it is time to draw; makes the lines, none wider than the terminal */
   draw(lines: () => readonly string[]): void {
     const now = performance.now();
     if (!this.isShown || now - this.#drawn < MIN_MILLISECONDS) return;
@@ -31,7 +31,7 @@ export class LiveBlock {
     this.#height = drawn.length;
   }
 
-  /** Takes the lines away, so that others can be printed in their place. */
+  /** Removes the lines, so that others can be printed in their place. */
   clear(): void {
     if (this.#height > 0) process.stderr.write(this.#toTop());
     this.#height = 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `acnet`: finds the command, and turns what goes wrong into one line and an exit code. */
+/** The command `acnet`: finds the command, and turns errors into one line and an exit code. */
 import process from 'node:process';
 import { version } from '../../package.json';
 import type { Layer } from '../index.js';
@@ -71,7 +71,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
 }
 
 async function runCommand(command: Command, args: readonly string[]): Promise<number> {
-  // Asking for help is no mistake, whatever else is there.
+  // Asking for help is no error, whatever else is given.
   const end = args.indexOf('--');
   const ahead = end < 0 ? args : args.slice(0, end);
   if (ahead.includes('--help') || ahead.includes('-h')) return print(command.help);
@@ -95,7 +95,7 @@ for (const [signal, number] of Object.entries(SIGNALS)) {
     if (!interrupt(128 + number)) leave(128 + number);
   });
 }
-// Whoever reads may stop reading, as head does: that is no failure.
+// The reader may stop early, as head does: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') leave(0);
   process.stderr.write(`acnet: standard output: ${messageOf(error)}\n`);

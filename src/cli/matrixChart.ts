@@ -24,12 +24,12 @@ export interface MatrixChartOptions {
 
 const MAX_CELL = 58;
 const MIN_CELL = 9;
-/** Of the cells of a matrix together, where there are many. */
+/** Side of a matrix with many cells. */
 const SIDE = 640;
 const GAP = 44;
 const HEAD = 54;
 const PADDING = 24;
-/** In a smaller cell there is no room for a value. */
+/** A smaller cell has no room for a value. */
 const MIN_CELL_WITH_TEXT = 24;
 /** From white to a blue on which white can be read. */
 const DARKEST = [8, 48, 107] as const;
@@ -60,7 +60,7 @@ export function matrixChart({ title, note, rows, columns, matrices }: MatrixChar
   const below =
     (hasCaption ? 20 : 0) + (isSlanted ? widest(names) * Math.SQRT1_2 : 0) + (names.length > 0 ? labelSize + 12 : 0);
   const bottom = top + body + below;
-  // A last name that is slanted ends left of its cell.
+  // A slanted last name ends left of its cell.
   const width = Math.max(
     x - GAP + PADDING,
     left + widthOfText(title, TITLE_SIZE + 2, 'bold') + PADDING,

@@ -28,19 +28,19 @@ export interface CheckpointFile {
   readonly bytes: number;
   readonly state: StateDict;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Which state it is where the file holds others, and which there are. */
+  /** Which state was taken, and which others the file holds. */
   readonly selection: CheckpointSelection;
 }
 
 /** Values of an input that a file may declare: a hundred photos as networks take them. */
 const MAX_DECLARED = 2 ** 24;
-/** Values of one input that may be asked for; more do not fit into a runtime's memory beside anything else. */
+/** Values of one input that may be asked for; more do not fit into a runtime's memory with anything else. */
 const MAX_ASKED = 2 ** 28;
 /** Enough to tell what a file is. */
 const HEAD_BYTES = 256;
 const DIMS = /^\d+(x\d+)*$/i;
 
-/** What a name says about a file's format; undefined where it says nothing. */
+/** What a name says about a file's format; undefined if it says nothing. */
 export function formatOfName(file: string): 'onnx' | 'pth' | 'safetensors' | undefined {
   switch (path.extname(file).toLowerCase()) {
     case '.onnx':
@@ -87,7 +87,7 @@ async function readModelBytes(
   });
 }
 
-/** The model of a run that goes on: its average where there is one. */
+/** The model in the checkpoint of a run: its average if there is one. */
 function readRun(bytes: Uint8Array, select: string | undefined): CheckpointFile {
   const { identity, model, average } = readTrainingCheckpoint(bytes);
   const states = new Map(Object.entries({ ...(average && { average }), model }));
@@ -99,7 +99,7 @@ function readRun(bytes: Uint8Array, select: string | undefined): CheckpointFile 
   return { kind: 'safetensors', bytes: bytes.length, state, metadata, selection: { selected, candidates } };
 }
 
-/** What the bytes do not tell, the name does. */
+/** If the bytes do not tell, the name does. */
 function isCheckpoint(file: string, head: Uint8Array): boolean {
   const kind = fileKind(head);
   if (kind === undefined) return ['pth', 'safetensors'].includes(formatOfName(file) ?? '');
@@ -148,7 +148,7 @@ export function parseShapes(texts: readonly string[], graph: Graph): Map<string,
 }
 
 /**
- * Dims of all inputs: those asked for, else those of the file, with a batch of 1 where it may have any size.
+ * Dims of all inputs: those asked for, else those of the file, with a batch of 1 if it may have any size.
  * @throws {CommandError} if others may have any size
  */
 export function inputShapes(graph: Graph, asked: ReadonlyMap<string, readonly number[]>): (readonly number[])[] {

@@ -1,5 +1,5 @@
 /**
- * A progress bar on stderr. It is there only in a terminal, and gone when its work is done or the process ends.
+ * A progress bar on stderr. It appears only in a terminal, and disappears when its work is done or the process ends.
  *
  *     measuring  ██████████████░░░░░░░░░░░░  17 of 30
  */
@@ -14,8 +14,8 @@ const CLEAR_LINE = '\r\u001b[K';
 let isShown = false;
 
 /**
- * Runs `work` with a function to report progress to, from 0 up to `total`, or to another that turns out; between steps,
- * Ctrl-C gets its turn.
+ * Runs `work` with a function to report progress to, from 0 up to `total`, or to another total that turns out; between
+ * steps, Ctrl-C gets its turn.
  */
 export async function withProgress<T>(
   title: string,
@@ -44,7 +44,7 @@ export function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Takes the bar away, if there is one. */
+/** Removes the bar, if there is one. */
 export function clearProgress(): void {
   if (isShown) process.stderr.write(CLEAR_LINE);
   isShown = false;

@@ -8,7 +8,7 @@ import { Random } from '../train/random.js';
 export const PARTS = ['corners', 'skeleton', 'anywhere'] as const;
 export type Part = (typeof PARTS)[number];
 
-/** What draws of pruning are for, in the key of their random numbers. */
+/** Marks draws for pruning, in the key of their random numbers. */
 const PRUNING = 100;
 
 /** Whether a tensor is a kernel that has a middle and corners. */
@@ -16,7 +16,7 @@ export function isPrunable({ dims }: Tensor): boolean {
   return dims.length === 4 && dims[2] === dims[3] && dims[2]! > 1 && dims[2]! % 2 === 1;
 }
 
-/** The share of weights that a part has, at most; of the smallest kernels where there are several sizes. */
+/** The largest share of weights that a part can lose; that of the smallest kernels if there are several sizes. */
 export function largestShare(state: StateDict, part: Part): number {
   const shares = Object.values(state)
     .filter(isPrunable)
@@ -25,7 +25,7 @@ export function largestShare(state: StateDict, part: Part): number {
 }
 
 /**
- * A state with zeros in the place of weights.
+ * A state with zeros in place of weights.
  * @param share of all weights of each prunable kernel, from 0 to what the part has
  */
 export function pruned(state: StateDict, part: Part, share: number, seed: number): StateDict {
@@ -46,7 +46,7 @@ function prunedKernel(kernel: Tensor, part: Part, share: number, random: Random)
     (_, i) => Math.floor(i / places.length) * size + places[i % places.length]!,
   );
   const count = Math.min(candidates.length, Math.round(share * values.length));
-  // The beginning of a shuffle: more weights take those of fewer with them.
+  // The beginning of a shuffle: a larger share includes the weights of a smaller one.
   for (let i = 0; i < count; i++) {
     const other = i + random.below(candidates.length - i);
     values[candidates[other]!] = 0;

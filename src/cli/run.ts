@@ -13,7 +13,7 @@ import { formatTable, plural, showDims } from './table.js';
 import { paint, printable, shorten, type Terminal } from './terminal.js';
 
 const TOP = 5;
-/** Images at a time where the model leaves the batch open. */
+/** Images at a time if the model leaves the batch open. */
 const BATCH = 8;
 const LARGEST_SIDE = 4096;
 const BAR_WIDTH = 24;
@@ -40,7 +40,7 @@ is said. Exits 1 when an image cannot be read; the others are shown.
 `;
 
 interface InputShape {
-  /** Undefined where any will do. */
+  /** Undefined if any will do. */
   readonly batch: number | undefined;
   readonly channels: number;
   readonly height: number;
@@ -51,7 +51,7 @@ interface Prediction {
   readonly index: number;
   readonly label: string | undefined;
   readonly probability: number;
-  /** What the model gave. */
+  /** The model's output for the class. */
   readonly output: number;
 }
 
@@ -221,7 +221,7 @@ async function readImage(file: string): Promise<Result> {
   }
 }
 
-/** A row for each image. Where the model has a batch of its own, the rest of it is zeros. */
+/** A row for each image. If the model has a fixed batch, the rest of it is zeros. */
 async function scoresOf(
   session: InferenceSession,
   images: readonly DecodedImage[],
@@ -254,7 +254,7 @@ function areProbabilities(values: Float32Array): boolean {
   return values.every((value) => value >= 0) && Math.abs(sum - 1) < 1e-3;
 }
 
-/** The likeliest classes; what is no number comes last. */
+/** The likeliest classes; NaN comes last. */
 function rank(
   outputs: Float32Array,
   areProbabilities: boolean,

@@ -18,7 +18,7 @@ import { CommandError, messageOf } from './errors.js';
 import { underName, writeWhole } from './files.js';
 import { lineChart, type Panel } from './lineChart.js';
 
-/** An epoch as it is kept: with the seconds that the run had taken by then. */
+/** The record of an epoch, with the seconds that the run had taken by then. */
 export interface EpochRecord extends EpochEvent {
   readonly seconds: number;
 }
@@ -56,7 +56,7 @@ export class RunFolder {
   }
 
   /**
-   * What a run has left that did not come as far as a checkpoint is nothing.
+   * What a run left that did not get as far as a checkpoint does not count.
    * @throws {CommandError} when there is anything else in it
    */
   async assertEmpty(): Promise<void> {
@@ -73,7 +73,7 @@ export class RunFolder {
     throw new CommandError(`${this.folder}: must be an empty folder or none, got one with ${showList(foreign)}`);
   }
 
-  /** Whether it holds a checkpoint to go on from. */
+  /** Whether it holds a checkpoint to resume from. */
   isBegun(): Promise<boolean> {
     return this.#has('last');
   }
@@ -95,7 +95,7 @@ export class RunFolder {
   }
 
   /**
-   * Takes up the events up to a step; those after it are about to happen again.
+   * Keeps the events up to a step; those after it will happen again.
    * @returns the seconds that they took
    */
   async takeUp(step: number): Promise<number> {
@@ -105,7 +105,7 @@ export class RunFolder {
     let seconds = 0;
     for (const line of (await readFile(file, 'utf8')).split('\n')) {
       const event = parseEvent(line);
-      // A line that a kill has cut in half is behind the last checkpoint. A run that was done is so again.
+      // A line that a kill has cut in half is after the last checkpoint. A finished run will finish again.
       if (event === undefined || event.step > step || event.type === 'done') break;
       kept.push(`${line}\n`);
       seconds = event.seconds;
@@ -115,7 +115,7 @@ export class RunFolder {
     return seconds;
   }
 
-  /** Takes away what a kill has left half-written. */
+  /** Removes what a kill has left half-written. */
   async #sweep(): Promise<void> {
     for (const name of await readdir(this.folder)) {
       if (TEMPORARY.test(name)) await rm(path.join(this.folder, name), { force: true });

@@ -1,11 +1,11 @@
-/** Axes: places of values, and values that are good to read beside them. */
+/** Axes: positions of values, and round values to write beside them. */
 
 export interface Scale {
   readonly low: number;
   readonly high: number;
   /** Round values from low to high. */
   readonly ticks: readonly number[];
-  /** A tick as it is written beside the axis. */
+  /** The text of a tick beside the axis. */
   label(tick: number): string;
   /** Where a value is: 0 at low, 1 at high. */
   at(value: number): number;

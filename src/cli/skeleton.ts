@@ -16,7 +16,7 @@ import { ARCHITECTURES } from './trainModel.js';
 
 const EPS = 1e-5;
 
-/** Of the accuracy while kernels are pruned. */
+/** Options for the accuracy while kernels are pruned. */
 const PRUNING_OPTIONS = ['data', 'arch', 'channels', 'blocks', 'mean', 'std', 'seed'] as const;
 
 const HELP = `Usage: acnet skeleton FILE [OPTIONS]

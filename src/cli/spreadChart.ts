@@ -1,5 +1,5 @@
 /**
- * Values of several runs, in groups side by side: their mean as a bar from zero, or, where they are too close together for
+ * Values of several runs, in groups side by side: their mean as a bar from zero or, if they are too close together for
  * that, as a mark on an axis of their own; their standard deviation as a whisker; each of them as a dot.
  */
 import { scaleOver } from './scale.js';
@@ -26,11 +26,11 @@ export interface Series {
 export interface SpreadChartOptions {
   readonly title: string;
   readonly note: string;
-  /** Of the values. */
+  /** Unit of the values. */
   readonly unit: string;
   readonly groups: readonly string[];
   readonly series: readonly Series[];
-  /** Whether bars begin at zero; otherwise the axis shows only where there are values. */
+  /** Whether bars begin at zero; otherwise the axis shows only the range of the values. */
   readonly isFromZero: boolean;
 }
 
@@ -113,7 +113,7 @@ function drawSpread(
   return [body, ...whisker, ...values.map((value) => element('circle', { cx: middle, cy: y(value), ...dot }))];
 }
 
-/** A single series is what the title says. */
+/** A single series needs none: the title names it. */
 function drawLegend(series: readonly Series[]): { readonly drawn: string[]; readonly width: number } {
   if (series.length === 1) return { drawn: [], width: 0 };
   const drawn: string[] = [];

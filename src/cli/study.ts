@@ -158,7 +158,7 @@ async function trainOne({ settings, folder }: StudyRun, { sets, output, ...rest 
   }
 }
 
-/** Events say which network they are of. */
+/** Adds to events which network they are of. */
 function outputOf({ variant, settings: { seed } }: StudyRun, output: Output): Output {
   return { ...output, jsonLine: (value) => output.jsonLine({ network: variant.name, seed, ...(value as object) }) };
 }
@@ -175,7 +175,7 @@ async function write(out: string, study: Study): Promise<void> {
   ]);
 }
 
-/** The command again, for who wants the same. */
+/** The command line, to repeat the study. */
 function commandOf(args: Arguments): string {
   const options = [
     ...Object.entries(RUN_OPTIONS),

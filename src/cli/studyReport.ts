@@ -1,4 +1,4 @@
-/** What a study says: tables for the terminal, study.md with its pictures, and the same as numbers. */
+/** The report of a study: tables for the terminal, study.md with its pictures, and the same as numbers. */
 import { CHANGES, type ChangeName } from './changes.js';
 import { spreadChart } from './spreadChart.js';
 import type { StudyResult } from './studyResults.js';
@@ -9,7 +9,7 @@ import type { TrainSettings } from './trainSettings.js';
 
 export interface Study {
   readonly settings: TrainSettings;
-  /** As it was called. */
+  /** The command line. */
   readonly command: string;
   readonly testImages: number;
   readonly summaries: readonly VariantSummary[];

@@ -1,7 +1,7 @@
 /**
- * What a study has found out: the accuracy of each network, as it came out of its last epoch and merged, on the test
- * images and on changed ones. They are kept in results.csv, a line for each network, with the checksum of the checkpoint
- * that they are of, so that none is tested twice.
+ * The results of a study: the accuracy of each network, after its last epoch and merged, on the test images and on
+ * changed ones. They are kept in results.csv, a line for each network, with the checksum of its checkpoint, so that
+ * none is tested twice.
  */
 import { readFile } from 'node:fs/promises';
 import { crc32 } from '../bytes/crc32.js';
@@ -27,7 +27,7 @@ export interface StudyResult {
 const BATCH = 100;
 const HEAD = ['network', 'seed', 'checkpoint'];
 
-/** Of a run that is finished; `known` are those of earlier times. */
+/** The result of a finished run; `known` are earlier results. */
 export async function resultOf(
   network: string,
   settings: TrainSettings,
@@ -77,7 +77,7 @@ export function writeResults(results: readonly StudyResult[]): string {
   return `${[[...HEAD, ...names].join(','), ...rows].join('\n')}\n`;
 }
 
-/** What a file holds; nothing where it is none of these. */
+/** The results in a file; none if the file is not of this kind. */
 export async function readResults(file: string): Promise<StudyResult[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const [head, ...rows] = text.trimEnd().split('\n');

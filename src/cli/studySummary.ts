@@ -3,7 +3,7 @@ import type { ChangeName } from './changes.js';
 import type { StudyResult } from './studyResults.js';
 
 export interface Variant {
-  /** Of its folders and in tables of numbers. */
+  /** The name of its folders, and in tables of numbers. */
   readonly name: string;
   readonly title: string;
   readonly form: 'base' | 'train' | 'vertical' | 'horizontal' | 'norm-after-sum';
@@ -24,7 +24,7 @@ export const ABLATION_VARIANTS: readonly Variant[] = [
 export interface Spread {
   readonly values: readonly number[];
   readonly mean: number;
-  /** Of a sample: divided by one less than there are; NaN for a single value. */
+  /** Of a sample: divided by n - 1; NaN for a single value. */
   readonly deviation: number;
 }
 
@@ -33,7 +33,7 @@ export interface VariantSummary {
   readonly seeds: readonly number[];
   /** In percent, by change of the images. */
   readonly accuracies: ReadonlyMap<ChangeName, Spread>;
-  /** To the base network of the same seed, in percentage points; undefined for itself, and where no seed has both. */
+  /** To the base network of the same seed, in percentage points; undefined for itself, and if no seed has both. */
   readonly difference: Spread | undefined;
 }
 
@@ -45,7 +45,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { values, mean, deviation };
 }
 
-/** Of those variants that have results. */
+/** Summarises the variants that have results. */
 export function summarise(variants: readonly Variant[], results: readonly StudyResult[]): VariantSummary[] {
   const [base] = variants as [Variant];
   const of = (name: string): StudyResult[] => results.filter(({ network }) => network === name);

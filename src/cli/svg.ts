@@ -3,11 +3,14 @@
 export const INK = '#222222';
 export const FAINT = '#d9d9d9';
 export const MUTED = '#666666';
-/** Of Okabe and Ito, which people with any colour vision tell apart: blue, vermilion, green, purple, orange. */
+/**
+ * The colours of Okabe and Ito, which people with any colour vision can tell apart: blue, vermilion, green, purple,
+ * orange.
+ */
 export const LINE_COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00'] as const;
 export const FONT_SIZE = 13;
 export const TITLE_SIZE = 15;
-/** Of a sans-serif letter, on average, in parts of its size; the widest of the usual fonts. */
+/** Average width of a sans-serif letter relative to its size, for the widest of the usual fonts. */
 const LETTER_WIDTH = { normal: 0.57, bold: 0.65 } as const;
 
 export type Attributes = Readonly<Record<string, string | number>>;
@@ -53,7 +56,7 @@ function shortened(value: string | number): string {
   return typeof value === 'string' ? value : String(Math.round(100 * value) / 100);
 }
 
-/** Also without what XML has no place for: control characters. */
+/** Escapes text and drops control characters, which XML does not allow. */
 function escaped(content: string): string {
   const names: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
   return content

@@ -1,6 +1,6 @@
 /**
- * Tables as text: columns as wide as their widest cell. Where the terminal is narrower, names are cut in the middle, then
- * columns left out, then names cut further.
+ * Tables as text: columns as wide as their widest cell. If the terminal is narrower, names are cut in the middle, then
+ * columns are left out, then names are cut further.
  *
  *      name                  op      output            parameters      MACs
  *      conv1.acb.squ…_conv   conv2d  [1, 8, 32, 32]           600   614,400
@@ -14,9 +14,9 @@ import { paint, shorten, type Terminal, widthOf } from './terminal.js';
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';
-  /** May be cut down to this width, and where there is no other way, to SHORTEST. */
+  /** May be cut down to this width and, as a last resort, to SHORTEST. */
   readonly least?: number;
-  /** Left out where cutting alone does not make the table fit; the last one goes first. */
+  /** Left out if cutting alone does not make the table fit; the last one goes first. */
   readonly isOptional?: boolean;
 }
 
@@ -24,7 +24,9 @@ const GAP = 2;
 const INDENT = 2;
 const SHORTEST = 8;
 
-/** Lines of a table with its titles; `totals` are rows below a rule, of which those that have lost their figures go. */
+/**
+ * Lines of a table with its titles; `totals` are rows below a rule; those that have lost their figures are left out.
+ */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -40,7 +42,7 @@ export function formatTable(
   return layOut(columns, rows, totals, widths ?? narrowest(columns, [...rows, ...totals], terminal.columns), terminal);
 }
 
-/** The last resort; where not even that fits, the widest. */
+/** The last resort; if not even that fits, the widest. */
 function narrowest(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -76,7 +78,7 @@ function widest(columns: readonly Column[], rows: readonly (readonly string[])[]
   );
 }
 
-/** Widths with which a line fits; undefined where none do. */
+/** Widths with which a line fits; undefined if there are none. */
 function fit(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -85,7 +87,7 @@ function fit(
   const widths = widest(columns, rows);
   let excess = widths.reduce((sum, width) => sum + width + GAP, INDENT - GAP) - available;
   for (; excess > 0; excess--) {
-    // The widest of those that can give way loses a column at a time, so that two long ones end up alike.
+    // The widest of those that can shrink loses one character at a time, so that two long ones end up alike.
     const giving = columns.map(({ least = Number.POSITIVE_INFINITY }, i) => (widths[i]! > least ? widths[i]! : 0));
     const most = Math.max(...giving);
     if (most === 0) return undefined;
@@ -113,7 +115,7 @@ export function showDims(dims: readonly (number | string)[]): string {
   return `[${showList(dims)}]`;
 }
 
-/** Digits that can be told apart where times scatter by a percent. */
+/** As many digits as mean something when times scatter by a percent. */
 export function milliseconds(value: number): string {
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3);
 }

@@ -3,9 +3,9 @@ import { variable } from './environment.js';
 
 export interface Terminal {
   readonly isTTY: boolean;
-  /** Knows no sequences, not even the one that clears a line. */
+  /** Supports no escape sequences, not even the one that clears a line. */
   readonly isDumb: boolean;
-  /** Infinite where lines may have any length: in files and pipes, unless COLUMNS says otherwise. */
+  /** Infinity if lines may have any length: in files and pipes, unless COLUMNS says otherwise. */
   readonly columns: number;
   readonly colour: boolean;
   readonly unicode: boolean;
@@ -22,7 +22,7 @@ const SGR: Record<Style, readonly [on: number, off: number]> = {
   yellow: [33, 39],
   cyan: [36, 39],
 };
-/** Control characters, and those that turn the direction of writing: names in files are not to steer a terminal. */
+/** Control characters, and those that turn the direction of writing: names in files must not control a terminal. */
 const CONTROLS = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
 export function describeTerminal(stream: NodeJS.WriteStream): Terminal {
@@ -39,13 +39,13 @@ export function describeTerminal(stream: NodeJS.WriteStream): Terminal {
   };
 }
 
-/** FORCE_COLOR goes before NO_COLOR (https://no-color.org), as in Node; 0 and false turn colours off. */
+/** FORCE_COLOR overrides NO_COLOR (https://no-color.org), as in Node; 0 and false turn colours off. */
 function isForced(): boolean | undefined {
   const value = variable('FORCE_COLOR');
   return value === undefined || value === '' ? undefined : value !== '0' && value !== 'false';
 }
 
-/** Where no locale is set, as in many containers, the terminal is most likely a modern one. */
+/** If no locale is set, as in many containers, the terminal is most likely a modern one. */
 function isUtf8(): boolean {
   const locale = variable('LC_ALL') || variable('LC_CTYPE') || variable('LANG');
   return !locale || /utf-?8/i.test(locale);
@@ -70,7 +70,7 @@ function unpainted(text: string): string {
   return text.replace(/\p{Cc}\[\d+m/gu, '');
 }
 
-/** Breaks a line that is too long for the terminal at blanks; what follows is indented as the line is, and by two more. */
+/** Breaks a line that is too long for the terminal at blanks; the rest is indented two columns more than the line. */
 export function wrap(text: string, { columns }: Terminal): string[] {
   const [indent] = /^ */.exec(text)!;
   const lines: string[] = [];

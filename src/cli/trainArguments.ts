@@ -21,7 +21,7 @@ export const DEFAULTS = {
   crop: 0,
 } as const;
 
-/** Those that settings are made of. */
+/** The options that become settings. */
 export const SETTING_OPTIONS: OptionSpecs = {
   arch: { type: 'string' },
   form: { type: 'string' },
@@ -97,7 +97,7 @@ export function settingsOf(args: Arguments): TrainSettings {
 
 export const SCHEDULES = 'constant, cosine, step:EPOCHS[:GAMMA] or multistep:EPOCH,EPOCH,...[:GAMMA]';
 
-/** @param stepsPerEpoch what epochs are counted in here */
+/** @param stepsPerEpoch converts epochs to steps */
 export function scheduleOf({ schedule, lr, warmUp }: TrainSettings, stepsPerEpoch: number): Schedule {
   const [, name, stepped, epochs, gammaText] = SCHEDULE.exec(schedule)!;
   const warmUpSteps = { warmUp: warmUp * stepsPerEpoch };

@@ -35,7 +35,7 @@ export function dataFor({ holdOut, seed }: TrainSettings, { training, test }: Se
 
 /**
  * The sets that a folder has.
- * @throws {CommandError} when it holds no images that are known here
+ * @throws {CommandError} when it holds no images of a known kind
  */
 export async function openSets(
   folder: string,

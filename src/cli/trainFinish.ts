@@ -13,9 +13,9 @@ import { paint, printable } from './terminal.js';
 import type { TrainData } from './trainData.js';
 import type { TrainSettings } from './trainSettings.js';
 
-/** Of the logits of both forms, relative to the largest. */
+/** Largest difference between the logits of both forms, relative to the largest logit. */
 const TOLERANCE = 1e-3;
-/** Training images that the forms are compared on where there are no others. */
+/** Training images that the forms are compared on if there are no others. */
 const COMPARED = 1000;
 
 export async function finish(
@@ -66,7 +66,7 @@ function judgedIn({ training, validation, test }: TrainData) {
   return { judged: subset(training, indices), what: 'training' };
 }
 
-/** With what `acnet run` looks for in a model's metadata. */
+/** An ONNX file, with what `acnet run` looks for in a model's metadata. */
 function onnxOf(model: Layer, identity: RunIdentity): Uint8Array {
   const { graph } = reparameterize(toGraph(model));
   const inputDims = new Map([[graph.inputs[0]!, ['N', ...identity.dims]]]);

@@ -1,4 +1,4 @@
-/** The networks that `acnet train` builds, and where their weights begin. */
+/** The networks that `acnet train` builds, and their initial weights. */
 import {
   alexnet,
   cifarQuick,

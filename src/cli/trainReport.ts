@@ -1,5 +1,5 @@
 /**
- * What a person sees of a run: a line for each epoch, and below it, in a terminal, how it goes.
+ * What a person sees of a run: a line for each epoch and, in a terminal, its progress below.
  *
  *      epoch    loss  validation  accuracy        lr  images/s
  *          1  0.7412      0.5231   81.20 %    0.0500     2,310  best
@@ -20,23 +20,23 @@ import { paint, type Terminal, widthOf } from './terminal.js';
 const PLOT_HEIGHT = 8;
 const WIDEST_PLOT = 60;
 const GAP = 3;
-/** Below, there is one plot. */
+/** In narrower terminals there is one plot. */
 const MIN_COLUMNS_FOR_TWO = 64;
 const WIDEST_BAR = 24;
-/** Of the steps whose losses are averaged for a point of the plot, and that tell the speed. */
+/** Points of the plot, each the mean loss over a part of the run's steps. */
 const MAX_POINTS = 200;
-/** Seconds that the speed is taken over. */
+/** Seconds that the speed is averaged over. */
 const WINDOW = 20;
 
 export class TrainReport {
   readonly #output: Output;
   readonly #live = new LiveBlock();
   readonly #stepsPerEpoch: number;
-  /** Sums of losses over parts of the run, and how many steps they are of. */
+  /** Sums of losses over parts of the run, and their numbers of steps. */
   readonly #losses = new Float64Array(MAX_POINTS);
   readonly #counts = new Uint32Array(MAX_POINTS);
   readonly #epochs: EpochRecord[];
-  /** When which number of images had been seen. */
+  /** How many images had been seen at which time. */
   #times: { readonly seconds: number; readonly images: number }[] = [];
   #images = 0;
   #hasTitles = false;
@@ -86,7 +86,7 @@ export class TrainReport {
   #liveLines(event: StepEvent): string[] {
     const { terminal, rows } = this.#live;
     const bar = this.#bar(event, terminal);
-    // What scrolls out of sight could not be taken away again.
+    // Lines that scroll out of sight cannot be removed again.
     if (rows < PLOT_HEIGHT + 6) return [bar];
     const available = Math.min(terminal.columns - 1, 2 * WIDEST_PLOT + GAP);
     const loss = { title: 'loss', points: this.#lossPoints() };
@@ -118,7 +118,7 @@ export class TrainReport {
       `loss ${event.loss.toFixed(4)}`,
       ...(Number.isFinite(speed) ? [`${count(speed)} images/s`, `${duration(left)} left`] : []),
     ];
-    // What does not fit goes, the last first but for the time.
+    // Parts that do not fit are left out, the last first except the time.
     while (parts.length > 1 && widthOf(before + parts.join('  ')) + 8 > terminal.columns) parts.splice(-2, 1);
     const after = `  ${parts.join('  ')}`;
     const width = Math.max(4, Math.min(WIDEST_BAR, terminal.columns - 1 - widthOf(before + after)));

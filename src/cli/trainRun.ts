@@ -21,7 +21,7 @@ export interface TrainRun {
   readonly settings: TrainSettings;
   readonly data: TrainData;
   readonly folder: RunFolder;
-  /** Whether it goes on from the folder's checkpoint. */
+  /** Whether it resumes from the folder's checkpoint. */
   readonly isResumed: boolean;
   readonly threads: number;
   readonly signal: AbortSignal;
@@ -59,7 +59,7 @@ async function work(run: TrainRun, model: Layer): Promise<void> {
   let isCreated = isResumed;
   try {
     for await (const event of trainWith(createTrainer)(model, data.training, optionsOf(run, resume, stepsPerEpoch))) {
-      // Not before it is known that the run can begin.
+      // Only once it is known that the run can begin.
       if (!isCreated) await folder.create(writeSettings(settings, version));
       isCreated = true;
       const timed: TimedEvent = { ...event, seconds: before + (performance.now() - start) / 1000 };

@@ -3,7 +3,7 @@ import { ABLATIONS } from '../train.js';
 
 export const FORMS = ['train', 'base', ...ABLATIONS] as const;
 
-/** All that a run depends on, but for the files that it reads. */
+/** All that a run depends on, except for the files that it reads. */
 export interface TrainSettings {
   readonly arch: string;
   readonly form: (typeof FORMS)[number];
