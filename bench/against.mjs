@@ -1,8 +1,8 @@
-// npm run bench:against -- DIR: another state of this package, built in DIR (its dist), against this one, in one process:
-// the layers of bench:peers, shallow layers, depthwise and grouped ones, networks, and MobileNetV2 as exported. Both
-// take turns, in both builds. A round in which something else had the core is thrown out: there the register-only peak,
-// taken before, between and behind both sides, falls below a share of the best that the process has seen, or the process
-// had less time than the clock shows.
+// npm run bench:against -- DIR: compares another state of this package, built in DIR (its dist), with this one, in one
+// process: the layers of bench:peers, shallow layers, depthwise and grouped ones, networks, and MobileNetV2 as
+// exported. Both take turns, in both builds. A round in which something else used the core is thrown out: in it the
+// register-only peak, taken before, between and after both sides, falls below a share of the best that the process has
+// seen, or the process had less time than the clock shows.
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -23,7 +23,7 @@ const HELP = `usage: npm run bench:against -- DIR [options]
 /** The share of the core below which a round is thrown out. */
 const MIN_CORE_SHARE = 0.95;
 const WARM_UP_ROUNDS = 12;
-/** Rounds that are made for each that counts, before there are too few. */
+/** Rounds made at most for each round that counts. */
 const MAX_ROUNDS_FACTOR = 8;
 
 /** [inChannels, outChannels, size, kernel, stride, padding, groups] */
@@ -73,7 +73,7 @@ async function compareBuild(packages, simd) {
   return rows;
 }
 
-/** All that is compared; `prepare` gives a function to time and one to tidy up. */
+/** All that is compared; `prepare` returns a function to time and one to clean up. */
 function contestants() {
   const peers = [...new Map(Object.values(shapes).flatMap((list) => list.map((one) => [nameOf(one), one]))).values()];
   const all = [

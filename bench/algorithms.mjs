@@ -1,5 +1,6 @@
 // npm run bench:algorithms: every algorithm that can compute a convolution, on the shapes of the paper's networks and
-// on first layers, and the one that the cost model of src/plan/conv/algorithm.ts chooses. A choice is good when it is within 10 % of the fastest.
+// on first layers, and the one that the cost model of src/plan/conv/algorithm.ts chooses. A choice is good if it is
+// within 10 % of the fastest.
 import { createRuntime } from 'acnet-wasm';
 import { disposeLayer, prepareLayer, repeat } from './layer.mjs';
 import { median } from './measure.mjs';

@@ -1,5 +1,5 @@
 // npm run bench:gemm: how much of the v128 peak the inner GEMM reaches, and the whole convolution with im2col, on 3x3
-// 64->64 @32. The three take turns, so that each ratio is of neighbouring moments; the quartiles tell how even the
+// 64->64 @32. The three take turns, so that each ratio compares neighbouring moments; the quartiles tell how even the
 // machine was. A busy neighbour on the same core slows the inner loop, which also loads, more than the peak.
 import { Conv2d, createRuntime, Tensor } from 'acnet-wasm';
 import { median } from './measure.mjs';

@@ -8,7 +8,7 @@ import { importSource, openTrainKernels } from './trainKernels.mjs';
 const BATCH = 128;
 const ROUNDS = 15;
 const WARM_UP = 3;
-/** Name, channels in and out, kernel, size of the input, padding, stride, and the kernel's width where it is another. */
+/** Name, channels in and out, kernel, size of the input, padding, stride, and the kernel's width if it differs. */
 const LAYERS = [
   ['LeNet-5', 1, 20, 5, 28, 0, 1],
   ['LeNet-5', 20, 50, 5, 12, 0, 1],
@@ -61,7 +61,7 @@ function measure(run, flops) {
   return { rate: median(rates), peak: median(peaks), share: median(rates.map((rate, i) => rate / peaks[i])) };
 }
 
-/** By the processor's time, since others may be using the machine. */
+/** Measures processor time, since others may be using the machine. */
 function rateOf(run, flops) {
   const before = process.cpuUsage();
   run();
@@ -69,7 +69,7 @@ function rateOf(run, flops) {
   return flops / (user + system) / 1e3;
 }
 
-/** The algorithms for a layer, with all that they need in memory. */
+/** The algorithms for a layer, with everything that they need in memory. */
 function tasksOf([inChannels, outChannels, kernel, size, padding, stride, kernelWidth = kernel], outSize) {
   const [inLanes, outLanes] = [inChannels, outChannels].map((channels) => (channels + 3) & ~3);
   const window = {

@@ -13,7 +13,7 @@ export function disposeLayer({ layer, input }) {
   input.dispose();
 }
 
-/** Runs for so many milliseconds; returns those of one run. */
+/** Runs for this many milliseconds; returns the milliseconds of one run. */
 export function repeat({ layer, input }, milliseconds) {
   const start = performance.now();
   let count = 0;

@@ -1,5 +1,5 @@
 // Measuring in interleaved rounds, so that a noisy machine slows all contestants alike: in each round every task runs
-// for a while under tinybench, and what counts are the medians of the rounds and the ratios within a round.
+// for a while under tinybench, and the medians of the rounds and the ratios within a round count.
 import { Bench } from 'tinybench';
 
 /**

@@ -29,8 +29,8 @@ for (const memory of ['fast', 'small']) {
 }
 
 /**
- * Peak memory of a session beside packed weights (parameters and transforms) and the largest set of live activations: at
- * the first pooling, 64 channels of 112 x 112 and of 56 x 56.
+ * Peak memory of a session next to packed weights (parameters and transforms) and the largest set of live activations:
+ * at the first pooling, 64 channels of 112 x 112 and of 56 x 56.
  */
 async function measureNetwork() {
   const dims = [1, 3, 224, 224];

@@ -1,5 +1,5 @@
 // MobileNetV2 (Sandler et al., CVPR 2018) as PyTorch exports it in evaluation mode: BatchNorms are in the convolutions,
-// ReLU6 is a Clip, and ten bottlenecks add their input. Weights are random, of a seed.
+// ReLU6 is a Clip, and ten bottlenecks add their input. Weights are random, from a seed.
 import { Tensor, writeOnnx } from 'acnet-wasm';
 import { mulberry32 } from './peers/random.mjs';
 

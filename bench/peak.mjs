@@ -1,4 +1,4 @@
-// Whether a core is this process's alone, by a loop that only registers and the clock matter to.
+// Tells whether this process has a core to itself, by a loop that depends only on registers and the clock.
 import { openTestKernels } from './testKernels.mjs';
 
 /** Long enough to notice an interruption, short beside a round. */
@@ -16,7 +16,7 @@ export class Peak {
     for (let i = 0; i < WARM_UP_CALLS; i++) this.isReached();
   }
 
-  /** Runs the loop once; whether it came near the best that this process has seen. */
+  /** Runs the loop once; returns whether it came near the best that this process has seen. */
   isReached() {
     const start = performance.now();
     this.#kernels.multiplyAddPeak(STEPS, 0.999, 0.001);

@@ -1,10 +1,10 @@
 // npm run bench:threads: every convolution of the paper's networks with one thread and with more, in interleaved rounds.
 //   npm run bench:threads -- [threads, default 2] [simd]
 //
-// Cores are not always worth what they seem: two of a virtual machine may be the two halves of one, and a neighbour may
-// have the other half. So a third figure is one thread while other threads of this process compute the same convolution
-// each for itself: `of what is there` is the share that the threads of one runtime get of the throughput of as many
-// runtimes side by side.
+// Cores are not always what they seem: two of a virtual machine may be halves of the same one, and a neighbour may be
+// using the other half. So a third figure is one thread while other threads of this process each compute the same
+// convolution by themselves: `of what is there` is the share that the threads of one runtime get of the throughput of
+// as many runtimes side by side.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { createRuntime } from 'acnet-wasm';
@@ -14,7 +14,7 @@ import { nameOf, shapes, workOf } from './shapes.mjs';
 
 const ROUNDS = 15;
 const MILLISECONDS = 15;
-/** Convolutions of so many operations are worth a second thread, says the aim. */
+/** The aim is that convolutions of this many operations gain from a second thread. */
 const LARGE = 50e6;
 
 /** Shared with the companions: 1 while they are to compute. */
@@ -46,7 +46,7 @@ async function main() {
   for (const runtime of runtimes) runtime.dispose();
 }
 
-/** A thread that computes the same convolution for itself whenever it is told to. */
+/** A thread that computes the same convolution by itself whenever it is told to. */
 async function keepCompany({ shape, simd, words }) {
   const runtime = await createRuntime({ simd });
   const side = prepareLayer(runtime, shape);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { instantiateSync } from '@assemblyscript/loader';
 import { buildSync } from 'esbuild';
 
-/** A module of src/, which Node does not read as it is. */
+/** Imports a module of src/, which Node cannot read as it is. */
 export async function importSource(file) {
   const entry = fileURLToPath(new URL(`../src/${file}`, import.meta.url));
   const { outputFiles } = buildSync({ entryPoints: [entry], bundle: true, format: 'esm', write: false });

@@ -31,10 +31,10 @@ npm --prefix bench/training/onnxruntime ci --ignore-scripts.`;
 /** Steps before the first round, and those whose phases are timed. */
 const WARM_UP_STEPS = 3;
 const PHASE_STEPS = 7;
-/** A step counts where the machine was this close to its fastest before it and after it. */
+/** A step counts if the machine was this close to its fastest before it and after it. */
 const MIN_SHARE_OF_PEAK = 0.92;
 const PEAKS = 50;
-/** Rounds for one that is asked for, where others have the machine. */
+/** Rounds tried for each one requested, if others use the machine. */
 const MAX_TRIES = 4;
 /** Until threads that poll for work have gone to sleep. */
 const PAUSE = 15;
@@ -90,8 +90,8 @@ async function compare({ network, form, threads }, { pytorch, onnxruntime }, pea
 }
 
 /**
- * Rounds in which nobody else had the machine, as many as there are before one loses patience; of too few the calmest
- * others make up for those that lack.
+ * Rounds in which nothing else used the machine, within MAX_TRIES; if they are too few, the calmest of the others fill
+ * up.
  */
 async function calmRounds(contestants, peak) {
   const peaks = [];

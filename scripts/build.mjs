@@ -1,6 +1,7 @@
 // Builds the package: AssemblyScript to two .wasm binaries, and two more for training, TypeScript to dist/, and to
 // build/checked/ with red zones in its memory, for tests. Does nothing when dist/ is newer than every source, and
-// compiles no binary that is newer than assembly/. Options: --force builds all in any case, --quiet prints only errors.
+// compiles no binary that is newer than assembly/. Options: --force always builds everything, --quiet prints only
+// errors.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -61,7 +62,7 @@ function compile(target, entry, name) {
   run(asc, [entry, '--config', 'asconfig.json', '--target', target, ...output]);
 }
 
-/** Whether a file is there and no younger file is in the folders or among the others. */
+/** Whether a file exists and nothing in the folders or among the others is newer. */
 function isNewer(file, folders, others) {
   if (!existsSync(file)) return false;
   const made = statSync(file).mtimeMs;

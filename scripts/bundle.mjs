@@ -1,8 +1,8 @@
 // Bundles src/ into the folder given as argument as ES modules. Each .wasm binary becomes a chunk of its own, loaded
-// only when it is used. The worker's script is a file of its own, and text in the library. edge.js is the library once
-// more, for places that compile no bytes (Cloudflare Workers, Next's edge): the files of src that have a twin
-// NAME.edge.ts are replaced by it. The command line is a file of its own that imports the library, which so stays what
-// it is; a text beside it and train.js has the licences of what is bundled into it.
+// only when it is used. The worker's script is a file of its own, and text in the library. edge.js is the library
+// again, for platforms that compile no bytes (Cloudflare Workers, Next's edge): files of src that have a twin
+// NAME.edge.ts are replaced by it. The command line is a file of its own that imports the library, which stays
+// unchanged; a text file beside it and train.js has the licences of what is bundled into them.
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -20,7 +20,7 @@ const common = {
   define: { CHECKED: String(checked) },
 };
 
-// The worker is no module, so that Node can evaluate it, and has all that it needs: one file for a thread to load.
+// The worker is not a module, so that Node can evaluate it, and is self-contained: one file for a thread to load.
 const worker = path.join(folder, 'worker.js');
 await build({
   ...common,
@@ -68,7 +68,7 @@ if (!checked) {
   for (const name of ['cli', 'train']) writeFileSync(path.join(folder, `${name}.LICENSES.txt`), licences(name));
 }
 
-/** Packs a folder's bundles once more: terser's names for what is private to a module leave 5 % less after gzip. */
+/** Minifies a folder's bundles again: terser's names for what is private to a module save 5 % after gzip. */
 async function pack(folder) {
   for (const name of readdirSync(folder).filter((name) => name.endsWith('.js') && name !== 'worker.js')) {
     const file = path.join(folder, name);
@@ -80,7 +80,7 @@ async function pack(folder) {
   }
 }
 
-/** The JPEG decoder, which only training needs here, as an ES module: what CommonJS needs would be a chunk for all. */
+/** The JPEG decoder, which only training needs here, as an ES module: helpers for CommonJS would be a chunk for all. */
 function decoderAsModule() {
   return {
     name: 'decoder as module',
@@ -109,7 +109,7 @@ function edgeTwins() {
   };
 }
 
-/** What src/cli imports from the library's index.ts and train.ts comes from the bundled ones. */
+/** Makes src/cli import the bundled library instead of its index.ts and train.ts. */
 function libraryBeside() {
   return {
     name: 'library beside',

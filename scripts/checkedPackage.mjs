@@ -1,5 +1,5 @@
-// An esbuild plugin for tests and the fuzzer: in what is bundled into a folder of build/, the package's name stands for the
-// build whose memory has red zones (src/runtime/redZones.ts).
+// An esbuild plugin for tests and the fuzzer: in bundles in a folder of build/, the package's name stands for the build
+// whose memory has red zones (src/runtime/redZones.ts).
 export function checkedPackage() {
   return {
     name: 'checked package',

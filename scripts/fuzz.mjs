@@ -1,5 +1,5 @@
-// Bundles test/fuzz and runs it with the arguments given; --help tells which. The package itself stays an import of the
-// build whose memory has red zones, as in tests.
+// Bundles test/fuzz and runs it with the arguments given; --help tells which. The package itself stays an import, of
+// the build whose memory has red zones, as in tests.
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { checkedPackage } from './checkedPackage.mjs';

@@ -1,7 +1,7 @@
-// Draws the picture of the README, docs/block.svg: a block of ACNet as it learns and as it runs, with the figures of one
-// that is 3 x 3, 64 to 64 channels, at 32 x 32. Another file may be named: node scripts/picture.mjs FILE
+// Draws the picture of the README, docs/block.svg: a block of ACNet as it learns and as it runs, with the figures of a
+// 3 x 3 block, 64 to 64 channels, at 32 x 32. To write another file: node scripts/picture.mjs FILE
 //
-// Its colours are of the scheme that the reader's system has, light or dark.
+// Its colours follow the reader's colour scheme, light or dark.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

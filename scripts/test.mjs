@@ -1,8 +1,8 @@
-// Runs test/*.test.ts: bundles each file, runs each in a Node process of its own, and sums up. What they import as the
-// package is a build of it whose memory has red zones (src/runtime/redZones.ts), but for tests of the package itself.
-// Names given as arguments pick files: node scripts/test.mjs memory fixtures
-// Shows how far it is, a failing file's output as it is, and of the others only lines that begin with #; all of it is
-// in build/test/NAME.log. Ends with a line `N passed, N failed`.
+// Runs test/*.test.ts: bundles each file, runs each in a Node process of its own, and sums up. Except in tests of the
+// package itself, what they import as the package is a build whose memory has red zones (src/runtime/redZones.ts).
+// Names given as arguments pick files: node scripts/test.mjs memory fixtures Shows progress, the whole output of
+// failing files, and of the others only lines that begin with #; everything is in build/test/NAME.log. Ends with a line
+// `N passed, N failed`.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +10,9 @@ import { build } from 'esbuild';
 import { checkedPackage } from './checkedPackage.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
-/** Of all files, on two cores of a server of 2024 that do nothing else. */
+/** For all files, on two otherwise idle cores of a server of 2024. */
 const ABOUT = 'about 9 minutes';
-/** They look at dist, as a user has it: at what it does, or at the time and memory that it takes. */
+/** These test dist, as users have it: what it does, or the time and memory that it takes. */
 const OF_DIST = ['charts', 'cli', 'demo', 'hostile', 'package'];
 const isTerminal = process.stdout.isTTY === true;
 const picked = process.argv.slice(2);
@@ -39,7 +39,7 @@ const common = {
 const entryPoints = (picked) => picked.map((name) => `test/${name}.test.ts`);
 await build({
   ...common,
-  // Files that may do harm are tried in a process beside the test's.
+  // Files that may do harm are tried in a process other than the test's.
   entryPoints: [...entryPoints(names.filter((name) => OF_DIST.includes(name))), 'test/fuzz/childMain.ts'],
   entryNames: '[name]',
 });
@@ -78,7 +78,7 @@ if (broken.length > 0) console.log(`failed: ${broken.join(', ')}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 
-/** The one line that a terminal shows of what runs now; an empty text takes it away. */
+/** The one line in a terminal that shows what is running; an empty text removes it. */
 function progress(text) {
   if (isTerminal) process.stdout.write(`\r\u001b[K${text.slice(0, (process.stdout.columns || 80) - 1)}`);
 }
@@ -100,7 +100,7 @@ function run(file) {
   });
 }
 
-/** Node 20 has relaxed SIMD behind a flag, later ones have it on. */
+/** Node 20 has relaxed SIMD behind a flag; later versions have it on. */
 function relaxedFlag() {
   return process.versions.node.startsWith('20.') ? ['--experimental-wasm-relaxed-simd'] : [];
 }

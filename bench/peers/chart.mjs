@@ -7,7 +7,7 @@ const RIGHT = 56;
 const TOP = 92;
 const BAR = 9;
 const GROUP_GAP = 10;
-/** Okabe and Ito's colours, told apart by everyone; the package's own is the darkest. */
+/** Okabe and Ito's colours, which everyone can tell apart; the package's own is the darkest. */
 const COLOURS = ['#0072b2', '#e69f00', '#cc79a7', '#9aa0a6'];
 
 /** @param subject what the rows are, in the plural */

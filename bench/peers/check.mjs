@@ -1,5 +1,5 @@
-// npm run test:peers: onnxruntime-node takes what writeOnnx writes and computes the same. Ends with a line
-// `N passed, N failed`. (That a script for onnxruntime-web runs here too is test/sameScript.test.ts.)
+// npm run test:peers: onnxruntime-node reads what writeOnnx writes and computes the same. Ends with a line `N passed, N
+// failed`. (That a script for onnxruntime-web runs here too is test/sameScript.test.ts.)
 //
 // The peers are installed by: npm --prefix bench/peers ci --ignore-scripts
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { HOW_TO_INSTALL, isMissing } from './onnxruntimes.mjs';
 
 const NETWORKS = fileURLToPath(new URL('../../test/fixtures/networks', import.meta.url));
 const EXPORTERS = fileURLToPath(new URL('../../test/fixtures/exporters', import.meta.url));
-/** Of the largest magnitude of the expected output. */
+/** Relative to the largest magnitude of the expected output. */
 const TOLERANCE = 1e-5;
 
 /** Every network, small. */
@@ -73,7 +73,10 @@ async function main() {
   runtime.dispose();
 }
 
-/** Both from the path, as weights may lie beside the model; here also written again, with weights beside it and inside. */
+/**
+ * Both load the path, as weights may lie beside the model; here it is also rewritten, with weights beside it and
+ * inside.
+ */
 async function checkExported(native, file, input) {
   const expected = await runNative(native, file, input);
   const graph = acnet.reparameterize(await acnet.loadOnnx(file)).graph;

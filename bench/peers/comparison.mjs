@@ -2,13 +2,13 @@
 import { median, spread } from '../measure.mjs';
 import { timeInRounds } from './rounds.mjs';
 
-/** Of the largest magnitude of the output: results that are further apart are not the same computation. */
+/** Relative to the largest magnitude of the output: results further apart are not the same computation. */
 export const AGREEMENT = 1e-4;
 
 /**
- * @param prepared record of { variants, result }, see contestants.mjs; the first one is what the others are compared with
+ * @param prepared record of { variants, result }, see contestants.mjs; the others are compared with the first one
  * @param flops operations of the computation
- * @returns figures by name; ratios, of each round, are the time of another one over that of the first
+ * @returns figures by name; the ratios of each round are another one's time over that of the first
  */
 export async function compare(prepared, flops, options) {
   const results = [];

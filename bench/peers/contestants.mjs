@@ -2,9 +2,8 @@
 // it fastest here, with one thread.
 //
 // An opened contestant is { name, version, prepare(sizes, data), close() }. `prepare` sets up one convolution:
-//   variants   ways to run it, fastest unknown; each call computes the result and lets go of it, sync or async
-//   result()   the output once, as a Float32Array in NCHW order
-//   dispose()
+//   variants ways to run it, fastest unknown; each call computes the result and releases it, sync or async result() the
+//   output once, as a Float32Array in NCHW order dispose()
 // The folder's own package.json hides the name acnet-wasm.
 import { ACBlock, createRuntime, Tensor } from '../../dist/index.js';
 import { onnxConv } from './onnxModel.mjs';
@@ -77,7 +76,7 @@ function branches(weight, bias, [outChannels, inChannels, kernel]) {
     state[`${name}_bn.weight`] = vector(1);
     state[`${name}_bn.bias`] = new Tensor('float32', name === 'square' ? bias : bias.map(() => 0), [outChannels]);
     state[`${name}_bn.running_mean`] = vector(0);
-    // With eps it is 1.
+    // Plus eps it is 1.
     state[`${name}_bn.running_var`] = vector(1 - 1e-5);
   }
   return state;
@@ -115,7 +114,7 @@ async function openTfjs() {
   };
 }
 
-/** No fetches: 1.30 leaves a given output tensor of its wasm backend unwritten. */
+/** Without fetches: 1.30 leaves a given output tensor of its wasm backend unwritten. */
 async function openOnnxWeb() {
   const { name, version, Tensor: OnnxTensor, open } = await loadOnnxWeb();
   return {
@@ -135,7 +134,7 @@ async function openOnnxWeb() {
   };
 }
 
-/** At the better of its two optimisation levels. Its output is allocated before. */
+/** At the better of its two optimisation levels. Its output is allocated beforehand. */
 async function openOnnxNode() {
   const { name, version, Tensor: OnnxTensor, open } = await loadOnnxNode();
   return {
@@ -162,7 +161,7 @@ async function openOnnxNode() {
   };
 }
 
-/** All four, this package first. @throws Error that says how to install the peers where they are missing */
+/** All four, this package first. @throws Error that says how to install the peers if they are missing */
 export async function openContestants(simd, form = 'deploy') {
   return withPeers(async () => [
     await openOurs(simd, form),

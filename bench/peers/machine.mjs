@@ -1,4 +1,4 @@
-// What the figures were measured on, without the names of places.
+// The machine that the figures were measured on, without the names of places.
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 

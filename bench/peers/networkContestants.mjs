@@ -2,9 +2,8 @@
 //
 // An opened contestant is { name, version, prepare(model, input), close() }. `prepare` makes a session of the file:
 //   load       milliseconds that this and a first run took
-//   variants   ways to run it, fastest unknown; each call takes the image as an array and gives the result as one
-//   result()   the output once, as a Float32Array
-//   dispose()
+//   variants ways to run it, fastest unknown; each call takes the image and returns the result as arrays result() the
+//   output once, as a Float32Array dispose()
 import { createRuntime, InferenceSession, Tensor } from '../../dist/index.js';
 import { INPUT_DIMS } from './networkModels.mjs';
 import { loadOnnxNode, loadOnnxWeb, versionOf, withPeers } from './onnxruntimes.mjs';
@@ -29,7 +28,7 @@ async function openOurs(simd) {
   };
 }
 
-/** Both in the same manner; `open` gives one session or several, of which the fastest counts. */
+/** Both are used in the same way; `open` gives one session or several, of which the fastest counts. */
 function onnxruntime({ name, version, Tensor: OnnxTensor, open }) {
   return {
     name,
@@ -56,7 +55,7 @@ function onnxruntime({ name, version, Tensor: OnnxTensor, open }) {
   };
 }
 
-/** All three, this package first. @throws Error that says how to install the peers where they are missing */
+/** All three, this package first. @throws Error that says how to install the peers if they are missing */
 export async function openContestants(simd) {
   return withPeers(async () => [
     await openOurs(simd),

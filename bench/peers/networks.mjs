@@ -72,14 +72,14 @@ async function main() {
   }
 }
 
-/** The networks that were asked for, each made when it is its turn. The seed is a network's place in the list. */
+/** The networks that were asked for, each made when its turn comes. The seed is a network's place in the list. */
 function* modelsOf(runtime) {
   for (const [i, { network, build }] of networks.entries()) {
     if (options.networks.test(network)) yield { network, models: onnxModels(runtime, build, i + 1) };
   }
 }
 
-/** With the first network, so that every road is warm before the first figure. */
+/** With the first network, so that every code path is warm before the first figure. */
 async function warmUpAll(contestants) {
   const { deploy } = onnxModels(contestants[0].runtime, networks[0].build, 1);
   const prepared = await prepareAll(contestants, deploy);

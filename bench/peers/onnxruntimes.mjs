@@ -1,4 +1,4 @@
-// The two onnxruntimes, each used as its documents say and set to what makes it fastest here, with one thread.
+// The two onnxruntimes, each used as its documentation says and with the fastest settings here, with one thread.
 import { readFileSync } from 'node:fs';
 
 /** onnxruntime-web with its wasm backend. */
@@ -42,7 +42,7 @@ export function versionOf(manifest) {
   return JSON.parse(readFileSync(new URL(manifest, import.meta.url), 'utf8')).version;
 }
 
-/** What `load` gives. @throws Error that says how to install the peers where they are missing */
+/** What `load` gives. @throws Error that says how to install the peers if they are missing */
 export async function withPeers(load) {
   try {
     return await load();

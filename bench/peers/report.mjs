@@ -1,5 +1,5 @@
-// The report of run.mjs in words: a table for the terminal and the text of bench/RESULTS.md. Also the phrases that it has in
-// common with networkReport.mjs.
+// The report of run.mjs in words: a table for the terminal and the text of bench/RESULTS.md. Also the phrases that it
+// shares with networkReport.mjs.
 
 /** Below this share of a core the machine was not quiet, and the report says so. */
 const QUIET = 0.95;

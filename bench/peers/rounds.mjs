@@ -18,8 +18,8 @@ const FIRST_WARM_UP_SLICES = 30;
  * Warms up every contestant, keeps the fastest of each one's variants, then times them.
  * @param contestants record of lists of functions
  * @returns times, a record of each round's milliseconds per call, and coreShare, the share of one core that the process
- * had meanwhile. Where others compute too it falls below 1, and then long calls lose more than short ones: those fit
- * between two interruptions, so a contestant with long calls looks slower than it is.
+ * had meanwhile. If others compute too it falls below 1, and then long calls lose more than short ones, which fit
+ * between two interruptions: a contestant with long calls looks slower than it is.
  */
 export async function timeInRounds(contestants, { rounds, time }) {
   const names = Object.keys(contestants);
@@ -29,7 +29,7 @@ export async function timeInRounds(contestants, { rounds, time }) {
   const cpuBefore = process.cpuUsage();
   const start = performance.now();
   for (let round = 0; round < rounds; round++) {
-    // Each goes first in its turn, so that none always runs after the same other.
+    // Each goes first in turn, so that none always runs after the same other one.
     for (let i = 0; i < names.length; i++) {
       const name = names[(round + i) % names.length];
       times[name].push(await timePerCall(calls[name], time));
@@ -39,7 +39,7 @@ export async function timeInRounds(contestants, { rounds, time }) {
   return { times, coreShare: (user + system) / 1000 / (performance.now() - start) };
 }
 
-/** Before the first shape: what all shapes share reaches its final speed. */
+/** Before the first shape, so that what all shapes share reaches its final speed. */
 export async function warmUp(contestants) {
   for (const variants of Object.values(contestants)) await fastestOf(variants, FIRST_WARM_UP_SLICES);
 }

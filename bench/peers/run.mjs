@@ -67,7 +67,7 @@ async function main() {
   if (report.summary.largestError > AGREEMENT) throw new Error(`the results differ by more than ${AGREEMENT}`);
 }
 
-/** A plain one and one with a larger kernel, so that every road through the peers is warm before the first figure. */
+/** A plain one and one with a larger kernel, so that every code path of the peers is warm before the first figure. */
 async function warmUpAll(contestants) {
   for (const name of ['3x3 64->64 @32', '5x5 32->32 @16']) {
     const { sizes } = convolutions.find((one) => one.name === name);

@@ -22,7 +22,7 @@ const HELP = `usage: node bench/peers/startup.mjs [options]
 
 The peers are installed by: npm --prefix bench/peers ci --ignore-scripts`;
 
-/** Of the sum of a result's values, which float32 arithmetic rounds. */
+/** Relative to the sum of a result's values, which float32 arithmetic rounds. */
 const AGREEMENT = 1e-4;
 
 const options = readOptions();

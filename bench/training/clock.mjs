@@ -1,5 +1,5 @@
-// What a step's time is: with one thread that of the processor, since others may be using the machine; with more, that of
-// the clock on the wall, since threads wait for each other.
+// How a step is timed: with one thread by processor time, since others may be using the machine; with more by
+// wall-clock time, since threads wait for each other.
 
 /** @returns a function that gives milliseconds */
 export function clockFor(threads) {

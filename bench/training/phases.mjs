@@ -1,5 +1,5 @@
-// What a training step spends its time on: every step of the plan, timed. A bundle of its own of src/, since the package
-// does not tell.
+// What a training step spends its time on: times every step of the plan. Uses its own bundle of src/, since the package
+// does not expose it.
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
@@ -11,7 +11,7 @@ const ENTRY = `
   export { WireWriter } from './src/formats/onnx/file/wire.ts';
 `;
 
-/** The package with what is inside. */
+/** The package with its internals. */
 async function openSource() {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const outfile = `${root}build/bench/phases.mjs`;

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const SCRIPT = fileURLToPath(new URL('steps.py', import.meta.url));
-/** Debian's own, since another one on the path may have no PyTorch. */
+/** Debian's, since another one on the path may lack PyTorch. */
 const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
 export const LAYOUTS = ['channels_last', 'default'];
 
@@ -36,8 +36,8 @@ export async function openPytorch(threads) {
 }
 
 /**
- * torch.set_num_threads binds neither OpenBLAS nor OpenMP. A core type or cache size that somebody chose for OpenBLAS may be
- * slow, and a malloc that gives every large block back spends more time in page faults than the step takes.
+ * torch.set_num_threads binds neither OpenBLAS nor OpenMP. A core type or cache size set for OpenBLAS may be slow, and
+ * a malloc that returns every large block to the system spends more time in page faults than the step takes.
  */
 function environment(threads) {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OPENBLAS_'));

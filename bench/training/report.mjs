@@ -1,6 +1,9 @@
 // The figures of bench/training.mjs as text, and as bench/TRAINING.md.
 const FORMS = { base: 'base', train: 'ACNet' };
-/** Ratios that a step is to reach, by network in ACNet form and threads: PyTorch's better layout, its default one. */
+/**
+ * Ratios that a step should reach, by network in ACNet form and threads: to PyTorch's better layout, and its default
+ * one.
+ */
 const BARS = {
   'LeNet-5-BN': { 1: [1.2, 1.5], 2: [1.2] },
   'Cifar-quick': { 1: [0.75, 1.1], 2: [0.65] },

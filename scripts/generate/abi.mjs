@@ -1,5 +1,5 @@
-// src/runtime/kernels.ts and src/plan/steps/records.ts, and for training src/train/abi.ts and src/train/records.ts: what
-// TypeScript knows of assembly/, from where it is written there.
+// src/runtime/kernels.ts and src/plan/steps/records.ts, and for training src/train/abi.ts and src/train/records.ts:
+// what TypeScript knows about assembly/, derived from its sources.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -54,7 +54,7 @@ const PLAN_RECORDS = [
   { file: 'assembly/nn/walk.ts', name: 'Walk', constant: 'WALK' },
   { file: 'assembly/nn/walk.ts', name: 'WalkAxis', constant: 'WALK_AXIS' },
 ];
-/** Operations that a kernel is told by number. */
+/** Operations that kernels receive as numbers. */
 const PLAN_ENUMS = [
   { file: 'assembly/nn/elementwise.ts', name: 'BinaryOp', constant: 'BINARY_OPS' },
   { file: 'assembly/nn/elementwise.ts', name: 'UnaryOp', constant: 'UNARY_OPS' },

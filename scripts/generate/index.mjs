@@ -1,4 +1,4 @@
-// npm run generate: writes the kernels that repeat from their descriptions, and formats them as the rest. The files are
+// npm run generate: writes the repetitive kernels from their descriptions, formatted like the rest. The files are
 // checked in; .ci/run compares them with what this writes.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ write({
   'assembly/train/outerTiles.ts': outerTiles(),
   'assembly/train/winogradTransforms.ts': winogradTransforms(),
 });
-// These are read from assembly/, of which the files above are a part.
+// These are derived from assembly/, which includes the files above.
 write({
   'src/runtime/kernels.ts': kernels('assembly/index.ts', 'Kernels'),
   'src/plan/steps/records.ts': planRecords(),

@@ -82,7 +82,7 @@ class StepWriter {
     return { path, dims, image, conv, mean, deviation, active, pooled, places };
   }
 
-  /** Returns the image's gradient, where it is needed. */
+  /** Returns the image's gradient if it is needed. */
   unitGradient({ path, dims, image, conv, mean, deviation, active, places }, gradient, isNeeded) {
     const name = (value) => `${path}.${value}.gradient`;
     const [ofActive] = this.add('MaxPoolGrad', [gradient, places], [name('relu')], POOL);
@@ -106,7 +106,7 @@ class StepWriter {
     return this.add('Gemm', [rows, `${path}.weight`, `${path}.bias`], [path], { transB: TRANSPOSED });
   }
 
-  /** Returns that of its rows. */
+  /** Returns the gradient of its rows. */
   linearGradient(path, rows, gradient) {
     this.add('Gemm', [gradient, rows], [this.#gradientOf(`${path}.weight`)], { transA: TRANSPOSED });
     this.add('ReduceSum', [gradient, 'rows'], [this.#gradientOf(`${path}.bias`)], { keepdims: { i: 0 } });
@@ -131,7 +131,7 @@ class StepWriter {
         sparseInitializer: [],
       },
     });
-    // Parts of a message that comes again are put together.
+    // Repeated parts of a message are merged by readers.
     return Buffer.concat([model, valueInfos(this.#known, WireWriter)]);
   }
 

@@ -1,13 +1,13 @@
 // LeNet-5-BN in base form by the training operators of onnxruntime-web 1.19.2, the last whose .wasm has them, with one
-// thread. Its steps are forward, loss and gradients; it is spared the optimiser.
+// thread. Its steps are forward, loss and gradients; without the optimiser.
 import { clockFor } from '../clock.mjs';
 import { lenetStep } from './lenetStep.mjs';
 
 const HOW_TO_INSTALL = 'npm --prefix bench/training/onnxruntime ci --ignore-scripts';
-/** Of the largest gradient of a parameter, and of the loss: what differs by more computes something else. */
+/** Relative to the largest gradient of a parameter, and to the loss: what differs by more computes something else. */
 const TOLERANCE = 1e-3;
 
-/** @returns undefined where it is not installed, which it says */
+/** @returns undefined, after saying so, if it is not installed */
 export async function loadOnnxruntime() {
   try {
     // The package offers this file to browsers alone; it runs in Node as it is.
@@ -29,7 +29,7 @@ export function canRun(network, form, threads) {
 /**
  * @param ours what openOurs gives, which has made no step yet
  * @returns a function that makes a step and gives its milliseconds
- * @throws Error where its loss or gradients are not ours
+ * @throws Error if its loss or gradients are not ours
  */
 export async function openOnnxruntime({ InferenceSession, Tensor }, ours) {
   const { images, labels, source } = ours;
