@@ -1,4 +1,4 @@
-/** Values with lifetimes in one arena: where the plain rule puts them, with a look at every value placed before. */
+/** Values with lifetimes in one arena: compared with a plain rule that looks at every value placed before. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Lifetime, placeInArena } from '../src/plan/memory/arena.js';
@@ -6,7 +6,7 @@ import { seededRandom } from './support.js';
 
 const ALIGNMENT = 64;
 
-/** The lowest multiple of 64 at which nothing that lives at the same time is, largest values first. */
+/** Each value at the lowest multiple of 64 that is free during its lifetime, largest values first. */
 function placePlainly(values: readonly Lifetime[]): number[] {
   const offsets: number[] = [];
   const largestFirst = values.map((_, i) => i).sort((a, b) => values[b]!.bytes - values[a]!.bytes || a - b);

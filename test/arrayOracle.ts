@@ -1,6 +1,6 @@
 /**
- * The naive reference of what treats tensors as arrays of any rank (ONNX's and numpy's definitions), in float64. Shares
- * no code with src/ or assembly/. Images, convolutions and pools are in oracle.ts.
+ * The naive reference for operations on arrays of any rank (ONNX's and numpy's definitions), in float64. Shares no code
+ * with src/ or assembly/. Images, convolutions and pools are in oracle.ts.
  */
 import type { Nd } from './oracle.js';
 
@@ -121,7 +121,7 @@ export function slice(x: Nd, ranges: readonly { start: number; end: number; step
 
 export type PadMode = 'constant' | 'reflect' | 'edge' | 'wrap';
 
-/** First what is to be cropped goes, then what is to be added comes. */
+/** Crops first, then pads. */
 export function pad(x: Nd, pads: readonly number[], mode: PadMode, value: number): Nd {
   const rank = x.dims.length;
   const crops = x.dims.map((size, axis) => {
@@ -211,7 +211,7 @@ export interface ResizeOptions {
   readonly mode: 'nearest' | 'linear';
   readonly coordinates: 'half_pixel' | 'pytorch_half_pixel' | 'align_corners' | 'asymmetric';
   readonly rounding: 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
-  /** Down and across; undefined: as the sizes are to one another. */
+  /** Down and across; undefined: the ratios of the sizes. */
   readonly scales?: readonly [number, number] | undefined;
 }
 
@@ -247,7 +247,10 @@ export function resize(x: Nd, size: readonly [number, number], options: ResizeOp
     }
   };
   const inside = (axis: 0 | 1, position: number): number => Math.min(Math.max(position, 0), from[axis]! - 1);
-  /** Positions with their weights, by the distance to each of the two neighbours; those outside are the last inside. */
+  /**
+   * Positions with their weights, by the distance to each of the two neighbours; positions outside are clamped to the
+   * edge.
+   */
   const taps = (axis: 0 | 1, out: number): [position: number, weight: number][] => {
     const at = fraction(axis, out);
     if (options.mode === 'nearest') return [[inside(axis, round(at)), 1]];

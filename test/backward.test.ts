@@ -16,7 +16,7 @@ import {
   withRuntime,
 } from './support.js';
 
-/** Of the largest magnitude of a tensor, or of 0.01 where that is smaller. */
+/** Relative to the largest magnitude of a tensor, or to 0.01 if that is smaller. */
 const TOLERANCE = 1e-4;
 const ALGORITHMS = [
   undefined,

@@ -1,6 +1,6 @@
 /**
  * Bad input: each case throws an error of the right class that says what was expected and what came, and changes
- * nothing: the layer computes the same bits before and after, and memory in use is the same to the byte.
+ * nothing: the layer computes the same bits afterwards, and memory in use is the same to the byte.
  */
 import {
   ACBlock,
@@ -42,7 +42,7 @@ function tensor(...dims: number[]): Tensor {
   return toTensor(randomNd(seededRandom(1), dims));
 }
 
-/** Runs `action`, which must throw this class with a message that has each of these in it. */
+/** Runs `action`, which must throw this class with a message that contains each of these. */
 function refuses(action: () => unknown, errorClass: ErrorClass, ...parts: string[]): Error {
   let result: unknown;
   try {
@@ -57,7 +57,7 @@ function refuses(action: () => unknown, errorClass: ErrorClass, ...parts: string
   throw new Error(`expected ${errorClass.name} (${parts.join(', ')}), but it returned ${String(result)}`);
 }
 
-/** The same of what happens later. */
+/** The same for what happens asynchronously. */
 async function refusesLater(action: () => Promise<unknown>, errorClass: ErrorClass, ...parts: string[]): Promise<void> {
   let caught: unknown;
   await action().catch((error) => {
@@ -296,7 +296,7 @@ onRuntime('constructors: options that are no numbers, or not in their range', (r
     for (const name of wholeNames) {
       for (const value of whole) refuses(() => make({ ...good, [name]: value }), RangeError, owner, name, `${value}`);
       for (const value of text) {
-        // As padding a string is of a right type: 'same' and 'valid' are there.
+        // For padding a string has a right type: 'same' and 'valid' exist.
         const named = name === 'padding' && typeof value === 'string' && !owner.endsWith('Pool2d');
         refuses(() => make({ ...good, [name]: value }), named ? RangeError : TypeError, owner, name);
       }
@@ -372,7 +372,7 @@ onRuntime('constructors: no runtime, and layers that are none', (runtime) => {
 onRuntime('Sequential: a layer of two inputs has only one', (runtime) => {
   const input = tensor(1, 4, 5, 5);
   const add = new Add(runtime);
-  // At the door of the constructor or at that of forward.
+  // In the constructor or in forward.
   refuses(() => new Sequential(runtime, [add]).forward(input), TypeError, 'Add', '2', '1');
   refuses(() => new Sequential(runtime, [new Sequential(runtime, [add])]).forward(input), TypeError, 'Add', '2', '1');
   add.dispose();
@@ -385,7 +385,7 @@ onRuntime('Sequential: a layer inside it is disposed of', (runtime) => {
     const network = new Sequential(runtime, [new Sequential(runtime, [norm])])[mode]();
     network.forward(input).dispose();
     norm.dispose();
-    // Its statistics are freed memory now, which somebody else may have.
+    // Its statistics are freed memory now, which may belong to something else.
     refuses(() => network.forward(input), TypeError, 'BatchNorm2d', 'disposed');
     refuses(() => network.stateDict(), TypeError, 'disposed');
     network.dispose();
@@ -633,7 +633,7 @@ onRuntime('tensors and layers of two runtimes', async (runtime) => {
   const theirs = new ReLU(other);
   refusesUnchanged(block, good, () => new Sequential(runtime, [theirs]), RangeError, 'Sequential', 'runtime');
   assert.is(other.memory.used, used);
-  // Asked for, it moves.
+  // On request, it moves.
   const moved = foreign.to(runtime);
   assert.ok(sameBits(take(block.forward(moved)), take(block.forward(good))));
   for (const thing of [moved, own, foreign, block, add, theirs]) thing.dispose();
@@ -737,8 +737,8 @@ test('createRuntime: relaxed SIMD where the engine has none', async () => {
 });
 
 /**
- * Fills a runtime's memory but for a hole of about `bytes`; returns what undoes it. Moving a tensor in takes its size
- * twice for a moment, so the filling gets finer and finer.
+ * Fills a runtime's memory except for a hole of about `bytes`; returns a function that undoes it. Moving a tensor in
+ * takes its size twice for a moment, so the filling gets finer and finer.
  */
 function leaveFree(runtime: Runtime, bytes: number): () => void {
   const hole =
@@ -759,8 +759,8 @@ function leaveFree(runtime: Runtime, bytes: number): () => void {
 }
 
 /**
- * Runs `action` in ever larger holes until it fits. Every time that it does not, it must leave memory in use as it was,
- * and `check` says whether all else is. Returns how often it failed.
+ * Runs `action` in ever larger holes until it fits. Whenever it does not, memory in use must stay as it was, and
+ * `check` tests everything else. Returns how often it failed.
  */
 async function exhaust<T>(
   maximumMemory: number,
@@ -797,7 +797,7 @@ async function exhaust<T>(
 const MEGABYTE = 1 << 20;
 const IMAGE = tensor(2, 4, 7, 7);
 
-/** A block in its place, with what it should compute: the same values in a runtime that has memory enough. */
+/** A block, with what it should compute: the same values in a runtime that has enough memory. */
 async function blockWithOutput(training: boolean) {
   const runtime = await createRuntime({ simd: 'baseline' });
   const block = new ACBlock(runtime, BLOCK);
@@ -869,7 +869,7 @@ test('memory exhausted: moving a tensor in and reading it', async () => {
     () => assert.equal(IMAGE.data, values),
   );
   assert.ok(moving > 5, `${moving} failures`);
-  // Reading may need memory or not; where it fails, the tensor keeps its values.
+  // Reading may need memory; if it fails, the tensor keeps its values.
   await exhaust(
     MEGABYTE,
     64,

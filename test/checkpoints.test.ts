@@ -1,7 +1,7 @@
 /**
- * readCheckpoint on what people save: whole checkpoints, of which the weights are to be found, files of torch.save before
- * 1.6, TorchScript archives and modules as a whole, written by PyTorch (test/fixtures/checkpoints/make.py), and cases made
- * opcode by opcode. Nothing of them is run, and optimizers are never taken for weights.
+ * readCheckpoint on what people save: whole checkpoints in which it must find the weights, files of torch.save before
+ * 1.6, TorchScript archives and whole modules, written by PyTorch (test/fixtures/checkpoints/make.py), and cases made
+ * opcode by opcode. None of it is executed, and optimizers are never taken for weights.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -115,7 +115,7 @@ test('a module as a whole and TorchScript give what their state_dict() would', (
   for (const name of ['scripted.pt', 'traced.pt']) {
     const { scratch, ...state } = read(fileOf(name)).state;
     same(state, STATE, name);
-    // TorchScript does not tell which buffers are not to be saved.
+    // TorchScript does not mark non-persistent buffers.
     assert.equal([...scratch!.data], [0, 0]);
   }
 });
@@ -124,7 +124,7 @@ test('files that end too early, at every length', () => {
   for (const name of ['views-legacy.pth', 'checkpoint-legacy.pth', 'traced.pt']) {
     const whole = fileOf(name);
     const step = Math.ceil(whole.length / 400);
-    // Before that it is no file of torch.save at all.
+    // Shorter files are not recognised as torch.save's at all.
     for (let length = 16; length < whole.length; length += step) {
       refuses(`${name}, ${length} bytes`, whole.slice(0, length), /^readCheckpoint: /);
     }

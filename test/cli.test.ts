@@ -51,7 +51,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** What the environment may say about the output, unsaid. */
+/** Unsets what the environment may say about the output. */
 const NO_WISHES = { COLUMNS: '', FORCE_COLOR: '', NO_COLOR: '' };
 
 function acnet(
@@ -78,7 +78,7 @@ function json(...args: string[]) {
   return JSON.parse(prints(...args, '--json'));
 }
 
-/** Exits with this code and one line on stderr that has each of these in it. */
+/** Exits with this code and one line on stderr that contains each of these. */
 function refuses(args: string[], status: number, ...parts: string[]): Outcome {
   const result = acnet(args);
   assert.is(result.status, status, `${args.join(' ')}: ${result.stderr}`);
@@ -303,7 +303,7 @@ test('all tables fit 40 columns, painted too; what the columns of comparisons me
       assert.is(wide.status, 0, wide.stderr);
       for (const FORCE_COLOR of ['0', '1']) {
         const narrow = acnet(args, { env: { COLUMNS: '40', FORCE_COLOR } }).stdout.replace(/\p{Cc}\[\d+m/gu, '');
-        // A path that has no blank can only be broken by the terminal.
+        // Only the terminal can break a path without blanks.
         for (const line of narrow.split('\n')) assert.ok(line.length <= 40 || line.includes(folder), line);
         assert.ok(narrow.split('\n').length >= wide.stdout.split('\n').length);
       }
@@ -314,7 +314,7 @@ test('all tables fit 40 columns, painted too; what the columns of comparisons me
 
 test('under Deno, variables that may not be read are not asked for', () => {
   const preload = `
-    // Node asks for others itself.
+    // Node itself reads others.
     const get = (variables, name) => {
       if (/^(LC_|LANG|TERM|COLUMNS)|COLOR/.test(String(name))) throw new Error('asked for ' + name);
       return variables[name];
@@ -475,7 +475,7 @@ test('fuse writes nothing when the forms differ by more than the tolerance', () 
     }
     assert.equal(readdirSync(folder), ['kept.onnx']);
     assert.is(readFileSync(target, 'utf8'), 'as it was');
-    // Of the same seed, the same difference.
+    // The same seed gives the same difference.
     const difference = (seed: string) => json('fuse', SMALL, '-o', file('o.onnx'), '--seed', seed).difference;
     assert.is(difference('3'), difference('3'));
     assert.is.not(difference('3'), difference('4'));
@@ -546,7 +546,7 @@ test('Ctrl-C while a file is written: exit 130, nothing half-written, the old fi
     for (const [key, tensor] of Object.entries(block)) if (key.startsWith('state.')) state[key.slice(6)] = tensor;
     const source = file('large.safetensors', writeSafetensors(state));
     const target = file('out.safetensors', 'as it was');
-    // The writing may be over before the signal is there; then again.
+    // Writing may end before the signal arrives; then it tries again.
     for (let attempt = 0; attempt < 5; attempt++) {
       const child = spawn(process.execPath, [CLI, 'fuse', source, '-o', target], { stdio: 'ignore' });
       const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
@@ -671,7 +671,7 @@ test("run takes labels, mean and deviation from the model's metadata, and option
       given.images[0].predictions.map(({ output }: { output: number }) => output),
       json('run', LENET, image).images[0].predictions.map(({ output }: { output: number }) => output),
     );
-    // Fusing keeps it.
+    // Fusing keeps the metadata.
     json('fuse', model(python), '-o', file('merged.onnx'));
     assert.is(json('inspect', file('merged.onnx')).metadata.names, python);
   });
@@ -722,7 +722,7 @@ test('run: PNG and JPEG, resized, in colour or not; one that is broken does not 
       results.map(({ error }: { error?: string }) => error === undefined),
       [true, false, true, true, true, true, false],
     );
-    // Each with its own result: alone as among others, but for how sums are rounded.
+    // Each image has its own result: alone as among others, except for rounding.
     files.forEach((one, i) => {
       const alone = json('run', SMALL, one, '--top', '10').images[0].predictions;
       const { predictions } = results[i === 0 ? 0 : i + 1];
@@ -747,7 +747,7 @@ test('run: sizes that are open, and models that take no images', () => {
     refusesSilently(['run', SMALL, image, '--size', '64x64'], 1, '--size');
     refusesSilently(['run', withDims('five.onnx', ['N', 5, 32, 32]), image], 1, 'channels');
     refusesSilently(['run', withDims('flat.onnx', ['N', 3072]), image], 1, 'channels, height, width');
-    // A model with a batch of its own gets it.
+    // A model with a fixed batch gets it.
     const four = json('run', withDims('four.onnx', [4, 3, 32, 32]), image, image, image, image, image);
     assert.equal(new Set(four.images.map((one: object) => JSON.stringify(one))).size, 1);
   });

@@ -1,4 +1,4 @@
-/** Networks that users wire themselves: residual blocks, what is refused, and that nothing is left of it. */
+/** Networks that users wire themselves: residual blocks, what is refused, and that refusals leave nothing behind. */
 import {
   ACBlock,
   Add,

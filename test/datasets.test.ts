@@ -81,7 +81,7 @@ test('random numbers are xoshiro128**, whole and even', () => {
   const counts = new Uint32Array(10);
   for (let i = 0; i < 100_000; i++) counts[random.below(10)]!++;
   for (const count of counts) assert.ok(Math.abs(count - 10_000) < 400, String(counts));
-  // Of 2^32 numbers a quarter would be too many.
+  // A plain remainder of 32 random bits would favour the numbers below 2^30.
   const wide = Array.from({ length: 10_000 }, () => random.below(3 * 2 ** 30));
   assert.ok(Math.abs(wide.filter((value) => value < 2 ** 30).length - 3333) < 200);
   let sum = 0;

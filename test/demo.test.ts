@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert';
 const FOLDER = 'examples/fashion-mnist';
 const IMAGES = 't10k-images-idx3-ubyte';
 const LABELS = 't10k-labels-idx1-ubyte';
-/** Of the 1,000 committed images; the same in both forms and both builds. */
+/** Correct ones of the 1,000 committed images; the same in both forms and both builds. */
 const CORRECT = 928;
 
 function demo(...args: string[]): { status: number | null; stdout: string; stderr: string } {
@@ -18,7 +18,7 @@ function demo(...args: string[]): { status: number | null; stdout: string; stder
   return { status, stdout, stderr };
 }
 
-/** Exits with this code and one line on stderr that has each of these in it; prints nothing else. */
+/** Exits with this code and one line on stderr that contains each of these; prints nothing else. */
 function refuses(args: string[], status: number, ...parts: string[]): void {
   const result = demo(...args);
   assert.is(result.status, status, result.stderr);

@@ -1,4 +1,4 @@
-/** The gradient of every operation against differences of the oracle's float64 values, and what has none. */
+/** The gradient of every operation against differences of the oracle's float64 values, and operations without one. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { GraphNode } from '../src/graph/graph.js';
@@ -19,9 +19,9 @@ const GRADIENT = 'dy';
 
 interface Case extends GraphSpec {
   readonly name: string;
-  /** Of the inputs' values; a negative one where they are below zero, too. */
+  /** Least value of the inputs; negative if they should include values below zero. */
   readonly least?: number;
-  /** How many of the inputs have a gradient; all, where it is not said. */
+  /** How many of the inputs have a gradient; default all. */
   readonly differentiable?: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Weights in files beside a model, and the three forms in which PyTorch's exporter writes one network: by path, address,
- * bytes and command line, equal to onnxruntime-node; and all that such files can get wrong.
+ * Weights in files beside a model, and the three forms in which PyTorch's exporter writes a network: by path, address,
+ * bytes and command line, equal to onnxruntime-node; and all that can be wrong with such files.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -438,7 +438,7 @@ test('data outside of the folder is refused before anything is read', () =>
       writeFileSync(at, adding(external('w', [1], { location })));
       assert.equal(await sumOf(at), [0], location);
     }
-    // Caches of downloads: the model and its data are links into one folder of blobs.
+    // As in download caches: the model and its data are links into one folder of blobs.
     mkdirSync(`${folder}/blobs`);
     mkdirSync(`${folder}/snapshot`);
     writeFileSync(`${folder}/blobs/1`, adding(external('w', [1], { location: 'w' })));

@@ -1,6 +1,6 @@
 /**
- * A model and a trainer for tests of what surrounds them: logistic regression on pixels, SGD with momentum, in float32
- * values and plain loops.
+ * A model and a trainer for tests of the code around them: logistic regression on pixels, SGD with momentum, in plain
+ * float32 loops.
  */
 import { type StateDict, Tensor } from '../src/index.js';
 import type { Steps, Trainable, TrainerOptions } from '../src/train/trainOptions.js';
@@ -55,7 +55,7 @@ export class FakeModel implements Trainable {
 export class FakeTrainer implements Steps {
   lr: number;
   isDisposed = false;
-  /** Called before each step and evaluation, which break off where it throws. */
+  /** Called before each step and evaluation, which fail if it throws. */
   onCall: () => void = () => undefined;
   /** Labels of all steps. */
   readonly seen: number[][] = [];

@@ -1,7 +1,7 @@
 /**
- * Blocks and networks against references that PyTorch computed in float64 (test/fixtures, see its README). Whatever
- * blocks lie in test/fixtures/acblock are run. The oracle is held to the same references, so that the tests which
- * trust it stand on PyTorch too.
+ * Blocks and networks against references that PyTorch computed in float64 (test/fixtures, see its README). All blocks
+ * in test/fixtures/acblock are run. The oracle is checked against the same references, so that tests which trust it
+ * rest on PyTorch too.
  */
 import { readdirSync } from 'node:fs';
 import {

@@ -1,6 +1,6 @@
 /**
- * A minute of the fuzzer: inputs of every kind, the same ones each time (test/fuzz). `npm run fuzz` makes others. That it
- * finds what it is for is tried on readers that are broken on purpose.
+ * A minute of the fuzzer: inputs of every kind, the same ones each time (test/fuzz). `npm run fuzz` makes others.
+ * Readers that are broken on purpose show that it finds what it should.
  */
 import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';
@@ -36,7 +36,7 @@ test('there are models of every operator that is read', () => {
   assert.equal(missingOperators(), []);
 });
 
-/** What the declarations leave out. */
+/** Internals that the declarations leave out. */
 function heapOf({ runtime }: Host) {
   return (
     runtime as unknown as { heap: { allocate(bytes: number): void; floats(ptr: number, count: number): Float32Array } }

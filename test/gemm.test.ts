@@ -104,7 +104,7 @@ for (const build of await supportedBuilds()) {
     const results = (at: number, m: number): string => inside.floats(tiles + at * m * 32, m * 8).join();
     for (const m of [4, 5, 6].filter((height) => height <= rows)) {
       for (const depth of [1, 2, 3, 12, 16, 31, 64, 127, 128]) {
-        // Panels of A side by side, one behind the other, one with panels of B, and two with two.
+        // Panels of A side by side, one after the other, one with panels of B, and two with two.
         const steps = [
           [depth, 2 * depth, 0, 0],
           [depth, m * chunk, 0, 0],

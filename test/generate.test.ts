@@ -1,6 +1,6 @@
 /**
  * The generators: the matrices of every Winograd line give its convolution, and the statements written for it compute what
- * its matrices say. (The micro-kernels that are generated are run in gemm.test.ts; .ci/run compares the files.)
+ * its matrices say. (gemm.test.ts runs the generated micro-kernels; .ci/run compares the files.)
  */
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
@@ -13,7 +13,7 @@ interface Line {
   readonly r: number;
   readonly n: number;
   readonly pairs: readonly { readonly divisor: number }[];
-  /** Of a line with stride 2: what becomes of the even values; the odd ones are multiplied as they are. */
+  /** For a line with stride 2: how the even values are transformed; the odd ones are multiplied as they are. */
   readonly even?: Line;
 }
 type Matrix = readonly (readonly number[])[];

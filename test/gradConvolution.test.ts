@@ -15,7 +15,7 @@ import type { ConvOptions, Nd, Pads, Pair } from './oracle.js';
 import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds, take, toTensor } from './support.js';
 import { channelsLast, planar, TrainMemory } from './trainKernels.js';
 
-/** What a runtime's threads have each. */
+/** What each thread of a runtime has. */
 const SCRATCH_BYTES = 640 * 1024;
 
 interface Case extends ConvOptions {
@@ -245,7 +245,7 @@ function inputGrad(
         });
         const dims = [channels, outChannels / groups, row.taps, column.taps];
         node.loadStateDict({ weight: toTensor({ data: memory.floats(turnedPtr, count), dims }) });
-        // A layer has the same pads on both sides: those of a phase are put around dy, or cut from it.
+        // A layer has the same pads on both sides, so those of a phase are added around dy, or cut from it.
         const padded = padImage(dy, [row.pads[0], column.pads[0], row.pads[1], column.pads[1]]);
         const phase = take(node.forward(toTensor(padded)));
         node.dispose();
@@ -368,7 +368,7 @@ for (const build of await supportedBuilds()) {
   test(`${build}: the weight gradient by Winograd's algorithm`, () => {
     WINOGRAD.forEach((options, i) => {
       for (const kernel of KERNELS) {
-        // So that an output is as large whatever the kernel.
+        // So that the output's size does not depend on the kernel.
         const grown = [0, 1, 0, 1].map((axis) => (kernel[axis]! - 3) / 2);
         const pads = (options.pads ?? [1, 1, 1, 1]).map((pad, side) => pad + grown[side]!) as unknown as Pads;
         const whole = caseOf({ ...options, kernel, pads });

@@ -1,7 +1,7 @@
 /**
- * The kernels for training but for convolutions, against float64: activations at their kinks, batch normalisation, pools
- * with equals and NaN, cross-entropy, softmax, SGD; that cuts into chunks and ranges do not show in the bits; and that
- * the binary comes beside a runtime's kernels.
+ * The kernels for training except convolutions, against float64: activations at their kinks, batch normalisation, pools
+ * with equals and NaN, cross-entropy, softmax, SGD; that cuts into chunks and ranges do not change the bits; and that
+ * the binary works beside a runtime's kernels.
  */
 import { readFileSync } from 'node:fs';
 import { createRuntime, type Runtime } from 'acnet-wasm';
@@ -41,7 +41,7 @@ for (const build of await supportedBuilds()) {
       const [alpha, beta] = (parameters as Record<string, readonly [number, number]>)[name] ?? [1 / 6, 1 / 2];
       for (const count of [1, 2, 3, 4, 5, 8, 23, 40]) {
         const x = Float32Array.from({ length: count }, (_, i) => kinks[i + 17 - count] ?? random() * 10 - 5);
-        // What the gradient of a sigmoid is made of is its output.
+        // The gradient of a sigmoid takes its output.
         if (name === 'sigmoid') x.set(x.map(() => random()));
         const dy = Float32Array.from(x, () => random() * 2 - 1);
         const [gradPtr, valuePtr, outPtr] = [memory.put(dy), memory.put(x), memory.allocate(count * 4)];
@@ -64,7 +64,7 @@ for (const build of await supportedBuilds()) {
         for (const offset of [0, 1000]) {
           const lanes = lanesOf(channels);
           const z = randomNd(random, [1, channels, pixels]).data.map((value) => value + offset);
-          // One that does not vary, at a value that is not exact.
+          // A channel that does not vary, at a value that is not exact.
           z.fill(Math.fround(offset + 1 / 3), 0, pixels);
           const { mean, variance } = batchNormBackward(z, z, channels, pixels, undefined, 0, {
             mean: [],
@@ -124,7 +124,7 @@ for (const build of await supportedBuilds()) {
           usesBatch,
         });
       const norms = images.map((_, i) => normOf(i, dy));
-      // What is added up may cancel out, and rounding is proportional to what it was.
+      // Terms may cancel out, and rounding is proportional to their magnitudes.
       const holdSums = (got: Float32Array, sums: Float64Array, terms: ArrayLike<number>, name: string): void => {
         const magnitudes = new Float64Array(channels);
         for (let i = 0; i < size; i++) magnitudes[Math.floor(i / pixels)]! += Math.abs(terms[i]!);
@@ -359,7 +359,7 @@ for (const build of await supportedBuilds()) {
           ) as [number, number];
           const pixels = outSize[0] * outSize[1];
           const x = randomNd(random, [batch, channels, height * width]).data;
-          // Equals, which the first of them wins; NaN, which wins over all; and windows of nothing but -infinity.
+          // Equal values, of which the first wins; NaN, which wins over all; and windows of only -infinity.
           if (special) {
             for (let i = 0; i < x.length; i++) x[i] = Math.round(x[i]! * 2);
             for (let i = 0; i < x.length; i += 11) x[i] = Number.NaN;

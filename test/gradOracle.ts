@@ -89,7 +89,7 @@ export function unaryBackward(op: string, value: number, dy: number, alpha: numb
   }
 }
 
-/** Of [channels][pixels], with the statistics of the values or with given ones. */
+/** For [channels][pixels], with the statistics of the values or with given ones. */
 export function batchNormBackward(
   z: ArrayLike<number>,
   dy: ArrayLike<number>,
@@ -156,7 +156,7 @@ function eachWindow(
   }
 }
 
-/** PyTorch goes through a window in order and takes what is larger than before, or is no number. */
+/** PyTorch goes through a window in order and takes a value that is larger than before, or NaN. */
 export function maxPoolBackward(x: Nd, dy: Nd, window: PoolWindow): Float64Array {
   const dx = new Float64Array(x.data.length);
   const dims = x.dims as unknown as readonly [number, number, number, number];

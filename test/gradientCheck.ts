@@ -12,13 +12,13 @@ import * as array from './arrayOracle.js';
 import { runGraph } from './graphOracle.js';
 import type { Nd } from './oracle.js';
 
-/** Without paths and layers; nodes read input0, input1, ... and v0, v1, ..., what the nodes before them give. */
+/** Without paths and layers; nodes read input0, input1, ... and v0, v1, ..., the outputs of the nodes before them. */
 export interface GraphSpec {
   readonly dims: readonly (readonly number[])[];
   readonly nodes: readonly (Record<string, unknown> & { readonly op: string; readonly inputs: readonly unknown[] })[];
 }
 
-/** @param outputs the last node's, where they are not said */
+/** @param outputs default the last node's */
 export function graphOf({ dims, nodes }: GraphSpec, outputs = [`v${nodes.length - 1}`]): Graph {
   const built = nodes.map((node, i) => ({ path: '', layer: 'Test', ...node, outputs: [`v${i}`] }));
   const inputs = dims.map((_, i) => `input${i}`);
@@ -27,7 +27,7 @@ export function graphOf({ dims, nodes }: GraphSpec, outputs = [`v${nodes.length 
 
 /**
  * Of the sum of outputs times seeds, as `backward` makes them.
- * @returns one for each input; undefined where no output depends on it
+ * @returns one for each input; undefined if no output depends on it
  */
 export function gradientsOf(
   runtime: Runtime,

@@ -1,6 +1,6 @@
 /**
- * Graphs in naive float64: each node by the function of oracle.ts, or by a few lines here. With `magnitudes`, every weight
- * and value is taken by its magnitude: what comes out bounds the sums that went into each value, to which rounding is
+ * Graphs in naive float64: each node by the function of oracle.ts, or by a few lines here. With `magnitudes`, every
+ * weight and value is replaced by its magnitude: the results bound the sums behind each value, to which rounding is
  * proportional.
  */
 import type { Graph, GraphNode, Tensor } from 'acnet-wasm';

@@ -1,4 +1,4 @@
-/** Graphs as tests write them down: nodes of one output that hold their parameters, which the Graph has by name. */
+/** Graphs in the short form of tests: nodes of one output that hold their parameters, which the Graph has by name. */
 import type { Graph, GraphNode, Role, StoredValue, Tensor } from 'acnet-wasm';
 
 export interface NormSpec {
@@ -10,10 +10,10 @@ export interface NormSpec {
 }
 
 export interface NodeSpec {
-  /** What an operation has besides is as in the Graph. */
+  /** An operation's other settings, as in the Graph. */
   readonly [setting: string]: unknown;
   readonly op: string;
-  /** Image, and what is added behind it. */
+  /** The image, and an addend if there is one. */
   readonly inputs: readonly string[];
   readonly output: string;
   readonly weight?: Tensor | undefined;

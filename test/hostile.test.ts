@@ -1,10 +1,10 @@
 /**
- * Files as attackers make them: each ends with a result or with an error of ours, soon, with little memory, and without
- * harm to what else is on the runtime (test/fuzz/judge.ts has the rules). A file that can be read is made a session of
- * and run, merged and as it is.
+ * Files as attackers make them: each ends with a result or one of our errors, soon, with little memory, and without
+ * harm to anything else on the runtime (test/fuzz/judge.ts has the rules). A file that can be read becomes a session
+ * and is run, merged and as it is.
  *
- * Prefixes and mutations of every fixture: seeded, and nine in ten hit what is no weight, as weights may be anything.
- * Every other one of an ONNX file changes its messages rather than its bytes. Of files of up to 4,096 bytes every prefix
+ * Prefixes and mutations of every fixture: seeded, and nine in ten outside of weights, which may have any value. Every
+ * other mutation of an ONNX file changes its messages rather than its bytes. Of files of up to 4,096 bytes every prefix
  * is tried; of longer ones the first and last 64 and others evenly spaced. HOSTILE=20000 in the environment tries that
  * many mutations and prefixes of each file, and takes about half an hour.
  *
@@ -31,7 +31,7 @@ const PREFIXES = LONG || 60;
 const ENDS = 64;
 const SHORT_FILE = 4096;
 const BYTES = 256 * 2 ** 20;
-/** Growth of a process that other files may have had a part in; the file is then tried in one of its own. */
+/** Growth of a process to which other files may have contributed; the file is then tried in a process of its own. */
 const SUSPICIOUS_BYTES = 64 * 2 ** 20;
 const HOSTILE = 'test/fixtures/hostile';
 
@@ -54,7 +54,7 @@ function fixtures(): Fixture[] {
     ...folder(networks, '.onnx').map((name) => onnxFixture(name, bytesOfFile(name))),
     ...safetensors.map((name) => safetensorsFixture(name, bytesOfFile(name))),
     { name: 'lenet5bn-acb-fashion-mnist.pth', bytes: pth, weights: weightsOfPth(pth) },
-    // Of before 1.6, modules and TorchScript; they have hardly any weights.
+    // Files from before 1.6, modules and TorchScript; they have hardly any weights.
     ...folder('test/fixtures/checkpoints', '.pth').map((name) => ({ name, bytes: bytesOfFile(name), weights: [] })),
     { name: 'traced.pt.pth', bytes: bytesOfFile('test/fixtures/checkpoints/traced.pt'), weights: [] },
   ];
@@ -75,7 +75,7 @@ function safetensorsFixture(name: string, bytes: Uint8Array): Fixture {
   return { name, bytes, weights: [[8 + header, bytes.length]] };
 }
 
-/** The local file headers of a zip begin with PK 3 4; what is stored in the tensors' files lies between two of them. */
+/** The local file headers of a zip begin with PK 3 4; the contents of the tensors' files lie between two of them. */
 function weightsOfPth(bytes: Uint8Array): [number, number][] {
   const headers: number[] = [];
   for (let i = 0; i + 4 <= bytes.length; i++) {
@@ -113,7 +113,7 @@ function prefixLengths(size: number): number[] {
   return [...ends, ...Array.from({ length: PREFIXES }, (_, i) => Math.floor((size * i) / PREFIXES))];
 }
 
-/** What came of the files tried. */
+/** The outcomes of the files tried. */
 class Findings {
   readonly counts = new Map<string, number>();
   slowest = { milliseconds: 0, what: '' };

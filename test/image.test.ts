@@ -1,6 +1,6 @@
 /**
  * decodeImage and toInput of the command line: the bytes that Pillow decodes and resizes (test/fixtures/images, made by
- * Pillow and by an encoder of its own for what Pillow does not write), and hostile files.
+ * Pillow, or by an encoder there for what Pillow does not write), and hostile files.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { crc32, deflateSync } from 'node:zlib';
@@ -247,7 +247,7 @@ test(`${MUTATIONS} mutations of images are decoded or refused`, async () => {
   assert.ok(decoded > MUTATIONS / 20, `${decoded}`);
 });
 
-/** Of a PNG's chunks, so that mutations reach what is behind them. */
+/** Repairs those of a PNG's chunks, so that mutations reach the code behind them. */
 function repairChecksums(file: Uint8Array): void {
   const view = new DataView(file.buffer);
   for (let at = 8; file[0] === 0x89 && at + 12 <= file.length; ) {

@@ -1,6 +1,6 @@
 /**
- * Imports within `src` run one way: from a room, a folder or a file beside them, to those before it in the list. No
- * circle of files either, types included.
+ * Imports within `src` run one way: from a room (a folder, or a file beside the folders) to those before it in the
+ * list. Nor is there a circle of files, types included.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';

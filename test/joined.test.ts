@@ -1,6 +1,6 @@
 /**
  * Concatenations whose parts are made at their places (src/plan/memory/joined.ts): random graphs of convolutions, BatchNorms and
- * concatenations, one within another, read by this and that, against float64.
+ * concatenations, nested and with several readers, against float64.
  */
 import { createRuntime, type Graph, InferenceSession, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';
@@ -70,7 +70,7 @@ for (const build of await supportedBuilds()) {
       const x = randomNd(random, [1 + (i % 2), 8, ...SIZE]);
       const expected = runGraph(graph, { x });
       const session = await InferenceSession.create(graph, { runtime, reparameterize: false });
-      // Twice: what the first run leaves in memory must not show.
+      // Twice: what the first run leaves in memory must not matter.
       for (let run = 0; run < 2; run++) {
         const outputs = await session.run({ x: toTensor(x) });
         for (const [name, { data }] of Object.entries(expected)) {

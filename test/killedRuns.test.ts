@@ -1,6 +1,6 @@
 /**
- * `acnet train` killed (SIGKILL) at random moments and resumed, again and again, ends with the same bits as a run that was
- * left alone. KILLS says how often.
+ * `acnet train` killed (SIGKILL) at random moments and resumed, again and again, ends with the same bits as an
+ * undisturbed run. KILLS says how often.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ import { seededRandom } from './support.js';
 const KILLS = Number(process.env.KILLS ?? 4);
 const IMAGES = 320;
 const ARCH = ['--arch', 'lenet5-bn', '--channels', '8,12', '--batch-size', '32', '--epochs', '12', '--ema', '0.9'];
-/** What a run that was killed must have as one that was not: the same bytes. */
+/** Files that must have the same bytes in killed and undisturbed runs. */
 const FILES = ['last.safetensors', 'best.safetensors', 'deploy.safetensors', 'deploy.onnx'];
 
 /** Images and labels as in MNIST's files. */
@@ -90,7 +90,7 @@ test(`a run that is killed ${KILLS} times and resumed ends with the same bits`, 
         const end = await acnet(args, kills < KILLS ? random() * shortest : undefined);
         if (end.killed) kills++;
         else assert.is(end.code, 0, end.stderr);
-        // Where others had the machine meanwhile, the first run was long, and few would be killed.
+        // If others used the machine meanwhile, the first run was long, and few would be killed.
         if (!end.killed && !isBegun) shortest = Math.min(shortest, end.milliseconds);
         isDone = !end.killed;
       }

@@ -1,7 +1,7 @@
 /**
  * Convolutions with kernels of one column or row against a float64 oracle: tiles that are whole or not, every padding mode,
- * channels around vectors, panels and chunks of the depth; addends; that no cut shows in the bits; and the layer that uses
- * them, also with values that a transform would spread.
+ * channels around vectors, panels and chunks of the depth; addends; that no cut changes the bits; and the layer that
+ * uses them, also with values that a transform would spread.
  */
 import { ACBlock, createRuntime, Tensor } from 'acnet-wasm';
 import { backward } from 'acnet-wasm/train';
@@ -13,9 +13,9 @@ import { type ConvOptions, conv2d, type Nd, type Pads, type Pair } from './oracl
 import { randomNd, relativeError, sameBits, seededRandom, supportedBuilds } from './support.js';
 import { channelsLast, planar, TrainMemory } from './trainKernels.js';
 
-/** What a runtime's threads have each. */
+/** What each thread of a runtime has. */
 const SCRATCH_BYTES = 640 * 1024;
-/** Of the largest output; a direct float32 sum errs half as much. */
+/** Relative to the largest output; a direct float32 sum errs half as much. */
 const TOLERANCE = 5e-6;
 
 interface Case {

@@ -1,6 +1,6 @@
 /**
- * Too little memory, in small steps, from none until it is enough: OutOfMemoryError each time, everything as it was, to
- * the byte, and the right result when there is more.
+ * Too little memory, from none to enough in small steps: OutOfMemoryError each time, everything as before, to the byte,
+ * and the right result once there is enough.
  */
 import {
   ACBlock,
@@ -22,7 +22,7 @@ import type { Allocation, Heap } from '../src/runtime/heap.js';
 import { randomNd, sameBits, seededRandom, supportedBuilds, take, toTensor } from './support.js';
 
 const PAGE = 65536;
-/** What the heap gives out at least. */
+/** The smallest allocation of the heap. */
 const STEP = 64;
 /** Steps of a sweep, about; none is smaller than STEP. */
 const STEPS = 150;
@@ -31,7 +31,10 @@ const DIMS = [2, 5, 9, 11];
 const random = seededRandom(31);
 const VALUES = randomNd(random, DIMS);
 
-/** A network with all that allocates: weights in several forms, BatchNorms of both kinds, an arena, several kernels. */
+/**
+ * A network with everything that allocates: weights in several forms, BatchNorms of both kinds, an arena, several
+ * kernels.
+ */
 function network(runtime: Runtime): Sequential {
   const seeded = seededRandom(5);
   const net = new Sequential(runtime, [
@@ -57,7 +60,7 @@ interface Work {
   dispose?(): void;
 }
 
-/** Takes all memory but so many bytes. */
+/** Takes all memory except this many bytes. */
 function leave(runtime: Runtime, bytes: number): Allocation[] {
   const { heap } = runtime as Runtime & { heap: Heap };
   const taken: Allocation[] = [];

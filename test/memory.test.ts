@@ -1,6 +1,6 @@
 /**
  * Memory in use returns to where it was, to the byte, and reserved memory does not grow after the first forward:
- * over 100,000 forwards, over 10,000 blocks made and disposed of, and over tensors that nobody disposed of.
+ * over 100,000 forwards, over 10,000 blocks made and disposed of, and over tensors that were never disposed of.
  */
 import { ACBlock, Conv2d, createRuntime, type Runtime, type StateDict, Tensor, warmUp } from 'acnet-wasm';
 import { test } from 'uvu';
@@ -37,7 +37,7 @@ function makeState(): StateDict {
   return state;
 }
 
-/** Runs `forward` once, then `times` times, and holds memory against what it was after the first. */
+/** Runs `forward` once, then `times` times, and compares memory with what it was after the first. */
 function runMany(runtime: Runtime, times: number, forward: () => void): void {
   forward();
   const { used, reserved } = runtime.memory;

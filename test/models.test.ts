@@ -62,7 +62,7 @@ interface Network {
   blocks: number;
   /** Keys in train form and what they are in base form; undefined: the same. */
   keys: [train: string, base?: string][];
-  /** A network that the oracle can run, and its input. */
+  /** Options of a network small enough for the oracle, and its input. */
   small: DenseModelOptions;
   input: number[];
 }
@@ -209,7 +209,7 @@ const NETWORKS: Record<string, Network> = {
 const random = seededRandom(11);
 const builds = await supportedBuilds();
 
-/** Values for these keys: weights that keep the magnitude of a signal, statistics that are none of a new network. */
+/** Values for these keys: weights that keep the magnitude of a signal, statistics unlike those of a new network. */
 function randomState(dims: Record<string, readonly number[]>): StateDict {
   const state: StateDict = {};
   for (const [key, size] of Object.entries(dims)) {
@@ -358,7 +358,7 @@ for (const [name, { build, small, input }] of Object.entries(NETWORKS)) {
       const net = toACNet(base);
       within(take(net.forward(image)), expected, 'toACNet');
       const train = build(runtime, small);
-      // AlexNet's builder has shorter branches, and a block of size 11, than the rule of toACNet makes.
+      // AlexNet's builder has shorter branches than the rule of toACNet makes, and a block of size 11.
       if (name !== 'alexnet') assert.equal(dimsOf(net), dimsOf(train));
       else assert.is(blocksOf(Object.keys(net.stateDict())), 4);
       train.dispose();

@@ -44,7 +44,10 @@ export function casesOf({ name }: NetworkFixture): { input: Tensor; output: Tens
   return { input: input!, output: output! };
 }
 
-/** What torch.save wrote for the first network, whose values are kept in its safetensors file only: zeros stand in their places. */
+/**
+ * What torch.save wrote for the first network. Its values are kept in the safetensors file only: the .pth has zeros in
+ * their places.
+ */
 export function pthFile(): Uint8Array {
   const file = new Uint8Array(gunzipSync(readFileSync(`test/fixtures/pth/${LENET}.pth.gz`)));
   const offsets: Record<string, number> = JSON.parse(readFileSync(`test/fixtures/pth/${LENET}.offsets.json`, 'utf8'));

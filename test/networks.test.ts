@@ -1,6 +1,6 @@
 /**
  * Whole networks as other software wrote them: ONNX, safetensors and .pth give the reference output, with all their
- * branches and merged, in any batch size, and leave no memory behind.
+ * branches and merged, in any batch size, and free all memory.
  */
 import {
   type Graph,

@@ -1,7 +1,7 @@
 /**
  * NaN and infinity go through as IEEE says, ReLU(NaN) is NaN, max pooling propagates NaN. Channels are padded to a
- * multiple of four in memory: whatever stands in those lanes never reaches a result, which is why most shapes here
- * have three or five channels, and why layers stand behind one another.
+ * multiple of four in memory: what is in those lanes never reaches a result, which is why most shapes here have three
+ * or five channels, and why layers are chained.
  */
 import {
   ACBlock,
@@ -142,7 +142,7 @@ function checkConv2d(runtime: Runtime, kernel: number, paddingMode: oracle.Paddi
   }
 }
 
-/** Values whose transforms would overflow where the convolution itself does not. */
+/** Values whose transforms would overflow though the convolution itself does not. */
 function checkLargest(runtime: Runtime, kernel: number, algorithm: Winograd): void {
   const dims = [1, 1, kernel, kernel];
   const weight = { data: new Float32Array(kernel * kernel).fill(0), dims };
@@ -189,7 +189,7 @@ function checkBlock(runtime: Runtime): void {
       const what = `${JSON.stringify(shape)} of ${values}`;
       expectSame(block.forward(toTensor(input)), oracle.acBlockEval(input, state, options), `train form ${what}`);
       block.switchToDeploy();
-      // One kernel where there were three: infinities that met with opposite signs need not meet any more.
+      // One kernel instead of three: infinities that met with opposite signs may no longer meet.
       const { weight, bias } = oracle.merge(state, options.eps);
       expectSame(block.forward(toTensor(input)), oracle.conv2d(input, weight, bias, options), `deploy form ${what}`);
       block.dispose();
@@ -266,7 +266,7 @@ function checkElementwise(runtime: Runtime): void {
   expectSame(add.forward(toTensor(input), toTensor(other)), oracle.add(input, other), 'Add');
   const concat = new Concat(runtime);
   const joined = concat.forward(toTensor(input), toTensor(other), toTensor(input));
-  // One layer further, so that lanes behind the fifteenth channel would be seen.
+  // Another layer, so that lanes behind the fifteenth channel would show.
   const pool = new GlobalAvgPool2d(runtime);
   expectSame(pool.forward(joined), oracle.globalAvgPool2d(oracle.concat([input, other, input])), 'Concat, pool');
   expectSame(joined, oracle.concat([input, other, input]), 'Concat');
@@ -277,7 +277,7 @@ function checkPools(runtime: Runtime): void {
   const max = new MaxPool2d(runtime, { kernelSize: 3, stride: 2, padding: 1 });
   const average = new AvgPool2d(runtime, { kernelSize: 3, stride: 2, padding: 1 });
   const window = { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceilMode: false } as const;
-  // Sixteen channels that are worked on together, and a few more.
+  // Sixteen channels that are computed together, and a few more.
   const dims = [1, 21, 5, 6];
   // NaN at every place of the windows in turn, first, last and in between.
   for (let place = 0; place < 30; place++) {
@@ -303,7 +303,7 @@ function checkBatchStatistics(runtime: Runtime): void {
   for (const value of [NAN, INF]) {
     layer.loadStateDict(stateOf(normArrays(norm))).train();
     const input = randomNd(seededRandom(6), dims);
-    // In the second channel alone: no other channel may notice.
+    // In the second channel alone: no other channel may change.
     input.data[9] = value;
     const expected = oracle.batchNormTrain(input, norm, 1e-5, 0.1);
     expectSame(layer.forward(toTensor(input)), expected.output, `training with ${value}`);
@@ -357,7 +357,8 @@ test('what was in memory before never comes out of the lanes behind groups', asy
   await withRuntime('baseline', (runtime) => {
     const { heap } = runtime as Runtime & { heap: Heap };
     const random = seededRandom(5);
-    // In float64 three channels a group lack one of a tile of four, in float32 seven one of a tile of eight.
+    // In float64 three channels per group are one short of a tile of four, in float32 seven are one short of a tile of
+    // eight.
     for (const [perGroup, inPerGroup] of [
       [3, 2],
       [7, 80],

@@ -190,7 +190,7 @@ const COUNTS: Record<string, Record<string, number>> = {
   src20: { conv2d: 59, batchNorm: 59, add: 47, relu: 19, avgPool2d: 1, flatten: 1, linear: 1 },
 };
 
-/** A Pad by nothing is an Identity in the file that is written. */
+/** In the written file a Pad by nothing is an Identity. */
 function withoutLayers(graph: Graph): unknown {
   return { ...graph, nodes: graph.nodes.map((node) => ({ ...node, layer: undefined })) };
 }
@@ -619,7 +619,7 @@ test('long chains, many axes and equal names take neither time nor the stack', (
   assert.is(new Set(names).size, 20_000);
 });
 
-/** What came of a file; anything but a graph and the errors for files fails. */
+/** The outcome for a file; anything but a graph and the errors for files fails. */
 function attempt(file: Uint8Array): Graph | Error {
   try {
     return readOnnx(file);
@@ -680,7 +680,7 @@ test('mutated files are refused or read, and what is read can be written', () =>
     const file = original.slice();
     const changes = 1 + Math.floor(random() * 4);
     for (let j = 0; j < changes; j++) {
-      // Names and attributes, which are few bytes among weights, get half of the changes.
+      // Half of the changes go to names and attributes, which are few bytes among the weights.
       const place = Math.floor(random() * (j % 2 === 0 ? file.length : 2000));
       const kind = random();
       if (kind < 0.4) file[place] = Math.floor(random() * 256);

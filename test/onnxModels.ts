@@ -31,7 +31,7 @@ export interface NodeSpec {
 export interface ModelSpec {
   readonly nodes: readonly NodeSpec[];
   readonly opset?: number;
-  /** Dims, a name where an axis may have any size; undefined: nothing is known. */
+  /** Dims, with names for axes of any size; undefined: nothing is known. */
   readonly inputs?: Readonly<Record<string, readonly (number | string)[] | undefined>>;
   /** Element types of inputs that are not float. */
   readonly inputTypes?: Readonly<Record<string, number>>;
@@ -86,7 +86,7 @@ function valueInfo(name: string, dims: readonly (number | string)[] | undefined,
   return { at: 0, name, type: { at: 0, tensorType: { at: 0, elemType, ...(dim && { shape: { at: 0, dim } }) } } };
 }
 
-/** With one input x of dims [N, 3, 8, 8] and one output y where nothing else is said. */
+/** By default with one input x of dims [N, 3, 8, 8] and one output y. */
 export function modelOf({
   nodes,
   opset = 13,

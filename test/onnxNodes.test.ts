@@ -1,6 +1,6 @@
 /**
  * ONNX's own tests of single operators, from the Debian package libonnx-testdata: each is a model, inputs, and the
- * outputs it must have. Every float test of the operators in OPERATORS is run, bar 1-D and 3-D spatial forms and
+ * outputs it must have. Every float test of the operators in OPERATORS is run, except 1-D and 3-D spatial forms and
  * training. Lines that begin with # say which were run, which were left out, and why.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -51,7 +51,7 @@ function cases(): Case[] {
   );
 }
 
-/** Why a test is none of a float operator in inference; undefined: it has to pass. */
+/** Why a test does not apply to float operators in inference; undefined: it has to pass. */
 function reasonToSkip({ folder, model }: Case): string | undefined {
   const graph = model.graph!;
   const foreign = graph.node.find(({ opType }) => !OPERATORS.has(opType));

@@ -1,6 +1,6 @@
 /**
  * Every operation of the Graph, through InferenceSession: random graphs against the float64 oracles, in both builds and
- * with inputs of both layouts; then what random graphs rarely meet.
+ * with inputs of both layouts; then cases that random graphs rarely contain.
  */
 import { type Graph, InferenceSession, type Runtime, Tensor } from 'acnet-wasm';
 import fc from 'fast-check';
@@ -39,7 +39,7 @@ function check(outputs: Record<string, Tensor>, expected: Values, tolerance: num
   }
 }
 
-/** What the package keeps to itself of a resident tensor. */
+/** The part of a resident tensor that the package does not expose. */
 interface Residence {
   readonly ptr: number;
   readonly layout: 'planar' | 'channelsLast';
@@ -75,7 +75,7 @@ function tensorsOf(values: Values): Record<string, Tensor> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toTensor(value)]));
 }
 
-/** The same values resident in row-major order: what a matrix product gives. */
+/** The same values resident in row-major order, as the output of a matrix product. */
 async function rowMajor(runtime: Runtime, value: oracle.Nd): Promise<Tensor> {
   const node = { op: 'reshape', inputs: ['x'], output: 'y', target: value.dims };
   const graph = graphFrom({ inputs: ['x'], outputs: ['y'], nodes: [node] });
@@ -85,7 +85,7 @@ async function rowMajor(runtime: Runtime, value: oracle.Nd): Promise<Tensor> {
   return y!;
 }
 
-/** Runs with feeds in JavaScript's memory, then resident in either layout, and with what was given out disposed of. */
+/** Runs with feeds in JavaScript's memory, then resident in either layout, and disposes of the outputs. */
 async function checkGraph(runtime: Runtime, made: RandomGraph): Promise<void> {
   const session = await InferenceSession.create(made.graph, { runtime, reparameterize: false });
   const tolerance = TOLERANCE * made.largest;
@@ -100,7 +100,7 @@ async function checkGraph(runtime: Runtime, made: RandomGraph): Promise<void> {
   for (const [name, value] of Object.entries(made.inputs)) planar[name] = await rowMajor(runtime, value);
   const third = runResident(session, planar);
   check(third, made.outputs, tolerance, 'row-major feeds');
-  // Outputs own their bytes: they outlive feeds, other outputs and the session, and nobody wrote over the feeds.
+  // Outputs own their bytes: they outlive feeds, other outputs and the session, and the feeds are unchanged.
   for (const name of Object.keys(resident)) assert.equal(resident[name]!.data, host[name]!.data, `feed ${name}`);
   for (const tensors of [resident, planar]) disposeAll(tensors);
   await session.release();

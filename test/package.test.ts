@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 const WASM_LIMIT = 64 * 1024;
-/** Of everything, and of what a bundler leaves of it for a page that runs one block. */
+/** Limits for everything, and for what a bundler leaves of it for a page that runs one block. */
 const JAVASCRIPT_LIMIT = 82 * 1024;
 const BLOCK_PAGE_LIMIT = 32 * 1024;
 
@@ -73,7 +73,7 @@ function isForTraining(source: string): boolean {
   return source.startsWith('src/train') || source === 'src/passes/differentiate.ts';
 }
 
-/** The package's files of which a page has a part, now or when it asks for it: their text, and what went into them. */
+/** The package's files of which a page loads a part, at once or later: their text, and what went into them. */
 async function partsOf(contents: string): Promise<{ text: string; sources: string[] }> {
   const { metafile } = await build({
     stdin: { contents, resolveDir: '.' },

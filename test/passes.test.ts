@@ -159,7 +159,7 @@ function samePads(kernel: readonly [number, number], dilation: readonly [number,
   return [before[0], before[1], total[0] - before[0], total[1] - before[1]];
 }
 
-/** Runs the pass and compares the functions; the graph that is given must be what it was. */
+/** Runs the pass and compares the functions; the given graph must not change. */
 function check(graph: Graph, size: readonly [number, number] = [9, 10], batch = 2): ReturnType<typeof reparameterize> {
   const before = printGraph(graph);
   const result = reparameterize(graph);
@@ -356,7 +356,7 @@ test('any association, other terms stay', () => {
     const b = new Builder(3);
     const other = b.simple('relu', b.conv('x'));
     const terms = [b.unit('x'), b.unit('x', { kernel: [3, 1] }), b.unit('x', { kernel: [1, 3] }), other, 'x'];
-    // The input is read by a product too, so that it is not an identity beside convolutions alone.
+    // A product reads the input too, so that it is not just an identity beside convolutions.
     const y = shape(b, terms);
     const result = check(b.graph([y]));
     assert.equal(ops(result), ['conv2d', 'relu', 'conv2d', 'add']);
@@ -761,7 +761,7 @@ const branchCase: fc.Arbitrary<BranchCase> = fc.record({
   relu: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 });
 
-/** A branch whose output is of the size [height, width] that its input has, if its stride is 1, else of half of it. */
+/** A branch whose output has the size [height, width] of its input if its stride is 1, otherwise half of it. */
 function addBranch(b: Builder, source: string, c: BranchCase): string {
   const groups = c.groups;
   const dilation = [c.dilation, c.dilation] as const;
@@ -861,7 +861,7 @@ test('any graph computes what it did', () => {
   assert.ok(merged > 50, `${merged} sums merged in all`);
 });
 
-/** Two windows of which some give outputs of the same size, some are broadcast, and some do not fit at all. */
+/** Pairs of windows: some give outputs of the same size, some are broadcast, and some do not fit at all. */
 test('any two windows', () => {
   const between = (min: number, max: number) => fc.integer({ min, max });
   const window = fc.record({

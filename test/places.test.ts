@@ -1,4 +1,4 @@
-/** Restricted places: kernels that are given, of either build and from other realms; no timers, no finalizers. */
+/** Restricted platforms: kernels that are given, of either build and from other realms; no timers, no finalizers. */
 import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 import { Conv2d, createRuntime, InferenceSession, type RuntimeOptions, Tensor } from 'acnet-wasm';

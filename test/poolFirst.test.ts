@@ -1,6 +1,6 @@
 /**
- * A mean before a 1x1 convolution instead of after it (src/passes/poolFirst.ts): where that is done and where not, and that
- * the network computes what it did, against float64.
+ * A mean before a 1x1 convolution instead of after it (src/passes/poolFirst.ts): where that is done and where not, and
+ * that the network still computes the same, against float64.
  */
 import { createRuntime, type Graph, InferenceSession } from 'acnet-wasm';
 import { test } from 'uvu';

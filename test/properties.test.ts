@@ -278,7 +278,7 @@ function blockState(state: oracle.BlockState): Record<string, oracle.Nd> {
   return arrays;
 }
 
-/** The largest a BatchNorm multiplies rounding errors of its input by. */
+/** The most by which a BatchNorm multiplies rounding errors of its input. */
 function amplification(norm: oracle.BatchNormState, variance: ArrayLike<number>, eps: number): number {
   return Math.max(...Array.from(variance, (v, c) => Math.abs(norm.gamma?.[c] ?? 1) / Math.sqrt(v + eps)));
 }
@@ -407,7 +407,7 @@ function checkBlockTrain(runtime: Runtime, c: ConvCase): void {
 function checkMaxPool2d(runtime: Runtime, c: PoolCase): void {
   const random = seededRandom(c.dataSeed);
   const input = randomNd(random, [c.batch, c.channels, c.height, c.width]);
-  // Below zero too, so that padding with zeros would be seen.
+  // Below zero too, so that padding with zeros would show.
   if (random() < 0.5) for (let i = 0; i < input.data.length; i++) input.data[i]! -= 1;
   const { kernelSize, stride, padding, dilation, ceilMode } = c;
   const layer = new MaxPool2d(runtime, { kernelSize, stride, padding, dilation, ceilMode });
@@ -417,7 +417,7 @@ function checkMaxPool2d(runtime: Runtime, c: PoolCase): void {
 }
 
 function checkAvgPool2d(runtime: Runtime, c: PoolCase): void {
-  // Average pooling knows no dilation: inputs are only ever larger than they need be.
+  // Average pooling has no dilation: inputs are only larger than they need to be.
   const input = randomNd(seededRandom(c.dataSeed), [c.batch, c.channels, c.height, c.width]);
   const { kernelSize, stride, padding, ceilMode, countIncludePad } = c;
   const layer = new AvgPool2d(runtime, { kernelSize, stride, padding, ceilMode, countIncludePad });
@@ -579,7 +579,7 @@ function checkShapeChange(runtime: Runtime, c: ConvCase): void {
   block.dispose();
 }
 
-/** Whatever changes a block's parameters is seen by its next forward, in its own mode and in a network around it. */
+/** The next forward sees any change of a block's parameters, in its own mode and in a network around it. */
 function checkChangesAreSeen(runtime: Runtime, c: ConvCase): void {
   const { block, input, state, options } = makeBlock(runtime, { ...c, flag: true });
   const next = makeBlock(runtime, { ...c, flag: true, dataSeed: c.dataSeed + 1 });
@@ -637,7 +637,7 @@ const LARGE: ConvCase[] = [
   flag: true,
 }));
 
-/** A kernel as large as an image, as global depthwise convolutions have them: more taps than any block has room for. */
+/** A kernel as large as an image, as in global depthwise convolutions: more taps than any block has room for. */
 function checkHugeKernel(runtime: Runtime): void {
   const size = 410;
   const random = seededRandom(4);
@@ -675,7 +675,7 @@ function checkManyChannels(runtime: Runtime): void {
     try {
       layer.forward(resident).dispose();
     } catch (error) {
-      // It may be refused, but not when the choice is the layer's own.
+      // It may be refused, but not if the layer chose it itself.
       assert.ok(error instanceof RangeError && algorithm !== undefined, String(error));
     }
     expectExact(layer.stateDict().weight!, weight, `${algorithm}: the weights, afterwards`);

@@ -24,7 +24,7 @@ import { readFixture, relativeError, seededRandom } from './support.js';
 
 const FIXTURE = 'lenet5bn-acb-fashion-mnist';
 const MUTATIONS = 20_000;
-/** Of files of a few kilobytes, on a machine that does other work too. */
+/** For files of a few kilobytes, on a machine that does other work too. */
 const TIME_LIMIT = 1000;
 
 function trainedState(): StateDict {
@@ -167,7 +167,7 @@ test('elements of every type become float32', () => {
 });
 
 test('integers of 64 bits are rounded once', () => {
-  // By way of a double this is 2^60 + 2^36, half way between two float32.
+  // As a double this is 2^60 + 2^36, halfway between two float32.
   const above = 2n ** 60n + 2n ** 36n + 1n;
   const below = 2n ** 60n + 3n * 2n ** 36n - 1n;
   const step = 2 ** 37;
@@ -518,7 +518,7 @@ test('pickles that only fill memory are stopped', () => {
   assert.ok(grown < 256 * 2 ** 20, `${grown} bytes`);
 });
 
-/** A small file with all that a reader has to do with: nesting, views, types, zip64 entries, both end records. */
+/** A small file with everything that a reader deals with: nesting, views, types, zip64 entries, both end records. */
 function smallFile(crc?: number): Uint8Array {
   const pickle = op.pickle(
     op.dict(

@@ -1,5 +1,5 @@
 /**
- * Writes .pth files for tests: pickles, opcode by opcode, in zip archives, of which every field can be made wrong. Shares
+ * Writes .pth files for tests: pickles, opcode by opcode, in zip archives whose every field can be made wrong. Shares
  * no code with the package.
  */
 import { crc32 } from 'node:zlib';

@@ -1,6 +1,6 @@
 /**
- * Random graphs of all operations that have gradients. Every weight is an input; what nobody reads is an output, so that
- * all of a graph has gradients.
+ * Random graphs of all operations that have gradients. Every weight is an input; unread values are outputs, so that all
+ * of a graph has gradients.
  */
 import type { Graph } from '../src/graph/graph.js';
 import { inferShapes } from '../src/graph/shapes.js';
@@ -10,7 +10,7 @@ import { randomNd, seededRandom } from './support.js';
 
 const MAX_VALUES = 300;
 const MAX_RANK = 5;
-/** BatchNorms over fewer values a channel turn rounding into differences. */
+/** BatchNorms over fewer values per channel turn rounding into differences. */
 const MIN_NORM_VALUES = 8;
 
 type Dims = readonly number[];
@@ -92,7 +92,7 @@ export class RandomDifferentiable {
       this.#add(op, op !== 'div' && this.#random() < 0.5 ? [other, x] : [x, other]);
     },
     quotient: (x: string, dims: Dims) => {
-      // By what is between 0 and 1, and something that is added to it.
+      // The divisor is a value between 0 and 1, plus an addend.
       const divisor = this.#add('add', [this.#add('sigmoid', [x]), this.#input([1], 0.5, 1)]);
       this.#add('div', [this.#input(dims), divisor]);
     },
@@ -249,7 +249,7 @@ export class RandomDifferentiable {
     if (this.#random() < 0.7) this.#add('relu', [sum]);
   }
 
-  /** Returns the name of what it gives; of more than MAX_VALUES it makes nothing, and returns what it would read. */
+  /** Returns the output's name; if that would have more than MAX_VALUES, adds nothing and returns its input. */
   #add(op: string, inputs: readonly (string | undefined)[], settings: Settings = {}): string {
     const nodes = [...this.#nodes, { op, inputs, ...settings }];
     const spec = { dims: this.#inputs.map(({ dims }) => dims), nodes };

@@ -1,6 +1,6 @@
 /**
- * Random graphs: the package's gradients against differences of float64 values. Inputs near a kink are drawn anew. GRAPHS
- * says how many, SEED where to begin.
+ * Random graphs: the package's gradients against differences of float64 values. Inputs near a kink are drawn anew.
+ * GRAPHS is the number of graphs, SEED the first seed.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -19,7 +19,7 @@ const SEED = Number(process.env.SEED ?? 1);
 const MIN_NODES = 3;
 const MAX_NODES = 10;
 const MAX_DRAWS = 20;
-/** Of float32 gradients in a chain. */
+/** For float32 gradients in a chain. */
 const TOLERANCE = 5e-5;
 const STEP = 1e-6;
 /** Between a value and a kink: more than a step or rounding moves it. */
@@ -35,7 +35,7 @@ const OPERATIONS = [
   ...['unsqueeze', 'identity'],
 ];
 
-/** Inputs that are far enough from all kinks; undefined where there are none to be had. */
+/** Inputs that are far enough from all kinks; undefined if none were found. */
 function drawSmooth(one: RandomDifferentiable): { inputs: Nd[]; seeds: Nd[] } | undefined {
   for (let draw = 0; draw < MAX_DRAWS; draw++) {
     const { inputs, seeds } = one.draw();
@@ -50,7 +50,7 @@ function isSmooth(graph: Graph, values: ReadonlyMap<string, Nd>): boolean {
     const x = values.get(node.inputs[0]!)!;
     if (node.op === 'batchNorm') return variances(x).every((variance) => variance > MIN_VARIANCE);
     const kinks = kinksOf(node);
-    // Exactly there are only zeros that no input moves: of paddings, of a ReLU before.
+    // Only zeros that no input moves lie exactly there: those of paddings, or of an earlier ReLU.
     const isFar = (value: number, kink: number) => value === kink || Math.abs(value - kink) > MARGIN;
     return (
       Array.from(x.data).every((value) => kinks.every((kink) => isFar(value, kink))) &&
@@ -144,7 +144,7 @@ test(`${GRAPHS} random graphs`, () => {
   }
 });
 
-/** Where all that reaches an input cancels, as what scales a BatchNorm's image, what is left is rounding of values near 1. */
+/** If all that reaches an input cancels, as with a factor on a BatchNorm's image, rounding of values near 1 is left. */
 function relativeError(actual: Float32Array, expected: Float64Array): number {
   return largestDifference(actual, expected) / expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0.1);
 }

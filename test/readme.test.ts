@@ -28,9 +28,9 @@ import { readSnippets, type Snippet } from './snippets.mjs';
 const LENET = 'lenet5bn-acb-fashion-mnist';
 const NETWORK = 'test/fixtures/networks/cfqkbnc-small.onnx';
 const TIMEOUT_MILLISECONDS = 120_000;
-/** Of a clone, not of a project: .ci/run does what they say, and test/demo.test.ts runs the demo. */
+/** For a clone, not a project: .ci/run does what they say, and test/demo.test.ts runs the demo. */
 const FOR_A_CLONE = ['npm ci && npm run demo', 'npm ci && npm test'];
-/** npm asks no registry, and nothing asks for the tests' own colours and widths. */
+/** npm asks no registry, and the colours and widths of the tests' terminal have no effect. */
 const ENVIRONMENT = { ...process.env, npm_config_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false' };
 
 const snippets = readSnippets();
@@ -54,7 +54,7 @@ function inNode(code: string, what: string, extension = 'mjs'): string {
   return runs(process.execPath, [file], what);
 }
 
-/** What the snippets name. */
+/** Writes the files that the snippets name. */
 async function writeFiles(): Promise<void> {
   const runtime = await createRuntime();
   const block = new ACBlock(runtime, { inChannels: 16, outChannels: 32, kernelSize: 3, stride: 2, padding: 1 });
@@ -110,7 +110,7 @@ for (const snippet of snippets.filter(({ runsInNode }) => runsInNode)) {
 
 for (const snippet of snippets.filter(({ runsInPage, runsInNode }) => runsInPage && !runsInNode)) {
   test(`${snippet.name}: bundled`, async () => {
-    // What a page has and Node has not: addresses that are relative.
+    // What a page has and Node does not: relative addresses.
     const fetchFile = `
       const { readFile } = await import('node:fs/promises');
       globalThis.fetch = async (file) => new Response(await readFile(file), { headers: { 'content-type': 'application/wasm' } });`;

@@ -1,6 +1,6 @@
 /**
- * The build that tests import finds what a kernel writes outside, and what it leaves unwritten, and says which: here
- * kernels are made to. What is shipped has nothing of that.
+ * The build that tests import finds and names kernels that write outside or leave something unwritten: here some are
+ * made to. The shipped build has none of that.
  */
 import { readFileSync } from 'node:fs';
 import { ACBlock, BatchNorm2d, Conv2d, createRuntime, InferenceSession, type Runtime, type Tensor } from 'acnet-wasm';

@@ -1,5 +1,5 @@
 /**
- * The networks once more, over the oracle: each a function of its state dict, written down from the public Python code
+ * The networks again, over the oracle: each a function of its state dict, written from the public Python code
  * (github.com/DingXiaoH/ACNet, base_model/; densenet121 and alexnet: torchvision). What is a block, how many layers
  * there are and how wide they are follows from the keys and shapes alone. Nothing here shares code with src/models.
  */

@@ -1,6 +1,6 @@
 /**
  * readSafetensors and writeSafetensors: round trips, element types, and hostile files. A file is either read or refused
- * with a FormatError; nothing else may come out of it, and no more memory than its own size may go in.
+ * with a FormatError; nothing else may come of it, and it takes no more memory than its own size.
  */
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
@@ -396,7 +396,7 @@ test('a header of very many keys is refused', () => {
 });
 
 test('integers of 64 bits are rounded once', () => {
-  // By way of a double this is 2^60 + 2^36, half way between two float32.
+  // As a double this is 2^60 + 2^36, halfway between two float32.
   const longs = BigInt64Array.of(2n ** 60n + 2n ** 36n + 1n, -(2n ** 60n) - 2n ** 36n - 1n);
   assert.equal([...single('I64', [2], bytesOf(longs)).data], [2 ** 60 + 2 ** 37, -(2 ** 60) - 2 ** 37]);
 });
@@ -449,7 +449,7 @@ test(`${MUTATIONS} mutations of a valid file are read or refused, within the mem
       assert.is(tensor.data.length, size, `mutation ${i}`);
     }
   }
-  // Mutations too wild would leave no file whole and reach no check behind the first.
+  // Wilder mutations would leave no file intact and reach no check after the first.
   assert.ok(read > MUTATIONS / 50 && read < MUTATIONS / 2, `${read} of ${MUTATIONS} were read`);
   for (const reason of [
     /the header must have at most/,

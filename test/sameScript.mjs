@@ -1,4 +1,4 @@
-// A script for onnxruntime-web as people write them; test/sameScript.test.ts also runs it with the import of this
+// A script for onnxruntime-web as people write it; test/sameScript.test.ts also runs it with the import of this
 // package. Arguments: a model's path, and a file of float32 values. Prints what it sees as JSON.
 import { readFile } from 'node:fs/promises';
 import { InferenceSession, Tensor } from 'onnxruntime-web';

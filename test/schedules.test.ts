@@ -1,4 +1,4 @@
-/** Learning rates: PyTorch's, with a warm-up before them, and what is no schedule. */
+/** Learning rates: PyTorch's, with a warm-up before them, and invalid schedules. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { constant, cosine, multiStep, type Schedule, step } from '../src/train/schedules.js';

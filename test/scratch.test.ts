@@ -1,6 +1,6 @@
 /**
  * Working memory follows from what its users need: kernels of other tunables, compiled here, stay within what
- * `scratchBytes` says of them, and compute the same. Each variant makes another user the one that needs most.
+ * `scratchBytes` says of them, and compute the same. In each variant another user needs most.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * InferenceSession: what it is made from, that it reports and can be stopped, that it leaves nothing behind, and that it
- * is used as onnxruntime-web's is.
+ * InferenceSession: what it is made from, progress and abort, that it leaves nothing behind, and that it is used like
+ * onnxruntime-web's.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
@@ -54,7 +54,7 @@ async function rejects(promise: Promise<unknown>): Promise<Error> {
   throw new Error('expected an error');
 }
 
-/** The error, which is of that class and says that. */
+/** The error, which must be of this class with this message. */
 async function refuses(promise: Promise<unknown>, expected: new (...args: never[]) => Error, message: RegExp) {
   const error = await rejects(promise);
   assert.instance(error, expected, `${error}`);

@@ -1,4 +1,4 @@
-/** What is known of shapes before a graph runs, held to the shapes that it has when it does; operations that nobody knows. */
+/** What is known of shapes before a graph runs, compared with those that it has when it does; unknown operations. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { useAllOperations } from '../src/graph/operations.js';

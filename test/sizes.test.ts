@@ -1,6 +1,6 @@
 /**
- * No size overflows: sizes are exact or refused, whatever an option, a shape or a file asks for, and nobody else's values
- * change. The files are of test/fixtures/hostile.
+ * No size overflows: sizes are exact or refused, whatever an option, a shape or a file asks for, and no other values
+ * change. The files are from test/fixtures/hostile.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
-// The snippets of README.md and docs/*.md: code between fences of js, ts and sh. Each stands for itself. One whose fence
-// says `page` needs a bundler; one that says `worker` is for Cloudflare's; all others that import nothing of Node run in a
-// page.
+// The snippets of README.md and docs/*.md: code between fences of js, ts and sh. Each is self-contained. One whose
+// fence says `page` needs a bundler; one that says `worker` is for Cloudflare's; all others that import nothing of Node
+// run in a page.
 import { readdirSync, readFileSync } from 'node:fs';
 
 const LANGUAGES = ['js', 'ts', 'sh'];

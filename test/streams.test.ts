@@ -1,6 +1,6 @@
 /**
  * Weights so large that they are laid out for several streams: read in streams by few pixels and in order by many, by every
- * algorithm, with depths that fill chunks and that do not, against float64 and with 1, 2 and 3 threads.
+ * algorithm, with depths that fill chunks and others, against float64 and with 1, 2 and 3 threads.
  */
 import { Conv2d, createRuntime, Linear, Tensor } from 'acnet-wasm';
 import { test } from 'uvu';

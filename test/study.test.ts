@@ -1,4 +1,4 @@
-/** `acnet study`: its runs, how it goes on, what it says; images turned and mirrored; blocks with parts left out. */
+/** `acnet study`: its runs, resuming, its report; images turned and mirrored; blocks with parts left out. */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import * as library from 'acnet-wasm';

@@ -30,12 +30,12 @@ export function withoutPrefix(tensors: StateDict, prefix: string): StateDict {
   return state;
 }
 
-/** Largest difference, relative to the largest expected magnitude or to 0.01 where that is smaller. */
+/** Largest difference, relative to the largest expected magnitude or to 0.01 if that is smaller. */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   return largestDifference(actual, expected) / Math.max(largestOf(expected), 0.01);
 }
 
-/** Infinite where the lengths differ or a value is not a number on one side only. */
+/** Infinite if the lengths differ or only one of two values is NaN. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let largest = 0;

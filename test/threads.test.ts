@@ -1,4 +1,4 @@
-/** Threads: the same bits with 1, 2 and 3 of them, a reason where there are none, errors instead of hangs. */
+/** Threads: the same bits with 1, 2 and 3 of them, a reason if there are none, errors instead of hangs. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
@@ -16,7 +16,7 @@ const { ACBlock, BatchNorm2d, Conv2d, createRuntime, InferenceSession, lenet5bn,
   acnet;
 
 const COUNTS = [1, 2, 3];
-/** Longer than the runtime is patient with a worker that stands still. */
+/** Longer than the runtime waits for a worker that hangs. */
 const STALL_MILLISECONDS = 3_500;
 /** Runs until a worker has got a chunk at last: with few cores the main thread may compute all of them. */
 const MAX_RUNS = 500;
@@ -176,7 +176,7 @@ test('forward throws when a worker dies, changes nothing, and can be called agai
   try {
     const [expected, net] = [alone, runtime].map((home) => {
       const options = { inChannels: 64, outChannels: 64, kernelSize: 3, padding: 1 } as const;
-      // The first layer is through, and has statistics to move, when the second one meets the fault.
+      // The first layer has finished, with statistics to update, when the second one meets the fault.
       return new Sequential(home, [new BatchNorm2d(home, { numFeatures: 64 }), new ACBlock(home, options)]);
     }) as [acnet.Sequential, acnet.Sequential];
     net.loadStateDict(expected.stateDict());

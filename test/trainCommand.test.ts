@@ -1,6 +1,6 @@
 /**
- * `acnet train` around a small trainer, which moves the biases of the last layer alone: arguments, the folder of a run,
- * going on, what is told, and the end.
+ * `acnet train` around a small trainer, which updates only the biases of the last layer: arguments, the folder of a
+ * run, resuming, output, and the end.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -124,7 +124,7 @@ test('one seed gives the same bits, and a run that was interrupted goes on with 
       assert.is((stopped.error as Interrupted).exitCode, 130);
       assert.equal(stopped.complaints, [`saved in ${out}; go on with: acnet train --resume ${out}`]);
       assert.not.ok(readdirSync(out).includes('deploy.onnx'));
-      // As a kill leaves it: events behind the checkpoint, the last cut in half.
+      // As a kill leaves it: events after the checkpoint, the last one cut in half.
       const events = path.join(out, 'events.jsonl');
       const { events: steps } = whole;
       const later = steps.find((event) => event.type === 'step' && event.step === step + 1);
@@ -217,7 +217,7 @@ function fill(out: string): number {
   return 1;
 }
 
-/** Steps that are well until one of them. */
+/** Steps that succeed until one of them. */
 function failingAt(step: number, fail: () => number) {
   return trainCommand((model, options) => {
     const trainer = new BiasTrainer(model, options);
@@ -290,7 +290,7 @@ test('images and labels that do not fit each other or the network are told by th
       restore();
     }
     assert.is((await acnetTrain(args)).error, undefined);
-    // Images that have become others since the checkpoint.
+    // Images that have changed since the checkpoint.
     const restore = replace('train', (label, i) => (i === 8 ? 3 : label));
     rmSync(file('t10k'));
     rmSync(path.join(data, 't10k-images-idx3-ubyte'));

@@ -1,4 +1,4 @@
-/** What tests of `acnet train` and of what is built on it share: a small trainer, images, and what a command has told. */
+/** What tests of `acnet train` and of commands built on it share: a small trainer, images, and captured output. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { seededRandom } from './support.js';
 export const TERMINAL = { isTTY: false, isDumb: false, columns: 100, colour: false, unicode: false };
 const BIAS = 'linear2.bias';
 
-/** Steepest descent on the biases of the last layer; all else of the network stays, but for running statistics. */
+/** Steepest descent on the biases of the last layer; the rest of the network stays, except running statistics. */
 export class BiasTrainer implements Steps {
   lr: number;
   readonly #model: Layer;

@@ -33,7 +33,7 @@ import {
 } from './support.js';
 
 const LOSS_TOLERANCE = 1e-3;
-/** Of a tensor's largest magnitude, or of 0.01 where that is smaller. */
+/** Relative to a tensor's largest magnitude, or to 0.01 if that is smaller. */
 const STATE_TOLERANCE = 2e-3;
 
 interface Config {
@@ -260,7 +260,7 @@ test('evaluation leaves the model as it was, in its mode', async () => {
     });
     assert.ok(Math.abs(loss - expected / 4) < 1e-5, `${loss}, not ${expected / 4}`);
     assert.is(correct, right);
-    // In evaluation mode a step takes running statistics, and leaves them.
+    // In evaluation mode a step uses running statistics and leaves them as they are.
     const statistics = model.stateDict();
     trainer.step(smallBatch(), LABELS);
     const after = model.stateDict();

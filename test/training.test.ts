@@ -1,5 +1,5 @@
 /**
- * The loop around a trainer, checkpoints and averages: the same bits after any interruption, nothing lost by an error.
+ * The loop around a trainer, checkpoints and averages: the same bits after any interruption, and errors lose nothing.
  * The trainer is a small one (test/fakeTrainer.ts).
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -145,7 +145,7 @@ test('one seed, equal bits; another, others', async () => {
 
 test('a step or evaluation that a thread breaks off is made once more', async () => {
   const whole = await run();
-  /** Breaks off so many calls from each of these on; a call that is made again counts as one more. */
+  /** Makes this many calls fail from each of these on; a repeated call counts as another one. */
   const breaking = (starts: readonly number[], count: number) => {
     let calls = 0;
     return () => {
@@ -326,7 +326,7 @@ test('a full disk leaves the last checkpoint', async () => {
   await withFolder(async (file, names) => {
     await run({ epochs: 1, checkpoint: file('last') });
     const before = readFileSync(file('last'));
-    // Where the bytes go first.
+    // Bytes are written here first.
     symlinkSync('/dev/full', file('last.tmp'));
     const { error } = await run({ epochs: 1, checkpoint: file('last') });
     assert.match(error!.message, /last: cannot be written: ENOSPC/);

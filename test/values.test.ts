@@ -1,6 +1,6 @@
 /**
- * Stored values: what new ones cost, that results are those of a layer made with them, values that nodes give in the place
- * of stored ones, and what nodes update.
+ * Stored values: what new ones cost, that results are those of a layer made with them, values that nodes compute in
+ * place of stored ones, and what nodes update.
  */
 import {
   ACBlock,

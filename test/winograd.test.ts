@@ -1,7 +1,7 @@
 /**
- * Every Winograd scheme over every size of image around its tiles, up to two of them and a rest, and around its runs of
- * tiles, with an addend that is another value or the image itself, with and without a ReLU behind it, and with channels
- * that fill vectors and panels and that do not.
+ * Every Winograd scheme over every size of image around its tiles, up to two tiles and a remainder, and around its runs
+ * of tiles, with an addend that is another value or the image itself, with and without a ReLU after it, and with
+ * channels that fill vectors and panels or do not.
  */
 import { type Graph, InferenceSession, type Runtime } from 'acnet-wasm';
 import { test } from 'uvu';

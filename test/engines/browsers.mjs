@@ -6,7 +6,7 @@ import path from 'node:path';
 
 const STARTUP_TIMEOUT = 60_000;
 
-// No request but to this machine: the browsers' own services are switched off, and what remains finds no host.
+// Requests only to this machine: the browsers' own services are switched off, and anything else finds no host.
 const CHROMIUM_ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -35,7 +35,7 @@ const FIREFOX_PREFERENCES = {
  * @param {(kill: () => void) => void} onStart gets a function that ends the browser at once
  */
 export async function launch(name, executablePath, onStart) {
-  // Only here, so that the other engines run without it.
+  // Imported only here, so that the other engines run without it.
   const { default: puppeteer } = await import('puppeteer-core');
   const userDataDir = mkdtempSync(path.join(tmpdir(), `acnet-engines-${name}-`));
   let browser;

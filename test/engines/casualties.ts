@@ -1,6 +1,6 @@
 /**
- * Worker threads that die, fail or stand still, in any engine: no value is ever wrong, sessions finish by themselves,
- * nothing that was in use is overwritten, and `threads` tells the truth afterwards.
+ * Worker threads that die, fail or hang, in any engine: no value is ever wrong, sessions finish by themselves, nothing
+ * in use is overwritten, and `threads` is right afterwards.
  */
 import type * as acnet from 'acnet-wasm';
 import { type Fault, Faults, type Start } from './faults.js';
@@ -10,9 +10,9 @@ export type Package = Pick<typeof acnet, 'Conv2d' | 'createRuntime' | 'Inference
 /** What one case cost. */
 export interface Casualty {
   readonly name: string;
-  /** Empty where all is well. */
+  /** Empty if all is well. */
   readonly complaints: readonly string[];
-  /** What the call that met the fault took. */
+  /** How long the call that met the fault took. */
   readonly milliseconds: number;
   /** `runtime.threads`, and why there are no more, right after that call and later. */
   readonly after: string;
@@ -41,7 +41,7 @@ async function meetFault(pkg: Package, threads: number, fault: Fault, stall: num
   const { faults, runtime } = patient;
   const used = runtime.memory.used;
   faults.arm(fault, stall);
-  // The system does not run the thread: it cannot be ended either before it goes on.
+  // As when the system does not run the thread: it cannot end before it continues.
   faults.holdsEnds = fault === 'stall';
   let milliseconds = 0;
   for (let i = 0; i < MAX_RUNS && faults.met === 0; i++) milliseconds = await patient.run(`${fault}, run ${i}`);
@@ -70,7 +70,7 @@ async function killBetweenRuns(pkg: Package, threads: number): Promise<Casualty>
   faults.workers[0]!.terminate();
   const milliseconds = await patient.run('at once after the end');
   const after = describe(runtime);
-  // An engine may take seconds to end a thread, and not tell: it computes until then.
+  // An engine may take seconds to end a thread without reporting it: the thread computes until then.
   for (let i = 0; i < 40; i++) {
     await pause(50);
     await patient.run('after the end');
@@ -91,7 +91,7 @@ async function failAtStart(pkg: Package, threads: number, start: Start): Promise
   return patient.discharge(`${start} at start`, patient.startMilliseconds, after, describe(patient.runtime));
 }
 
-/** A session whose workers fare ill. */
+/** A session with faulty workers. */
 class Patient {
   readonly startMilliseconds: number;
   readonly faults: Faults;
@@ -146,13 +146,13 @@ class Patient {
     if (!holds) this.#complaints.push(complaint);
   }
 
-  /** Runs the session once, checks its bits, tells what it took. */
+  /** Runs the session once, checks its bits, returns how long it took. */
   async run(when: string): Promise<number> {
     const since = performance.now();
     try {
       const given = new this.#pkg.Tensor('float32', this.#input.data.slice(), this.#input.dims);
       const running = this.#session.run({ [this.#session.inputNames[0]!]: given });
-      // What the caller does with it from now on is no concern of the run, however often that is made.
+      // What the caller does with it from now on must not affect the run, however often that is repeated.
       given.data.fill(0);
       const { data } = Object.values(await running)[0]!;
       this.expect(sameBits(data, this.#expected), `wrong values ${when}`);
@@ -162,7 +162,7 @@ class Patient {
     return performance.now() - since;
   }
 
-  /** Takes memory of the sizes that the session uses, all that was given back among it. */
+  /** Allocates memory of the sizes that the session uses, including all that was freed. */
   fillMemory(): acnet.Tensor[] {
     return Array.from({ length: BYSTANDERS }, (_, i) => this.#bystander(i).to(this.runtime));
   }
@@ -174,7 +174,7 @@ class Patient {
     });
   }
 
-  /** False when it has taken too long. */
+  /** False if it took too long. */
   async isWaiting(): Promise<boolean> {
     await pause(10);
     return performance.now() - this.#since < MAX_WAIT_MILLISECONDS;

@@ -1,12 +1,12 @@
 /**
- * Worker threads that die, fail or stand still when a test says so, in any engine. The package knows nothing of it: what
- * it calls to make workers is exchanged, so that their script begins with the text below and their setup has a few words
- * of shared memory more.
+ * Worker threads that die, fail or hang when a test says so, in any engine. The package knows nothing of it: the
+ * constructors of workers are replaced, so that scripts begin with the text below and setups have a few more words of
+ * shared memory.
  */
 
-/** What befalls a worker in the middle of the next chunk that one of them takes. */
+/** What happens to a worker in the middle of the next chunk that one takes. */
 export type Fault = 'die' | 'fail' | 'stall';
-/** What comes of a worker that is started. */
+/** What becomes of a worker that is started. */
 export type Start = 'well' | 'dies' | 'hangs';
 
 /** Words shared with the workers. */
@@ -15,7 +15,7 @@ const MET = 1;
 const RESUMED = 2;
 const MILLISECONDS = 3;
 const WORDS = 16;
-/** How long a worker goes on writing after it has stood still. */
+/** How long a worker goes on writing after it hung. */
 const WRITING_MILLISECONDS = 1_000;
 const FAULTS: readonly Fault[] = ['die', 'fail', 'stall'];
 
@@ -32,7 +32,7 @@ interface NodeModules {
 export class Faults {
   /** All workers that were made, in order. */
   readonly workers: FaultyWorker[] = [];
-  /** Ends of workers that were asked for while they had to wait: as for a thread that the system does not run. */
+  /** Requests to end workers while they had to wait, as with a thread that the system does not run. */
   readonly heldEnds: (() => void)[] = [];
   holdsEnds = false;
   start: Start = 'well';
@@ -43,7 +43,7 @@ export class Faults {
 
   /**
    * From now on, until `restore`, the package's workers are faulty ones.
-   * @param kernels in which they are; all take a range as their arguments 5 and 6
+   * @param kernels that fail; all take a range as their arguments 5 and 6
    */
   constructor(kernels: readonly string[] = ['conv2d', 'depthwiseConv2d', 'winogradConv2d']) {
     this.#kernels = kernels;
@@ -59,7 +59,7 @@ export class Faults {
     };
   }
 
-  /** The next chunk that a worker takes is not computed like any other. */
+  /** Makes the next chunk that a worker takes meet the fault. */
   arm(fault: Fault, milliseconds = 0): void {
     this.#words[MILLISECONDS] = milliseconds;
     Atomics.store(this.#words, FAULT, FAULTS.indexOf(fault) + 1);
@@ -128,7 +128,7 @@ export class Faults {
         if (fault === 2) throw new Error('this kernel fails');
         const end = performance.now() + faults[${MILLISECONDS}];
         while (performance.now() < end) sleep(faults, ${WORDS - 1}, 0, end - performance.now());
-        // Other values than it should, so that they show wherever somebody reads them.
+        // Wrong values, so that they show wherever they are read.
         while (performance.now() < end + ${WRITING_MILLISECONDS}) kernel(args[0], args[1] + 4, ...args.slice(2));
         Atomics.add(faults, ${RESUMED}, 1);
       };

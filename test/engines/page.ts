@@ -24,7 +24,7 @@ async function load(path: string): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** Whether the policy is in force at all: without it, text becomes code. */
+/** Whether the policy is in force at all: without it, eval works. */
 function evalBlocked(): boolean {
   try {
     new Function('return 1')();

@@ -21,10 +21,10 @@ CHROMIUM and FIREFOX in the environment name other browser executables.`;
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '../..');
 const ENGINE_TIMEOUT = 240_000;
-/** Of one engine; --json has them all. */
+/** Failures shown per engine; --json has them all. */
 const SHOWN_FAILURES = 10;
 const INSTALL_PACKAGES = 'npm --prefix test/engines ci --ignore-scripts';
-// Each engine: where it is, how it is got, how it runs.
+// For each engine: where it is, how to get it, how it runs.
 const ENGINES = {
   node: { find: () => process.execPath, get: '', run: runNode },
   deno: { find: () => findPackage('@deno', 'deno'), get: INSTALL_PACKAGES, run: runDeno },
@@ -41,7 +41,7 @@ const ENGINES = {
   },
 };
 
-// What has to be ended if this process is: functions, last started first called.
+// Functions that end what this process has started; the last one runs first.
 const cleanups = new Set();
 process.on('exit', cleanup);
 for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
@@ -59,7 +59,7 @@ try {
   process.exitCode = 1;
   if (!options.json) console.log('\n0 passed, 1 failed');
 }
-// Also where an engine that was given up is still starting.
+// Even if an engine that was given up is still starting.
 process.exit();
 
 function readOptions() {
@@ -293,7 +293,7 @@ function print(rows) {
     passed += row.passed;
     failed += row.failed;
   }
-  // Nothing at all ran: that is no success.
+  // If nothing ran at all, that is no success.
   if (ran.length === 0 && failed === 0) failed = 1;
   if (failed > 0) process.exitCode = 1;
 

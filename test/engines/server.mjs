@@ -12,8 +12,8 @@ const TYPES = {
 };
 const FOLDERS = ['build/engines/', 'dist/', 'test/fixtures/'];
 const POLICY = "default-src 'none'; connect-src 'self'; script-src 'self'";
-// Two pages that differ in their policy alone, what the package asks of a page and one word less; and one whose worker
-// threads may start from text, as the faulty ones do.
+// Two pages that differ only in their policy, the one that the package needs and one with a word less; and one whose
+// worker threads may start from text, as the faulty ones do.
 const PAGES = {
   '/page.html': { script: 'page.mjs', policy: `${POLICY} 'wasm-unsafe-eval'` },
   '/blocked.html': { script: 'blocked.mjs', policy: POLICY },
@@ -43,7 +43,7 @@ export async function serve(root) {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       const report = JSON.parse(Buffer.concat(chunks).toString());
-      // Not before the page has its answer: it is closed next.
+      // Only once the page has its answer, since it is closed next.
       response.end(() => settle(report));
       return;
     }

@@ -1,6 +1,6 @@
 /**
- * The fixture tests, for any engine: no node:, no DOM, no global of one engine. The package and a function that reads
- * a file of the repository are handed in; a plain report comes back. shell.ts runs it in Node, Deno and Bun, page.ts in
+ * The fixture tests, for any engine: no node:, no DOM, no global of one engine. They get the package and a function
+ * that reads a file of the repository, and return a plain report. shell.ts runs it in Node, Deno and Bun, page.ts in
  * browsers, run.mjs compares the reports.
  */
 import type * as acnet from 'acnet-wasm';
@@ -37,7 +37,7 @@ type Build = 'baseline' | 'relaxed';
 /** Where run.mjs writes the FixtureList. */
 export const LIST = 'build/engines/list.json';
 
-// Largest error allowed, relative to the largest magnitude in the reference tensor, or to FLOOR where that is smaller.
+// Largest error allowed, relative to the largest magnitude in the reference tensor, or to FLOOR if that is smaller.
 const EVAL_TOLERANCE = 5e-6;
 const TRAIN_TOLERANCE = 2e-5;
 const STATISTICS_TOLERANCE = 1e-6;
@@ -116,7 +116,7 @@ async function runBuild(
   for (const path of list.blocks) {
     const bytes = await load(path);
     checks.guard(baseName(path), (name) => checkBlock(pkg, runtime, checks, name, bytes));
-    // After the first block the runtime has whatever it keeps for itself.
+    // After the first block the runtime has all that it keeps for itself.
     used ??= runtime.memory.used;
   }
   for (const { state, io, form } of list.networks) {

@@ -8,9 +8,11 @@ import { serve } from '../../examples/train/serve.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MIN_STEPS = 200;
-/** Milliseconds; whoever waits longer notices. */
+/** Milliseconds; people notice longer pauses. */
 const MAX_PAUSE = 50;
-/** Of the time. Other processes hold a page up too; one that did the work itself would be held up all the time. */
+/**
+ * Share of the time. Other processes delay a page too; a page that did the work itself would be blocked all the time.
+ */
 const MAX_SHARE = 0.25;
 
 /**
@@ -69,7 +71,7 @@ async function trainInPage(maxPause) {
   const { losses, done, error } = history;
   if (error !== undefined) return { error };
   const link = [...document.querySelectorAll('#downloads a')].find(({ download }) => download.endsWith('.safetensors'));
-  // The policy lets no script read what a link leads to; the file is what the link was made of.
+  // The policy lets no script read a link's target; the file is what the link was made from.
   const file = done.files.find(({ name }) => name === link.download);
   return {
     losses,

@@ -9,15 +9,15 @@ import type { Kind } from './kind.js';
 import type { Order, Report, Slow, Tally } from './messages.js';
 import { Random } from './random.js';
 
-/** Inputs between looks at the memory, and time of one after which it is looked at: the look takes long. */
+/** Inputs between checks of the memory, and the time of one after which it is checked: checking is slow. */
 const LOOK_INPUTS = 64;
 const LOOK_MILLISECONDS = 10;
 /** Between reports, and turns of the event loop that let them go. */
 const REPORT_MILLISECONDS = 200;
 const MAX_SLOWEST = 5;
-/** Growth by one input that is looked into. */
+/** Growth by a single input that is investigated. */
 const LARGE_BYTES = 64 * 2 ** 20;
-/** Growth by many small ones, after which a new process shows again what a single one takes. */
+/** Growth by many small ones after which a new process starts, to show again what a single one takes. */
 const MAX_GROWTH = 192 * 2 ** 20;
 
 export async function serve(kind: Kind, seed: number, progressPath: string): Promise<void> {

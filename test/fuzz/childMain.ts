@@ -1,4 +1,4 @@
-/** What the process that inputs run in begins with: KIND SEED PROGRESS-FILE. */
+/** Entry of the process that inputs run in: KIND SEED PROGRESS-FILE. */
 import { serve } from './child.js';
 import { kindOf } from './kinds.js';
 

@@ -1,11 +1,11 @@
-/** A child process and what it says, as promises; a child that hangs is ended. */
+/** A child process and its messages, as promises; a child that hangs is killed. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import type { Order, Report } from './messages.js';
 
 /**
- * An input may take a second, which the child itself checks; this is for those that never end. Time of the child's own
- * counts where the system tells it, as the machine may be busy; else that on the wall.
+ * An input may take a second, which the child itself checks; this is for those that never end. Counts the child's
+ * processor time if the system reports it, as the machine may be busy, otherwise wall-clock time.
  */
 const HANG_MILLISECONDS = 20_000;
 const HANG_MILLISECONDS_ON_THE_WALL = 300_000;
@@ -14,7 +14,7 @@ const LOOK_MILLISECONDS = 250;
 /** Bundled beside whatever this is bundled into. */
 const CHILD = new URL('./childMain.mjs', import.meta.url);
 
-/** How a child ended that was not told to. */
+/** A child ended without being told to. */
 export class Lost extends Error {
   readonly rule: 'hang' | 'crash';
   /** The last input that it began. */

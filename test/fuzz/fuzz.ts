@@ -1,4 +1,4 @@
-/** The fuzzer: inputs run in a process of their own; what breaks a rule is tried again, made small and kept. */
+/** The fuzzer: runs inputs in a process of their own; tries again what breaks a rule, makes it small and keeps it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Child, Lost } from './childProcess.js';
 import type { Verdict } from './judge.js';
@@ -10,7 +10,7 @@ import { shrink, shrinkBytes } from './shrink.js';
 
 const FOLDER = 'build/fuzz/kept';
 const MAX_SLOWEST = 5;
-/** Findings that are made small; of large inputs, those that are looked into. */
+/** Findings that are made small; large inputs that are investigated. */
 const MAX_SHRUNK = 12;
 const MAX_LARGE = 30;
 const EFFORT = { tries: 1500, milliseconds: 20_000 };
@@ -160,7 +160,7 @@ class Fuzzer {
     for (const [key, finding] of [...this.#findings].slice(0, MAX_SHRUNK)) {
       const made = this.#make(finding.index);
       const smaller = kindOf(this.#kind).shrink ?? shrinkBytes;
-      // What a process takes shows in a new one only.
+      // How much memory a process takes shows only in a new one.
       const judge = (bytes: Uint8Array) =>
         finding.rule === 'memory' ? this.judgeAlone(bytes) : this.#judge.judge(bytes).then(({ broken }) => broken);
       const isSame = async (bytes: Uint8Array) => {

@@ -1,4 +1,4 @@
-/** The runtime that inputs run on, and bystanders on it that none of them may touch. */
+/** The runtime that inputs run on, and bystanders on it that no input may change. */
 import { Conv2d, createRuntime, type Runtime, Tensor } from 'acnet-wasm';
 import { sameBits, seededRandom } from '../support.js';
 import { Broken } from './kind.js';
@@ -27,7 +27,7 @@ export class Host {
     return new Host(await createRuntime({ simd: 'baseline', maximumMemory: MAXIMUM_MEMORY }));
   }
 
-  /** @throws Broken where bystanders are not what they were, or memory is not given back */
+  /** @throws Broken if bystanders have changed, or memory is not freed */
   check(): void {
     const { used } = this.runtime.memory;
     if (used !== this.#used) throw new Broken(`memory.used is ${used}, before it was ${this.#used}`);

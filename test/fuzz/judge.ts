@@ -1,4 +1,4 @@
-/** One input against the rules: a result or an error that is documented, in time, and nothing else on the runtime changed. */
+/** One input against the rules: a result or a documented error, in time, with nothing else on the runtime changed. */
 import type { Host } from './host.js';
 import { Broken, type Kind } from './kind.js';
 
@@ -9,7 +9,7 @@ const TRIES = 3;
 
 const DOCUMENTED = ['TypeError', 'RangeError', 'FormatError', 'UnsupportedError', 'OutOfMemoryError'];
 
-/** What engines' own errors say, which come from what nobody checked. */
+/** Messages of engines' own errors, which come from missing checks. */
 const UNCHECKED = new RegExp(
   'Cannot (read|set) propert|Cannot (convert|mix|destructure|access|create|assign|perform)|Invalid (typed )?array' +
     '|Invalid (count|string|code|date|time)|Maximum call stack|Array ?buffer alloc|Object prototype may|Division by zero' +
@@ -40,7 +40,7 @@ export async function judge(kind: Kind, bytes: Uint8Array, host: Host): Promise<
   return verdict;
 }
 
-/** @param exactly without what the machine does beside it, which takes long to ask for */
+/** @param exactly whether to exclude what else the machine does, which is slow to measure */
 async function tryOnce(kind: Kind, bytes: Uint8Array, host: Host, exactly: boolean): Promise<Verdict> {
   const before = bytes.slice();
   const start = performance.now();

@@ -1,4 +1,4 @@
-/** Single inputs against the rules, in a process beside this one that may hang or die of them. */
+/** Single inputs against the rules, in another process, which may hang or die of them. */
 import { mkdirSync } from 'node:fs';
 import { Child, Lost } from './childProcess.js';
 import type { Verdict } from './judge.js';
@@ -41,7 +41,7 @@ export class JudgeProcess {
     }
   }
 
-  /** In a process that has done nothing before, but an input that brings its code in. */
+  /** In a process that has only run one input before, to load the code. */
   async judgeOnce(bytes: Uint8Array): Promise<Answer> {
     this.end();
     await this.judge(kindOf(this.#kind).make(new Random(0, 0)));

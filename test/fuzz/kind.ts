@@ -9,9 +9,9 @@ export interface Kind {
   readonly onRuntime: boolean;
   make(random: Random): Uint8Array;
   /**
-   * Uses an input as its reader's users would.
+   * Uses an input as users of its reader would.
    * @returns what to count besides the outcome
-   * @throws what the package throws; a Broken where a rule is broken that only the kind can know
+   * @throws what the package throws; a Broken if a rule is broken that only the kind knows
    */
   run(bytes: Uint8Array, host: Host): Promise<readonly string[]> | readonly string[];
   /** Smaller inputs of the same sort, the boldest first. */

@@ -1,5 +1,5 @@
 /**
- * Files that ask for much and hold little: dims that are only declared, names that stand ten thousand times in a list,
+ * Files that ask for much and hold little: dims that are only declared, names that occur ten thousand times in a list,
  * windows larger than the image, constants that grow, tens of thousands of nodes, deep nesting, images of absurd sizes.
  * Each must end with a result or a documented error within a second and 256 MB.
  */
@@ -29,7 +29,7 @@ function node(op: string, inputs: readonly string[], output: string, attributes:
   return { op, inputs, outputs: [output], attributes };
 }
 
-/** So many nodes, each of which reads what the one before gives. */
+/** This many nodes, each of which reads the output of the one before. */
 function chain(
   count: number,
   make: (from: string, to: string, i: number) => NodeSpec | readonly NodeSpec[],
@@ -71,7 +71,7 @@ function* onnxFiles(): Generator<readonly [name: string, spec: () => ModelSpec]>
     yield [`declared [${width}, 1] + [1, ${width}]`, () => ({ nodes: [node('Add', ['x', 'z'], 'y')], inputs })];
     yield [`declared [${width}, 1] * [1, ${width}]`, () => ({ nodes: [node('MatMul', ['x', 'z'], 'y')], inputs })];
   }
-  // Names that stand very often in one list.
+  // Names that occur very often in one list.
   const small = { x: [1, 3, 4, 4] };
   const vector = integers('c', ones(1024));
   yield [

@@ -14,7 +14,7 @@ export type Report =
   | { readonly report: 'progress'; readonly tally: Tally }
   /** The next input is `next`; with `again` in a new process, as this one has grown. */
   | { readonly report: 'done'; readonly next: number; readonly again: boolean }
-  /** Bytes by which the most memory that the process had has grown. */
+  /** Bytes by which the process's peak memory has grown. */
   | { readonly report: 'judged'; readonly verdict: Verdict; readonly grown: number };
 
 /** Since the last such report. */

@@ -1,4 +1,4 @@
-/** Mutations: of bytes, and of the messages of an ONNX file, which stays sound but for what it says. */
+/** Mutations: of bytes, and of the messages of an ONNX file, which stays well-formed. */
 import { readModel, writeModel } from '../../src/formats/onnx/file/proto.js';
 import type { Random } from './random.js';
 

@@ -24,12 +24,12 @@ import { shrinkBytes } from './shrink.js';
 type Values = Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>;
 
 const FIXTURES = ['cfqkbnc-small', 'src20'].map((name) => `test/fixtures/networks/${name}.onnx`);
-/** Values of a feed; of a file that declares more, dims that are too large are fed as others. */
+/** Values of a feed; dims of a file that declares more are replaced by smaller ones. */
 const LARGEST_FEED = 20_000;
 const SMALL_DIMS = [1, 2, 3, 12, 200];
-/** Of a float32 result, in parts of what it is made of: both forms round, and so do their transforms. */
+/** Rounding of a float32 result relative to its terms: both forms round, and so do their transforms. */
 const ROUNDING = 2 ** -24 * 64;
-/** What is off by more than this of what is there says nothing any more. */
+/** A bound larger than this share of the values says nothing. */
 const LOOSEST = 1e-2;
 
 let fixtures: Uint8Array[] | undefined;
@@ -92,7 +92,7 @@ async function runBoth(graph: Graph, host: Host): Promise<string[]> {
   const small = await attempt(() => run(merged.graph, feeds, host));
   if (plain.error !== undefined) throw plain.error;
   if (small.error instanceof OutOfMemoryError) throw small.error;
-  // Fed with other dims than it declares, a merged graph may refuse what would broadcast.
+  // With dims other than declared, a merged graph may refuse what would broadcast.
   if (small.error instanceof RangeError && !isAsDeclared(graph, feeds)) throw small.error;
   if (small.error !== undefined) throw new Broken(`merged it throws: ${(small.error as Error).stack}`);
   facts.push(

@@ -1,6 +1,6 @@
 /**
  * Makes ONNX models: chains of every operator that the package reads, and of blocks of branches that can be merged. The
- * maker knows the dims of its values, so that what it adds fits; in hostile models any number may then be another one.
+ * maker knows the dims of its values, so that what it adds fits; in hostile models any number may then be replaced.
  *
  * An axis that may have any size has a name that ends in the size to feed: N2.
  */
@@ -39,7 +39,7 @@ export function makeModel(random: Random): Uint8Array {
 class Maker {
   readonly random: Random;
   readonly opset: number;
-  /** How likely a number is to be another one. */
+  /** How likely a number is to be replaced. */
   readonly hostility: number;
   readonly nodes: NodeSpec[] = [];
   readonly initializers: TensorProto[] = [];
@@ -73,7 +73,7 @@ class Maker {
     return modelOf({ nodes, initializers, inputs, inputTypes, outputs: [...names], opset });
   }
 
-  /** The number, or in a hostile model perhaps another one. */
+  /** The number or, in a hostile model, perhaps another one. */
   number(value: number): number {
     return this.hostility > 0 && this.random.chance(this.hostility) ? this.random.hostile() : value;
   }
@@ -94,7 +94,7 @@ class Maker {
     const name = this.random.chance(0.2) ? { name: this.name('node') } : {};
     this.nodes.push({ op, inputs, outputs, attributes, ...name });
     const value = { name: output, dims };
-    // What is too large to go on with is an output at most.
+    // A value that is too large for further nodes can only be an output.
     if (sizeOf(dims) <= MAX_VALUES) this.values.push(value);
     return value;
   }
@@ -743,7 +743,7 @@ const MAKERS: Readonly<Record<string, Make>> = {
   },
 };
 
-/** A part so large that it cannot be, of which the next node takes a little back. */
+/** A padding so large that it cannot fit, of which the next node takes a little back. */
 function padAndBack(maker: Maker, x: Value): Value {
   const { random } = maker;
   const rank = x.dims.length;

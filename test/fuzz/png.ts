@@ -137,7 +137,7 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** With checksums that are right again, so that what was changed is looked at. */
+/** Repairs the checksums, so that the changes are read. */
 function withSums(file: Uint8Array, random: Random): Uint8Array {
   if (random.chance(0.2)) return file;
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);

@@ -1,7 +1,7 @@
 /**
  * What torch.save writes: state dicts as pickles in zip archives, and one behind the other as before PyTorch 1.6, with
- * hostile sizes, strides, offsets and references; programs of opcodes of no sense; archives whose directories lie; whole
- * checkpoints, modules and TorchScript archives that are changed.
+ * hostile sizes, strides, offsets and references; nonsensical programs of opcodes; archives whose directories lie;
+ * whole checkpoints, modules and TorchScript archives that are changed.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -148,7 +148,7 @@ function statePickle(random: Random, hostility: number, storages: Record<string,
     const flat = [storage, number(offset), sizes, list(strides), op.bool(false), op.call('collections', 'OrderedDict')];
     if (is()) flat.splice(random.whole(0, flat.length - 1), 1);
     const made = op.call('torch._utils', '_rebuild_tensor_v2', ...flat);
-    // A list that is changed when it has been checked.
+    // A list that changes after it has been checked.
     if (!random.chance(0.05)) return made;
     return [...made, ...op.get(place), 0x28, ...wide(random.hostile()), 0x65, 0x30];
   };

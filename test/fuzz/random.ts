@@ -1,4 +1,4 @@
-/** What the makers of inputs draw from: the same numbers for the same seed and place, everywhere. */
+/** The random numbers of input makers: the same for the same seed and place, everywhere. */
 import { seededRandom } from '../support.js';
 
 /** Where sizes stop fitting: 32 bits with and without a sign, also after a multiplication by 4; a double; 64 bits. */

@@ -1,4 +1,4 @@
-/** Safetensors files: headers of every element type, with shapes and offsets that are true, or hostile, or of no sense. */
+/** Safetensors files: headers of every element type, with shapes and offsets that are true, hostile or nonsensical. */
 import { readFileSync } from 'node:fs';
 import { readCheckpoint, readSafetensors, writeSafetensors } from 'acnet-wasm';
 import { Broken, type Kind } from './kind.js';
@@ -50,7 +50,7 @@ export const safetensors: Kind = {
 };
 
 function wellFormed(random: Random): Uint8Array {
-  // In some files no number is hostile, so that what comes behind the checks is reached too.
+  // In some files no number is hostile, so that code behind the checks is reached too.
   const hostility = random.pick([0, 0, 0.02, 0.1, 0.5]);
   const number = (value: number): unknown => {
     if (!random.chance(hostility)) return value;

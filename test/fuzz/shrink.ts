@@ -1,4 +1,4 @@
-/** Makes an input that breaks a rule small, as long as it breaks the same one. */
+/** Makes an input that breaks a rule smaller while it breaks the same one. */
 
 /** Without pieces of it, large ones first; then with zeros in their place. */
 export function* shrinkBytes(bytes: Uint8Array): Generator<Uint8Array> {

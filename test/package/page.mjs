@@ -1,5 +1,5 @@
 // A built page in Chromium: a server on 127.0.0.1 for one folder, with the headers that threads need, and the answer
-// that the page posts. Whatever the page prints as a warning or an error is one.
+// that the page posts. Anything that the page prints as a warning or an error is a failure.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
@@ -88,7 +88,7 @@ async function serve(folder, policy, upstream) {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       const text = Buffer.concat(chunks).toString();
-      // Not before the page has its answer: it is closed next.
+      // Only once the page has its answer, since it is closed next.
       response.end(() => settle(JSON.parse(text)));
       return;
     }

@@ -1,6 +1,6 @@
-// The programs that every tool builds, as a user would write them, and what they must answer. They compute one block
-// that is large enough to be cut for threads, in the build whose bits are the same everywhere, and a network from an
-// ONNX file in the build that the engine prefers, so that both binaries are loaded.
+// The programs that every tool builds, as a user would write them, and what they must answer. They compute a block that
+// is large enough to be cut for threads, in the build whose bits are the same everywhere, and a network from an ONNX
+// file in the build that the engine prefers, so that both binaries are loaded.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -83,7 +83,7 @@ export const programs = {
   'index.html': '<!doctype html><title>page</title><script type="module" src="./page.js"></script>\n',
 };
 
-/** For test runners whose words these are: three answers. */
+/** In the words of several test runners: three answers. */
 export const suite = `
 import { readFile } from 'node:fs/promises';
 import { compute } from './compute.js';
@@ -99,7 +99,7 @@ test('loads from a path', async () => {
 });
 `;
 
-/** @throws Error where a runner's output does not hold the right answers of `suite` */
+/** @throws Error if a runner's output does not hold the right answers of `suite` */
 export function checkSuite(output) {
   const answers = output.split('\n').filter((line) => line.trim().startsWith('{"bits"'));
   if (answers.length !== 3) throw new Error(`${answers.length} answers, not 3\n${output}`);

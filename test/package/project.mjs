@@ -1,6 +1,6 @@
 // An empty project in a temporary folder, as a user would have it: the packed package and one tool with what it needs,
 // installed, and nothing else. Tools are linked file by file from this folder's node_modules, since some follow
-// symbolic links and look for their files at the wrong place.
+// symbolic links and look for their files in the wrong place.
 import { spawn, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -24,7 +24,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '../..');
 const TOOLS = path.join(here, 'node_modules');
 const COMMAND_TIMEOUT = 150_000;
-/** Of a command's output in a message. */
+/** Characters of a command's output in a message. */
 const SHOWN_CHARACTERS = 4000;
 
 export const INSTALL = 'npm --prefix test/package ci --ignore-scripts';
@@ -93,7 +93,7 @@ export class Project {
     return this.run(process.execPath, [this.path('node_modules', script), ...args], options);
   }
 
-  /** @returns what the command printed. @throws Error where it fails, or warns */
+  /** @returns what the command printed. @throws Error if it fails, or warns */
   async run(command, args, { env = {}, mayWarn = false } = {}) {
     const child = this.start(command, args, env);
     const output = await new Promise((resolve, reject) => {
@@ -125,7 +125,7 @@ export class Project {
     throw new Error(`${pattern} did not come\n${child.output.slice(-SHOWN_CHARACTERS)}`);
   }
 
-  /** @throws Error where a command that was started has warned */
+  /** @throws Error if a command that was started has warned */
   checkQuiet(child) {
     checkQuiet(child.output);
   }
@@ -187,10 +187,10 @@ export class Project {
   }
 }
 
-/** Nobody is told of what is built here. */
+/** Tools must not report what is built here. */
 const QUIET = { NEXT_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
 
-/** @throws Error where a line warns */
+/** @throws Error if a line warns */
 export function checkQuiet(output) {
   const lines = output.split('\n').filter((line) => /warn|deprecat|critical dependency/i.test(line));
   const [warning] = lines.filter((line) => !/\b0 warnings\b/i.test(line));
@@ -206,7 +206,7 @@ function killGroup(child) {
   }
 }
 
-/** The packages with all that they depend on, as folders of node_modules, from what npm has written down there. */
+/** The packages with all that they depend on, as folders of node_modules, from npm's record of them. */
 function packagesOf(names) {
   if (names.length === 0) return [];
   const { packages } = JSON.parse(readFileSync(path.join(TOOLS, '.package-lock.json'), 'utf8'));

@@ -21,7 +21,7 @@ const NAMES = readdirSync(cases)
   .filter((file) => file.endsWith('.mjs'))
   .map((file) => file.slice(0, -'.mjs'.length));
 
-// What has to be ended if this process is: functions, last started first called.
+// Functions that end what this process has started; the last one runs first.
 const cleanups = [];
 process.on('exit', () => {
   for (const end of cleanups.splice(0).reverse()) end();
@@ -50,7 +50,7 @@ await closeBrowser();
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 || passed === 0 ? 1 : 0);
 
-/** Prints the case's lines: what it ships under which name, or why it failed. */
+/** Prints the case's lines: the sizes of what it ships, or why it failed. */
 async function runCase(packed, name) {
   const start = performance.now();
   const { default: tool } = await import(pathToFileURL(path.join(cases, `${name}.mjs`)));

@@ -1,4 +1,4 @@
-// Deno with the right to read and no other: the library and the command line.
+// Deno with permission to read and no other: the library and the command line.
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// edge-runtime, what Vercel's edge functions run in: from bytes where it compiles WebAssembly, and from a module that was
-// compiled outside, in another realm, where it does not.
+// edge-runtime, what Vercel's edge functions run in: from bytes if it compiles WebAssembly, and from a module that was
+// compiled outside, in another realm, if it does not.
 import assert from 'node:assert';
 import { checkAnswer } from '../program.mjs';
 

@@ -1,6 +1,6 @@
 // A Manifest V3 extension in Chromium, bundled by esbuild: a page with one thread and with two, a service worker with the
-// package bundled and with the package's own files, which it may not import by chunks; and one whose policy lacks the
-// word for WebAssembly.
+// package bundled and with the package's own files, which it may not import by chunks; and one whose policy does not
+// allow WebAssembly.
 import assert from 'node:assert';
 import { cpSync } from 'node:fs';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-// Next: a client component, and route handlers that load from bytes and from a path, built and served by Next alone.
+// Next: a client component, and route handlers that load from bytes and from a path, built and served by Next itself.
 const LAYOUT = 'export default ({ children }) => <html lang="en"><body>{children}</body></html>;\n';
 const CLIENT = `'use client';
 import { useEffect } from 'react';

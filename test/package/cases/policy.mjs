@@ -1,10 +1,10 @@
 // A page under a policy that forbids Blobs: threads start from worker.js, which Vite, webpack and Parcel put beside the
-// page's scripts and which is there where the package is served as it is. esbuild and Rollup forget it, and the reason
+// page's scripts and which is there if the package is served as it is. esbuild and Rollup leave it out, and the reason
 // says so.
 import { createHash } from 'node:crypto';
 
 const POLICY = "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
-/** The browser tells of what the policy stopped, once for each runtime. */
+/** The browser reports what the policy blocked, once for each runtime. */
 const BLOCKED = /Creating a worker from 'blob:/;
 
 export default {

@@ -1,5 +1,5 @@
-// publint and "are the types wrong" on the tarball, without a complaint. The package is one of ES modules alone, which
-// CommonJS gets by require where Node has it.
+// publint and "are the types wrong" on the tarball, without a complaint. The package has only ES modules, which
+// CommonJS gets by require if Node supports that.
 export default {
   needs: ['publint', '@arethetypeswrong/cli'],
   async run(project) {

@@ -1,4 +1,4 @@
-// `require` of this package of ES modules, where Node has it.
+// `require` of this package of ES modules, if Node supports it.
 const PROGRAM = `
 const { readFile } = require('node:fs/promises');
 const { createRuntime, InferenceSession, readSafetensors } = require('acnet-wasm');

@@ -14,7 +14,7 @@ export default {
     const program = project.path('program');
     copyFileSync(process.execPath, program);
     chmodSync(program, 0o755);
-    // It says of Node's own notes that it does not know them.
+    // It warns about Node's own notes, which it does not know.
     await project.tool('postject/dist/cli.js', ['program', 'NODE_SEA_BLOB', 'main.blob', `--sentinel-fuse=${FUSE}`], {
       mayWarn: true,
     });

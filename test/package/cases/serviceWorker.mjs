@@ -1,5 +1,5 @@
-// A service worker, where nothing can be imported later: bundled without splitting, and, as the package is, with the
-// kernels given.
+// A service worker, where nothing can be imported later: bundled without splitting, and with the package as it is and
+// the kernels given.
 const WORKER = (source) => `
 import { compute } from './compute.js';
 

@@ -1,4 +1,4 @@
-// Cloudflare Workers in `wrangler dev`: everything once when the Worker starts, where no timer may be set, and once in a
+// Cloudflare Workers in `wrangler dev`: everything once when the Worker starts, when no timer may be set, and once in a
 // request; the same at a compatibility date without FinalizationRegistry. Sizes of what `wrangler deploy` uploads.
 import assert from 'node:assert';
 import { readSnippets } from '../../snippets.mjs';
