@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const CHANNELS = 64;
 const SIZE = 32;
-/** Of bench/RESULTS.md (VGG-16 3x3 64->64 @32) and of the same shape with its three branches: milliseconds. */
+/** Milliseconds from bench/RESULTS.md (VGG-16 3x3 64->64 @32), and for the same shape with its three branches. */
 const TIME = { learns: 1.6, runs: 0.59 };
 
 const CONDITIONS = `${CHANNELS} to ${CHANNELS} channels, ${SIZE} × ${SIZE} pixels, one thread of an AMD EPYC, Node 20`;

@@ -10,7 +10,7 @@ declare module '*.txt' {
   export default text;
 }
 
-/** Places at the edge import .wasm files as modules. */
+/** Edge platforms import .wasm files as modules. */
 declare module '*.wasm?module' {
   const module: WebAssembly.Module;
   export default module;

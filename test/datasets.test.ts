@@ -37,7 +37,7 @@ function numbered(size: number): Dataset {
   });
 }
 
-/** Of each image. */
+/** The pixels of each image. */
 function allPixels(data: Dataset): number[][] {
   return Array.from({ length: data.size }, (_, i) => {
     const image = new Uint8Array(data.dims[0] * data.dims[1] * data.dims[2]);

@@ -24,7 +24,7 @@ import { largestDifference, randomNd, relativeError, sameBits, seededRandom, sup
 import { channelsLast, planar, TrainMemory } from './trainKernels.js';
 
 const CHANNELS = [1, 3, 4, 7, 16, 18];
-/** Of pixels, around the chunks below. */
+/** Numbers of pixels, around the chunks below. */
 const COUNTS = [1, 5, 64, 65, 200];
 const CHUNK = 64;
 const lanesOf = (channels: number): number => (channels + 3) & ~3;

@@ -211,7 +211,7 @@ export function crossEntropy(
   return { losses, grad };
 }
 
-/** Of [outer][axis][inner] over the axis. */
+/** For [outer][axis][inner], over the axis. */
 export function softmaxBackward(
   x: ArrayLike<number>,
   dy: ArrayLike<number>,

@@ -26,7 +26,7 @@ export function graphOf({ dims, nodes }: GraphSpec, outputs = [`v${nodes.length 
 }
 
 /**
- * Of the sum of outputs times seeds, as `backward` makes them.
+ * Gradients of the sum of outputs times seeds, as `backward` computes them.
  * @returns one for each input; undefined if no output depends on it
  */
 export function gradientsOf(
@@ -143,7 +143,7 @@ function moments({ data, dims }: Nd): [Nd, Nd] {
 }
 
 /**
- * Of the sum of outputs times seeds, for every value of an input, by a step in both directions.
+ * Gradients of the sum of outputs times seeds, for every value of an input, by a step in both directions.
  * @param inputs in float64; the one of that number is written to meanwhile
  */
 export function differences(

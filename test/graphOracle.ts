@@ -85,7 +85,7 @@ function finish(node: { readonly relu?: boolean }, value: Nd, residual?: Nd): Nd
   return node.relu === true ? oracle.relu(sum) : sum;
 }
 
-/** Of magnitudes, a mean adds to the bound. */
+/** For magnitudes, a mean adds to the bound. */
 function norm(inputs: readonly (Nd | undefined)[], eps: number, magnitudes: boolean): Nd {
   const [x, gamma, beta, mean, variance] = inputs as [Nd, Nd?, Nd?, Nd?, Nd?];
   const perChannel = x.data.length / x.dims[0]! / x.dims[1]!;

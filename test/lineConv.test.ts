@@ -73,7 +73,7 @@ for (const build of await supportedBuilds()) {
     });
   }
 
-  /** In so many ranges, the last one first. The addend is where the output will be, or apart. */
+  /** Runs in this many ranges, the last one first. The addend is where the output will be, or apart. */
   function run(
     tile: number,
     x: Nd,

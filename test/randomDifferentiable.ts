@@ -29,7 +29,7 @@ export class RandomDifferentiable {
   readonly #random: () => number;
   readonly #inputs: Bounds[] = [];
   readonly #nodes: GraphSpec['nodes'][number][] = [];
-  /** Of all values, in order. */
+  /** Dims of all values, in order. */
   #dims = new Map<string, Dims>();
   readonly #read = new Set<string>();
 

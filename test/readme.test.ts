@@ -1,7 +1,7 @@
 /**
- * The README and docs/*.md: every snippet runs as it stands, in an empty project that has the packed package installed;
- * the picture is what its script draws, links lead somewhere, sizes are those of the build. Those for pages run in
- * Chromium in test/package; here they are bundled and run in Node.
+ * The README and docs/*.md: every snippet runs as it is, in an empty project that has the packed package installed; the
+ * picture is what its script draws, links lead somewhere, sizes are those of the build. Those for pages run in Chromium
+ * in test/package; here they are bundled and run in Node.
  */
 import { spawnSync } from 'node:child_process';
 import {

@@ -11,7 +11,7 @@ import { casesOf, NETWORKS } from './networkFixtures.js';
 import { relativeError } from './support.js';
 
 const PEER = 'onnxruntime-web';
-/** Of two results, each within 1e-5 of the reference. */
+/** For two results, each within 1e-5 of the reference. */
 const TOLERANCE = 2e-5;
 
 interface Seen {

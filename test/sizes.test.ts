@@ -289,7 +289,7 @@ test('a tensor whose buffer was changed in size is refused', async () => {
   runtime.dispose();
 });
 
-/** Of 1 x 5,867,443 with the same stride: 60 windows and a kernel of 12 bytes a column are 2^32 + 980 bytes. */
+/** Kernels of 1 x 5,867,443 with the same stride: 60 windows and a kernel of 12 bytes a column are 2^32 + 980 bytes. */
 test('the widest kernels do not make the line of a thin image wrap', async () => {
   const runtime = await createRuntime({ simd: 'baseline' });
   const width = 5_867_443;

@@ -315,7 +315,7 @@ test('updates happen in order once a run is through; its nodes read what was the
       const expected = [...x.data].map((value) => (value - mean) / Math.sqrt(variance));
       assert.ok(relativeError(read!.data, expected) < 1e-6, `run ${run}: ${read!.data}, expected ${expected}`);
       assert.ok(relativeError(first!.data, [-1, 1]) < 1e-6);
-      // Of x: mean 2, unbiased variance 2; of z: 15 and 50.
+      // For x: mean 2, unbiased variance 2; for z: 15 and 50.
       mean = (mean / 2 + 1) / 2 + 7.5;
       variance = (variance / 2 + 1) / 2 + 25;
     }

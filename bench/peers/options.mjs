@@ -1,6 +1,6 @@
 // Checks of the options that the benchmarks have in common, after node:util's parseArgs.
 
-/** Of `--rounds` and `--time`. */
+/** The options `--rounds` and `--time`. */
 export const ROUNDS_OPTIONS = {
   rounds: { type: 'string', default: '15' },
   time: { type: 'string', default: '15' },

@@ -32,7 +32,7 @@ export async function openOurs(network, form, threads, simd) {
     trainer.dispose();
     runtime.dispose();
   };
-  /** By a trainer whose step takes the gradients off the weights. */
+  /** By a trainer whose step subtracts the gradients from the weights. */
   const lossAndGradients = () => {
     const copy = source[builder](runtime, { form, ...options }).train();
     copy.loadStateDict(model.stateDict());
@@ -49,7 +49,7 @@ export async function openOurs(network, form, threads, simd) {
   return { simd: runtime.simd, step, phases: () => timed(step), close, ...inside };
 }
 
-/** By Box and Muller, from a generator of Park and Miller. */
+/** Normally distributed numbers (Box and Muller), from a generator of Park and Miller. */
 function normals(count) {
   let state = 1;
   const random = () => {

@@ -8,7 +8,7 @@ import { CLASSES, SIDE, scaledImages } from './dataset.mjs';
 const MODEL = new URL('../../models/lenet5bn-acb-fashion-mnist.safetensors', import.meta.url);
 
 const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(fileURLToPath(MODEL))));
-/** What is taken off pixels and what they are divided by; acnet train writes it beside the weights. */
+/** What to subtract from pixels, and what to divide them by; acnet train writes it beside the weights. */
 const [[mean], [std]] = [metadata.mean, metadata.std].map((text) => JSON.parse(text));
 
 /** The network in train form, in evaluation mode. */
@@ -36,7 +36,7 @@ export async function classify(net, dataset, batch, onProgress) {
 
 /**
  * Times several networks on the same images, one image at a time from pixels to logits. They take turns, so that
- * whatever else the machine does slows all of them alike; the first `warmUp` rounds, in which the engine still
+ * anything else that the machine does slows all of them alike; the first `warmUp` rounds, in which the engine still
  * compiles, do not count.
  * @returns {Promise<number[]>} median milliseconds per image of each network
  */

@@ -1,6 +1,6 @@
 /**
- * A progress bar on stderr. It is there only in a terminal, and gone when its work is done; the cursor is back then
- * and after Ctrl-C.
+ * A progress bar on stderr. It appears only in a terminal, and disappears when its work is done; the cursor returns
+ * then and after Ctrl-C.
  */
 import process from 'node:process';
 import cliProgress from 'cli-progress';
@@ -28,7 +28,7 @@ export async function withProgress(title, total, visible, work) {
   }
 }
 
-/** Takes the bar away, if there is one, and shows the cursor. */
+/** Removes the bar, if there is one, and shows the cursor. */
 export function stopProgress() {
   current?.stop();
   current = undefined;

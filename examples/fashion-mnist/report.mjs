@@ -3,13 +3,13 @@ import { PIXELS, SIDE } from './dataset.mjs';
 import { drawImage, showsHalfBlocks } from './draw.mjs';
 import { formatTable, RULE } from './table.mjs';
 
-/** A caption such as "label T-shirt/top" needs so much, */
+/** Columns for a caption such as "label T-shirt/top", */
 const NARROWEST = 18;
-/** and an image in ASCII, to be recognised, so much. */
+/** and for an image in ASCII that can be recognised. */
 const NARROWEST_ASCII = 24;
 const GAP = 2;
 
-/** What is going to be measured, on what. */
+/** What will be measured, and where. */
 export function introduction({ images, build, threads, engine, cpu }) {
   return [
     `LeNet-5 with Asymmetric Convolution Blocks, ${whole(images)} Fashion-MNIST test images`,

@@ -14,7 +14,7 @@ export function describeTerminal(stream, env = process.env) {
   return { columns: stream.columns || FALLBACK_COLUMNS, colours, unicode: isUtf8(env) && env.TERM !== 'dumb' };
 }
 
-/** Where no locale is set, as in many containers, the terminal is most likely a modern one. */
+/** If no locale is set, as in many containers, the terminal is most likely a modern one. */
 function isUtf8(env) {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG;
   return !locale || /utf-?8/i.test(locale);

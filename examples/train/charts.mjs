@@ -1,7 +1,7 @@
 // The two charts, drawn by uPlot: the loss of training as means over parts of the run, and what each epoch gave.
 import UPlot from '../../node_modules/uplot/dist/uPlot.esm.js';
 
-/** Points of the line of training; more would not be seen. */
+/** Points of the line of training; more would not be visible. */
 const MAX_POINTS = 300;
 const HEIGHT = 220;
 const FONT = '12px system-ui, sans-serif';

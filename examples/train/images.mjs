@@ -7,7 +7,7 @@ const COMMITTED = ['train-5000', 't10k-1000'].flatMap((prefix) => [
 ]);
 const FOLDER = new URL('../fashion-mnist/', import.meta.url);
 
-/** Those that come with the example. */
+/** The images that come with the example. */
 export async function committedImages() {
   const files = await Promise.all(
     [...COMMITTED, 'classes.txt'].map(async (name) => {

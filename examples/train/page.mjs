@@ -7,7 +7,7 @@ const query = new URLSearchParams(location.search);
 const element = (id) => document.getElementById(id);
 const charts = new Charts(element('loss'), element('accuracy'));
 
-/** What the worker has told: losses of all steps, and how it ended. For who looks from outside, as the test does. */
+/** What the worker has told: losses of all steps, and how it ended. For readers outside the page, such as the test. */
 export const history = { losses: [], epochs: [], done: undefined, error: undefined };
 
 let worker;

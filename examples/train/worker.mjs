@@ -1,5 +1,5 @@
-// Trains in a worker of the page. It is told to start, pause, resume and stop; it tells what train() does, and at the end
-// gives the merged network as files.
+// Trains in a worker of the page. It is told to start, pause, resume and stop; it reports what train() does, and at the
+// end sends the merged network as files.
 import {
   createRuntime,
   lenet5bn,
@@ -70,7 +70,7 @@ function finish(model, form, test, normalisation) {
   const examples = examplesOf(test, after.predictions);
   const logits = after.logits.subarray(0, EXAMPLES * test.classes.length);
   const done = { type: 'done', ...result, examples, logits: [...logits], normalisation };
-  // Given away, not copied: the page does nothing that takes long.
+  // Transferred, not copied: the page does nothing that takes long.
   postMessage(
     done,
     files.map(({ bytes }) => bytes.buffer),
@@ -116,7 +116,7 @@ function examplesOf(test, predictions) {
   });
 }
 
-/** Relative to the largest. */
+/** Largest difference, relative to the largest magnitude. */
 function largestDifference(one, other) {
   let difference = 0;
   let largest = 0;

@@ -72,7 +72,7 @@ function parse(args: readonly string[], options: OptionSpecs) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    // The first sentence says what is wrong, but for values that begin with a dash: there the last says what to do.
+    // The first sentence says what is wrong, except for values that begin with a dash: there the last says what to do.
     const lines = (error as Error).message.split('\n');
     throw new UsageError(lines.length > 1 ? `${lines[0]} ${lines.at(-1)}` : lines[0]!.replace(/\. To specify .*/s, ''));
   }

@@ -14,7 +14,7 @@ export interface Predictions {
   /** [class][prediction]: numbers of images. */
   readonly confusion: readonly Uint32Array[];
   readonly accuracy: number;
-  /** Of all images, in order. */
+  /** Logits of all images, in order. */
   readonly logits: readonly Float32Array[];
 }
 

@@ -10,12 +10,12 @@ export type MagnitudeMatrix = readonly (readonly number[])[];
 
 export interface LayerMagnitudes {
   readonly name: string;
-  /** Of the square branch alone, its BatchNorm folded; without branches, of the kernel. */
+  /** Magnitudes of the square branch alone, its BatchNorm folded; without branches, of the kernel. */
   readonly square: MagnitudeMatrix;
   readonly merged: MagnitudeMatrix;
 }
 
-/** Of all layers with kernels of one size. */
+/** Magnitudes for all layers with kernels of one size. */
 export interface KernelMagnitudes {
   /** Its height, and its width. */
   readonly size: number;

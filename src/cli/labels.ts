@@ -25,7 +25,7 @@ export function labelsOf(graph: Graph): string[] | undefined {
   return text.includes('\n') ? parseLabels(text) : text.split(',').map((label) => label.trim());
 }
 
-/** Of each channel, from a model's metadata `mean` or `std`. Undefined if missing or unreadable. */
+/** Numbers for each channel, from a model's metadata `mean` or `std`. Undefined if missing or unreadable. */
 export function numbersOf(graph: Graph, key: 'mean' | 'std'): number[] | undefined {
   const text = metadata(graph, [key]);
   return text === undefined ? undefined : parseNumbers(text);

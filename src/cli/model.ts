@@ -106,7 +106,7 @@ function isCheckpoint(file: string, head: Uint8Array): boolean {
   return ['zip', 'pickle', 'safetensors'].includes(kind);
 }
 
-/** Of a file that holds more than one state: what was taken, and what else there is. */
+/** For a file that holds more than one state: what was taken, and what else there is. */
 export function describeSelection({ selected, candidates }: CheckpointSelection): string[] {
   if (selected === '') return [];
   const others = candidates.filter((path) => path !== selected);

@@ -18,13 +18,13 @@ import { parseArchitecture, parseWholes } from './trainArguments.js';
 import { openSets } from './trainData.js';
 import { ARCHITECTURES } from './trainModel.js';
 
-/** Accuracy, from 0 to 1, where so many of the weights are zeros. */
+/** Accuracy, from 0 to 1, with this share of the weights set to zero. */
 export type PrunedAccuracy = { readonly share: number } & Readonly<Record<Part, number>>;
 
 const STEP = 0.05;
 const BATCH = 100;
 
-/** @throws {CommandError} when the checkpoint is none of this network, or the images are not for it */
+/** @throws {CommandError} when the checkpoint is not of this network, or the images do not fit it */
 export async function prunedAccuracies(
   args: Arguments,
   file: string,

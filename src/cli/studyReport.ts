@@ -76,7 +76,7 @@ export function reportMarkdown(study: Study): string {
   ].join('\n');
 }
 
-/** By the names of their files. */
+/** The pictures, by the names of their files. */
 export function reportPictures(study: Study): Record<keyof typeof PICTURES, string> {
   const { summaries, testImages } = study;
   const note = `${count(testImages)} test images; whiskers: standard deviation over seeds; dots: seeds`;

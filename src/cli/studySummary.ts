@@ -24,7 +24,7 @@ export const ABLATION_VARIANTS: readonly Variant[] = [
 export interface Spread {
   readonly values: readonly number[];
   readonly mean: number;
-  /** Of a sample: divided by n - 1; NaN for a single value. */
+  /** Standard deviation of a sample (divided by n - 1); NaN for a single value. */
   readonly deviation: number;
 }
 

@@ -12,9 +12,9 @@ export interface InputOptions {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** Of each channel, for values from 0 to 1; default 0. */
+  /** Mean of each channel, for values from 0 to 1; default 0. */
   readonly mean?: readonly number[];
-  /** Of each channel, for values from 0 to 1; default 1. */
+  /** Standard deviation of each channel, for values from 0 to 1; default 1. */
   readonly std?: readonly number[];
 }
 

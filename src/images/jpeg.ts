@@ -16,7 +16,7 @@ interface Frame {
   readonly width: number;
   readonly height: number;
   readonly components: number;
-  /** Of 8 x 8 samples. */
+  /** Number of blocks of 8 x 8 samples. */
   readonly blocks: number;
   /** The fewest bits that they can take. */
   readonly leastBits: number;

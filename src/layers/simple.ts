@@ -80,7 +80,7 @@ export class Add extends Layer {
   }
 }
 
-/** Tensors that differ only in axis 1, one behind the other along that axis. */
+/** Joins tensors along axis 1; they may differ only in that axis. */
 export class Concat extends Layer {
   /** @internal */
   override get kind(): string {

@@ -16,7 +16,7 @@ export interface BlockBranch {
   readonly norm: NormValues;
 }
 
-/** Of one convolution: weight [outChannels, inChannels / groups, height, width], bias [outChannels]. */
+/** Parameters of one convolution: weight [outChannels, inChannels / groups, height, width], bias [outChannels]. */
 export interface MergedBlock {
   readonly weight: Float32Array;
   readonly bias: Float32Array;

@@ -121,7 +121,7 @@ export class Heap {
     return allocation;
   }
 
-  /** @throws OutOfMemoryError if so many bytes would not fit even into empty memory */
+  /** @throws OutOfMemoryError if this many bytes would not fit even into empty memory */
   expectRoom(bytes: number): void {
     const most = this.#maximum - GUARD - this.#start;
     if (bytes > most) throw new OutOfMemoryError(bytes, Math.max(0, most - this.#used));

@@ -24,7 +24,7 @@ export type Binary = WebAssembly.Module | Uint8Array<ArrayBuffer>;
  */
 export async function loadBinary(simd: 'baseline' | 'relaxed', source: WasmSource | undefined): Promise<Binary> {
   const given = await (source === undefined ? loadEmbedded(simd) : source);
-  // By tag, not instanceof: test runners and places at the edge give modules a realm of their own.
+  // By tag, not instanceof: test runners and edge platforms give modules a realm of their own.
   const tag = Object.prototype.toString.call(given);
   // The loader recognises a module by its prototype.
   if (tag === '[object WebAssembly.Module]') return Object.setPrototypeOf(given, WebAssembly.Module.prototype);

@@ -78,7 +78,7 @@ function startWebThread(setup: WorkerSetup): Thread {
     });
   const address = URL.createObjectURL(new Blob([workerText], { type: 'text/javascript' }));
   const message = start(() => new Worker(address, { type: 'module' }))
-    // Not before the worker has answered: a compiled executable of Bun's loads the script late.
+    // Only once the worker has answered: a compiled executable of Bun's loads the script late.
     .finally(() => URL.revokeObjectURL(address))
     .catch((blob) =>
       start(workerOfFile).catch((file) => {

@@ -38,7 +38,7 @@ const MAX_WAIT_MILLISECONDS = 30_000;
 export class InferenceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Of the inputs, in the order of `inputNames`. */
+  /** Metadata of the inputs, in the order of `inputNames`. */
   readonly inputMetadata: readonly TensorMetadata[];
   readonly outputMetadata: readonly TensorMetadata[];
   readonly #parameters: readonly string[];
@@ -164,7 +164,7 @@ export class InferenceSession {
     return timer.summary();
   }
 
-  /** Gives the memory back; the session cannot be used any more. A second call does nothing. */
+  /** Frees the memory; the session cannot be used afterwards. A second call does nothing. */
   async release(): Promise<void> {
     if (this.#binding === undefined) return;
     if (!this.#runtime.isDisposed) this.#binding.dispose();

@@ -24,10 +24,10 @@ const SIZE = 40;
 /** Runs until a worker has got a chunk at last: with few cores the main thread may compute all of them. */
 const MAX_RUNS = 500;
 const MAX_WAIT_MILLISECONDS = 20_000;
-/** Tensors that are filled while a worker stands still. */
+/** Tensors that are filled while a worker hangs. */
 const BYSTANDERS = 12;
 
-/** All cases, one after the other. @param stall milliseconds that a worker stands still in the middle of a chunk */
+/** All cases, one after the other. @param stall milliseconds that a worker hangs in the middle of a chunk */
 export async function runCasualties(pkg: Package, threads: number, stall: number): Promise<Casualty[]> {
   const cases: Casualty[] = [];
   for (const fault of ['die', 'fail', 'stall'] as const) cases.push(await meetFault(pkg, threads, fault, stall));

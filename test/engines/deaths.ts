@@ -2,7 +2,7 @@
 import * as acnet from 'acnet-wasm';
 import { type Casualty, runCasualties } from './casualties.js';
 
-/** A worker thread stands still for that long, twice what a runtime waits for it. */
+/** A worker thread hangs for this long, twice what a runtime waits for it. */
 const STALL_MILLISECONDS = 5_000;
 
 const casualties: (Casualty & { threads: number })[] = [];

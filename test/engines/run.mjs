@@ -319,7 +319,7 @@ function print(rows) {
   console.log(`\n${passed} passed, ${failed} failed`);
 }
 
-/** Of each output that is not the same in all engines, the hash in each. */
+/** The hashes in all engines of each output that differs. */
 function findDifferences(rows) {
   const differences = {};
   for (const name of new Set(rows.flatMap((row) => Object.keys(row.hashes)))) {

@@ -42,7 +42,7 @@ export const NETWORKS: Readonly<Record<string, (pkg: Package, runtime: acnet.Run
     pkg.resnetCifar(runtime, { channels: [16, 24, 32], blocksPerStage: 1, numClasses: CLASSES }),
 };
 
-/** Trains with so many threads. */
+/** Trains with this many threads. */
 export async function trainingHash(
   pkg: Package,
   network: string,

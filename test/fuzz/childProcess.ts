@@ -88,7 +88,7 @@ export class Child {
   /** Milliseconds that the child has computed for; 0 where that is not known. */
   #ownTime(): number {
     try {
-      // Of all fields behind the name, which is in brackets, the 12th and 13th: for the program and for the system.
+      // The 12th and 13th fields after the name, which is in brackets: time in the program and in the system.
       const fields = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
       return (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_OF_A_TICK;
     } catch {

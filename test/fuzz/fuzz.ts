@@ -18,7 +18,7 @@ const EFFORT = { tries: 1500, milliseconds: 20_000 };
 export interface FuzzOptions {
   readonly seconds: number;
   readonly seed: number;
-  /** Of inputs, at most. */
+  /** The most inputs to run. */
   readonly count?: number;
   /** Number of the first input. */
   readonly from?: number;
@@ -40,7 +40,7 @@ export interface Summary {
   readonly seed: number;
   readonly inputs: number;
   readonly seconds: number;
-  /** Of outcomes, and of what the kind counts besides. */
+  /** Counts of outcomes, and of what else the kind counts. */
   readonly counts: Readonly<Record<string, number>>;
   readonly slowest: readonly Slow[];
   /** Most memory of a process that many inputs ran in, in bytes. */

@@ -3,7 +3,7 @@ import type { Host } from './host.js';
 import type { Random } from './random.js';
 
 export interface Kind {
-  /** Of the files that it keeps. */
+  /** Extension of the files that it keeps. */
   readonly extension: string;
   /** Whether it touches the runtime, whose bystanders are then looked at. */
   readonly onRuntime: boolean;

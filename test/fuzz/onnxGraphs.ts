@@ -364,7 +364,7 @@ function sizeOf(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }
 
-/** Of a window over an image; undefined where there are no windows. */
+/** Output dims of a window over an image; undefined if there are no windows. */
 function outDims(dims: readonly number[], channels: number, { kernel, stride, dilation, pads }: Window) {
   const spatial = [0, 1].map((axis) => {
     const space = dims[2 + axis]! + pads[axis]! + pads[axis + 2]! - dilation[axis]! * (kernel[axis]! - 1) - 1;

@@ -1,7 +1,7 @@
 /**
- * What torch.save writes: state dicts as pickles in zip archives, and one behind the other as before PyTorch 1.6, with
- * hostile sizes, strides, offsets and references; nonsensical programs of opcodes; archives whose directories lie;
- * whole checkpoints, modules and TorchScript archives that are changed.
+ * What torch.save writes: state dicts as pickles in zip archives, or in sequence as before PyTorch 1.6, with hostile
+ * sizes, strides, offsets and references; nonsensical programs of opcodes; archives whose directories lie; whole
+ * checkpoints, modules and TorchScript archives that are changed.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -39,7 +39,7 @@ const GLOBALS: [string, string][] = [
 ];
 const FOLDER = 'test/fixtures/checkpoints';
 const FIXTURE = 'test/fixtures/pth/lenet5bn-acb-fashion-mnist.pth.gz';
-/** Of a long file, where text is likely: at its beginning and at its end. */
+/** Bytes of a long file where text is likely: at its beginning and at its end. */
 const TEXT_BYTES = 6000;
 /** The magic number of files before PyTorch 1.6. */
 const MAGIC = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -88,7 +88,7 @@ function readFixtures(): Uint8Array[] {
   );
 }
 
-/** Pickles one behind the other, then the storages. */
+/** A sequence of pickles, then the storages. */
 function legacy(random: Random, hostility: number, pickle: Bytes, storages: Record<string, Bytes>): Uint8Array {
   const is = () => random.chance(hostility / 2);
   const keys = Object.keys(storages);

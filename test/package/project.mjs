@@ -109,7 +109,7 @@ export class Project {
     return output;
   }
 
-  /** A script of a package that goes on until the project ends. */
+  /** Starts a script of a package that runs until the project ends. */
   startTool(script, args, env) {
     return this.start(process.execPath, [this.path('node_modules', script), ...args], env);
   }
@@ -130,7 +130,7 @@ export class Project {
     checkQuiet(child.output);
   }
 
-  /** A command that goes on until the project ends; `output` of it grows. */
+  /** Starts a command that runs until the project ends; its `output` grows. */
   start(command, args, env = {}) {
     const child = spawn(command, args, {
       cwd: this.folder,

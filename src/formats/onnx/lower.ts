@@ -3,7 +3,7 @@
  *
  *     Constant    known values: initializers, Constant nodes, and what is computed from these alone
  *     Integers    a small tensor of integers, each known or the size of an axis (shapeValues.ts)
- *     runtime     a value of the Graph, of which the dims are known as far as they can be
+ *     runtime a value of the Graph, with its dims as far as they are known
  *
  * A node on runtime values becomes a node of the Graph, or several, by its handler in operators/readers.ts. Unsupported
  * nodes are collected, so that one error names them all.
@@ -69,7 +69,7 @@ export function parameterInputs(model: ModelProto): string[] {
 /** What a file declares of an input or output of the graph. */
 export interface DeclaredValue {
   readonly name: string;
-  /** Of the elements, by the names of onnxruntime-web's tensors. */
+  /** Element type, by the names of onnxruntime-web's tensors. */
   readonly type: string;
   readonly dims: readonly (number | string)[] | undefined;
 }
@@ -130,7 +130,7 @@ export function readerOf(model: ModelProto, input: string): string {
 }
 
 /**
- * @param bound Values for `parameterInputs(model)`; they are not inputs of the Graph any more. Integers come as whole
+ * @param bound Values for `parameterInputs(model)`; they are no longer inputs of the Graph. Integers come as whole
  *   float32 numbers.
  * @throws {FormatError} if the model contradicts itself
  * @throws {UnsupportedError} naming every node that has no place in a Graph

@@ -16,7 +16,7 @@ type ElementArray = new (buffer: ArrayBuffer) => ArrayLike<number> | ArrayLike<b
 
 interface ElementType {
   readonly name: string;
-  /** Of integers and booleans. */
+  /** True for integers and booleans. */
   readonly integer: boolean;
   readonly array: ElementArray & { readonly BYTES_PER_ELEMENT: number };
   readonly field: TypedField;
@@ -58,7 +58,7 @@ export function isIntegerType(dataType: number | undefined): boolean {
 export class Constant {
   readonly dims: readonly number[];
   readonly size: number;
-  /** Of integers or booleans. */
+  /** Whether the values are integers or booleans. */
   readonly integer: boolean;
   readonly #make: () => ArrayLike<number>;
   #values: ArrayLike<number> | undefined;
