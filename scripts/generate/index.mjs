@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { kernels, planRecords, trainRecords } from './abi.mjs';
+import { depthwiseRuns } from './depthwiseRuns.mjs';
 import { lineTransforms } from './lineTransforms.mjs';
 import { outerTiles } from './outerTiles.mjs';
 import { registerTiles } from './registerTiles.mjs';
@@ -15,6 +16,7 @@ import { winogradWeight } from './winogradWeight.mjs';
 
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)));
 write({
+  'assembly/conv/depthwiseRuns.ts': depthwiseRuns(),
   'assembly/gemm/registerTiles.ts': registerTiles(),
   'assembly/conv/winogradInput.ts': winogradInput(),
   'assembly/conv/winogradOutput.ts': winogradOutput(),

@@ -77,8 +77,8 @@ export function applicableAlgorithms(node: WeightedNode, runtime: Runtime, dimsO
   if (node.op === 'linear') return ['gemm'];
   const { groups, window } = node;
   if (groups > 1) {
-    // One address of 4 bytes per tap.
-    const fits = (sizeOf(weight) / outChannels) * 4 <= kernels.scratchBytes();
+    // An address of 4 bytes for each tap, and two words for each row of the kernel.
+    const fits = (sizeOf(weight) / outChannels + 2 * window.kernel[0]) * 4 <= kernels.scratchBytes();
     return outChannels === groups && inPerGroup === 1 && fits ? ['depthwise', 'gemm'] : ['gemm'];
   }
   const isDense = window.dilation.every((step) => step === 1);
