@@ -56,3 +56,6 @@ export const NORMED_BYTES: usize = 4096;
 /** Batches of register tiles that a block of lineConv.ts has, at most, and bytes of scratch that it may take. */
 export const LINE_BATCHES: i32 = 3;
 export const LINE_BYTES: usize = 440 * 1024;
+
+/** Rows of an image whose products tapMoments.ts sums in float32: fewer err less, and are added up more often. */
+export const MOMENT_ROWS: i32 = 32;

@@ -63,6 +63,7 @@ const TRAIN_RECORDS = [
   { file: 'assembly/train/lineConv.ts', name: 'LineConvDescriptor', constant: 'LINE_CONV_DESCRIPTOR' },
   { file: 'assembly/train/weightGrad.ts', name: 'WeightGradDescriptor', constant: 'WEIGHT_GRAD_DESCRIPTOR' },
   { file: 'assembly/train/normPool.ts', name: 'PoolWindows', constant: 'POOL_WINDOWS' },
+  { file: 'assembly/train/tapMoments.ts', name: 'TapWindows', constant: 'TAP_WINDOWS' },
 ];
 
 export function planRecords() {

@@ -19,6 +19,8 @@ export interface Backward {
   /** Whether the gradient of a value is needed. */
   needs(value: Optional): value is string;
   dims(value: string): Dims;
+  /** What has reached a value so far. */
+  gradientOf(value: string): Optional;
   /** Adds a node, and registers the rule of its operation; returns the names of all its outputs. */
   emit<N extends NodeBase>(node: Omit<N, 'outputs'>, rule: OperationRule<N>, outputs?: number): [string, ...string[]];
   /** Stores a constant; returns the name to read it by. */
@@ -71,6 +73,15 @@ export function differentiate(
   return tape.finish(wanted);
 }
 
+/** The values whose gradients are wanted, and all that depend on them. */
+export function dependents(graph: Graph, wanted: Iterable<string>): ReadonlySet<string> {
+  const needed = new Set(wanted);
+  for (const { inputs, outputs } of graph.nodes) {
+    if (inputs.some((name) => name !== undefined && needed.has(name))) for (const name of outputs) needed.add(name);
+  }
+  return needed;
+}
+
 function isFused(node: GraphNode): boolean {
   const { relu, parallel } = node as { relu?: boolean; parallel?: unknown };
   return relu === true || parallel !== undefined || addendOf(node) !== undefined;
@@ -90,18 +101,14 @@ class Tape implements Backward {
   readonly #names: PassValues;
   readonly #shapes: ReadonlyMap<string, Dims>;
   readonly #gradients = new Map<string, string>();
-  /** The values whose gradients are wanted, and all that depend on them. */
-  readonly #needed: Set<string>;
+  readonly #needed: ReadonlySet<string>;
 
   constructor(graph: Graph, shapes: ReadonlyMap<string, Dims>, wanted: Iterable<string>) {
     this.#graph = graph;
     this.#nodes = [...graph.nodes];
     this.#names = new PassValues(graph);
     this.#shapes = shapes;
-    this.#needed = new Set(wanted);
-    for (const { inputs, outputs } of graph.nodes) {
-      if (inputs.some((name) => this.needs(name))) for (const name of outputs) this.#needed.add(name);
-    }
+    this.#needed = dependents(graph, wanted);
   }
 
   needs(value: Optional): value is string {
@@ -112,7 +119,7 @@ class Tape implements Backward {
     return this.#shapes.get(value)!;
   }
 
-  gradientOf(value: string): string | undefined {
+  gradientOf(value: string): Optional {
     return this.#gradients.get(value);
   }
 

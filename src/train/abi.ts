@@ -14,6 +14,39 @@ export interface TrainKernels {
   readonly LINE_WEIGHTS_BYTES: Constant;
   readonly THIN_ROWS: Constant;
   readonly WRITE_BYTES: Constant;
+  /** assembly/train/centreGrad.ts */
+  centreGrad(
+    gradPtr: number,
+    maskPtr: number,
+    placesPtr: number,
+    windowsPtr: number,
+    meansPtr: number,
+    outPtr: number,
+    lanes: number,
+    firstPixel: number,
+    lastPixel: number,
+  ): void;
+  /** assembly/train/centreGrad.ts */
+  maskedSums(
+    gradPtr: number,
+    maskPtr: number,
+    sumsPtr: number,
+    pixels: number,
+    lanes: number,
+    chunkPixels: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/centreGrad.ts */
+  writeGradMeans(
+    sumsPtr: number,
+    chunks: number,
+    count: number,
+    channels: number,
+    lanes: number,
+    outPtr: number,
+    meansPtr: number,
+  ): void;
   /** assembly/train/depthwiseGrad.ts */
   depthwiseWeightGrad(
     descriptorPtr: number,
@@ -32,6 +65,49 @@ export interface TrainKernels {
     accumulate: number,
     channels: number,
     taps: number,
+  ): void;
+  /** assembly/train/foldNorm.ts */
+  foldNorm(
+    momentsPtr: number,
+    taps: number,
+    weightPtr: number,
+    tapsPtr: number,
+    count: number,
+    gammaPtr: number,
+    betaPtr: number,
+    eps: number,
+    isFirst: number,
+    sumsPtr: number,
+    statisticsPtr: number,
+    lanes: number,
+    first: number,
+    last: number,
+  ): void;
+  /** assembly/train/foldNorm.ts */
+  foldNormGrad(
+    momentsPtr: number,
+    taps: number,
+    weightPtr: number,
+    tapsPtr: number,
+    count: number,
+    gammaPtr: number,
+    eps: number,
+    gradPtr: number,
+    weightGradPtr: number,
+    gammaGradPtr: number,
+    scratchPtr: number,
+    first: number,
+    last: number,
+  ): void;
+  /** assembly/train/foldNorm.ts */
+  writeFolded(
+    momentsPtr: number,
+    taps: number,
+    sumsPtr: number,
+    weightPtr: number,
+    biasPtr: number,
+    first: number,
+    last: number,
   ): void;
   /** assembly/train/lineConv.ts */
   lineConv2d(
@@ -270,6 +346,23 @@ export interface TrainKernels {
     first: number,
     last: number,
   ): void;
+  /** assembly/train/tapMoments.ts */
+  tapProducts(
+    windowsPtr: number,
+    inPtr: number,
+    centrePtr: number,
+    sumsPtr: number,
+    chunkImages: number,
+    scratchPtr: number,
+    firstChunk: number,
+    lastChunk: number,
+  ): void;
+  /** assembly/train/tapMoments.ts */
+  tapProductsBytes(windowsPtr: number): number;
+  /** assembly/train/tapMoments.ts */
+  writeCentre(sumsPtr: number, chunks: number, count: number, channels: number, centrePtr: number): void;
+  /** assembly/train/tapMoments.ts */
+  writeTapMoments(windowsPtr: number, sumsPtr: number, chunks: number, centrePtr: number, momentsPtr: number): void;
   /** assembly/train/turn.ts */
   interleavePhase(
     fromPtr: number,

@@ -54,3 +54,21 @@ export const POOL_WINDOWS = {
   mostColumns: WORD,
   bandRows: WORD,
 } as const;
+
+/** class TapWindows of assembly/train/tapMoments.ts */
+export const TAP_WINDOWS = {
+  height: WORD,
+  width: WORD,
+  channels: WORD,
+  kernelHeight: WORD,
+  kernelWidth: WORD,
+  padTop: WORD,
+  padLeft: WORD,
+  outHeight: WORD,
+  outWidth: WORD,
+  topRows: WORD,
+  bottomRows: WORD,
+  leftColumns: WORD,
+  rightColumns: WORD,
+  batch: WORD,
+} as const;

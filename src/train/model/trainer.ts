@@ -15,6 +15,7 @@ import { joinNorms } from '../gradients/joinNorms.js';
 import { gradientRuleOf } from '../gradients/table.js';
 import { crossEntropy } from '../ops/crossEntropy.js';
 import { type SgdSettings, sgd } from '../ops/sgd.js';
+import { foldNorms } from '../passes/foldNorms.js';
 import type { Steps, TrainerOptions } from '../trainOptions.js';
 import { checkLayer, checkTensor, describeLayer, LayerModes, parametersOf } from './layerGraph.js';
 import { type StepMemory, stepMemory } from './stepMemory.js';
@@ -261,9 +262,9 @@ export class Trainer implements Steps {
 
   #trainingGraph(inputDims: readonly number[]): Omit<Prepared, 'key' | 'modes'> {
     const { graph: plain, shapes, output } = this.#lossGraph(inputDims);
-    const withLoss = joinNorms(plain, shapes);
-    const nameOf = new Map([...withLoss.values!].map(([name, { tensor }]) => [tensor, name]));
+    const nameOf = new Map([...plain.values!].map(([name, { tensor }]) => [tensor, name]));
     const wanted = this.#trained.flatMap(({ values }) => nameOf.get(values) ?? []);
+    const withLoss = foldNorms(joinNorms(plain, shapes), shapes, wanted);
     const seeds = new Map([[output, LOGITS_GRADIENT!]]);
     const { graph, gradients } = differentiate(withLoss, shapes, seeds, wanted, gradientRuleOf);
     const values = new Map<string, StoredValue>(graph.values);
