@@ -20,6 +20,7 @@ export { sgdStep, squaredNorm } from './train/optimizer';
 export { avgPool2dGrad, globalAvgPool2dGrad, globalMaxPool2dGrad, maxPool2dGrad } from './train/poolGrad';
 export { countCorrect, crossEntropy, softmaxGrad } from './train/softmaxGrad';
 export {
+  centreImages,
   tapProducts,
   tapProductsBytes,
   writeCentre,

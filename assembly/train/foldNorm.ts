@@ -13,7 +13,7 @@
  * which is how a normalisation's gradient comes out when z = W x is put into it. All of it is computed in float64, once for
  * a step.
  *
- *   momentsPtr  f64 [taps] m | [taps][taps] C      of the window that holds those of all branches
+ *   momentsPtr  f64 [taps] m | [taps] m less the centre | [taps][taps] C      of the window that holds those of all branches
  *   tapsPtr     i32 [count]  which of its taps the weights of a filter belong to
  *   weightPtr   f32 [channels][count]
  */
@@ -61,7 +61,7 @@ export function foldNorm(
   first: i32,
   last: i32,
 ): void {
-  const covariancesPtr = momentsPtr + ((<usize>taps) << 3);
+  const covariancesPtr = momentsPtr + ((<usize>taps) << 4);
   const rowBytes = (<usize>(taps + 1)) << 3;
   for (let channel = <usize>first; channel < <usize>last; ++channel) {
     const toPtr = sumsPtr + channel * rowBytes;
@@ -84,8 +84,8 @@ export function foldNorm(
 }
 
 /**
- * The folded weights f32 [channels][taps] and biases, which take off what the rounded weights make of the means of the taps:
- * output channels `first` to `last` (excluded).
+ * The folded weights f32 [channels][taps] and biases for images less the centre, which take off what the rounded weights make
+ * of the means of the taps: output channels `first` to `last` (excluded).
  */
 export function writeFolded(
   momentsPtr: usize,
@@ -96,6 +96,7 @@ export function writeFolded(
   first: i32,
   last: i32,
 ): void {
+  const centredPtr = momentsPtr + ((<usize>taps) << 3);
   for (let channel = <usize>first; channel < <usize>last; ++channel) {
     let fromPtr = sumsPtr + ((channel * <usize>(taps + 1)) << 3);
     const toPtr = weightPtr + ((channel * <usize>taps) << 2);
@@ -103,7 +104,7 @@ export function writeFolded(
     for (let i: usize = 0; i < <usize>taps; ++i) {
       const weight = <f32>load<f64>(fromPtr);
       store<f32>(toPtr + (i << 2), weight);
-      mean += <f64>weight * load<f64>(momentsPtr + (i << 3));
+      mean += <f64>weight * load<f64>(centredPtr + (i << 3));
       fromPtr += 8;
     }
     store<f32>(biasPtr + (channel << 2), <f32>(load<f64>(fromPtr) - mean));
@@ -129,7 +130,7 @@ export function foldNormGrad(
   first: i32,
   last: i32,
 ): void {
-  const covariancesPtr = momentsPtr + ((<usize>taps) << 3);
+  const covariancesPtr = momentsPtr + ((<usize>taps) << 4);
   for (let channel = <usize>first; channel < <usize>last; ++channel) {
     const filterPtr = weightPtr + ((channel * <usize>count) << 2);
     const ofChannelPtr = gradPtr + ((channel * <usize>taps) << 2);

@@ -78,14 +78,52 @@ function rowBytes(w: TapWindows): usize {
 }
 
 /**
- * From the sums of chunks that columnSums has made of `count` pixels to the centre, f32[4]: the means of the channels, and
- * -1 behind them, so that what is there becomes 1.
+ * From the sums of chunks that columnSums has made of `count` pixels to the centre, f32[4]: about the means of the channels, and
+ * 0 behind them; and to the same with -1 behind them, so that what is there becomes 1.
  */
 export function writeCentre(sumsPtr: usize, chunks: i32, count: i32, channels: i32, centrePtr: usize): void {
   for (let c: usize = 0; c < 4; ++c) {
     let sum: f64 = 0;
     for (let chunk: usize = 0; chunk < <usize>chunks; ++chunk) sum += load<f64>(sumsPtr + (chunk << 5) + (c << 3));
-    store<f32>(centrePtr + (c << 2), <i32>c === channels ? -1 : <f32>(sum / <f64>count));
+    const mean = shortened(<f32>(sum / <f64>count));
+    store<f32>(centrePtr + (c << 2), mean);
+    store<f32>(centrePtr + (c << 2), <i32>c === channels ? -1 : mean, 16);
+  }
+}
+
+/** With eight bits of the mantissa, so that most differences from it are exact. */
+function shortened(x: f32): f32 {
+  return reinterpret<f32>(reinterpret<u32>(x) & 0xffff0000);
+}
+
+/**
+ * Writes images less the centre, with as much of the outside as windows see, which then is no longer 0: rows `firstRow` to
+ * `lastRow` (excluded) of all images [padded height][padded width][4].
+ */
+export function centreImages(
+  windowsPtr: usize,
+  inPtr: usize,
+  centrePtr: usize,
+  outPtr: usize,
+  firstRow: i32,
+  lastRow: i32,
+): void {
+  const w = changetype<TapWindows>(windowsPtr);
+  const paddedHeight = w.outHeight + w.kernelHeight - 1;
+  const bytes = (<usize>(w.outWidth + w.kernelWidth - 1)) << 4;
+  const innerPtr = (<usize>w.padLeft) << 4;
+  const innerEnd = innerPtr + ((<usize>w.width) << 4);
+  const centre = v128.load(centrePtr);
+  const outside = f32x4.neg(centre);
+  for (let row = firstRow; row < lastRow; ++row) {
+    const y = (row % paddedHeight) - w.padTop;
+    const isInside = y >= 0 && y < w.height;
+    const fromPtr = inPtr + ((<usize>((row / paddedHeight) * w.height + y) * <usize>w.width) << 4) - innerPtr;
+    const toPtr = outPtr + <usize>row * bytes;
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const x = isInside && at >= innerPtr && at < innerEnd ? f32x4.sub(v128.load(fromPtr + at), centre) : outside;
+      v128.store(toPtr + at, x);
+    }
   }
 }
 
@@ -106,7 +144,7 @@ export function tapProducts(
   const w = changetype<TapWindows>(windowsPtr);
   const imageBytes = (<usize>(w.height * w.width)) << 4;
   const chunkBytes = <usize>tapProductsBytes(windowsPtr);
-  const centre = v128.load(centrePtr);
+  const centre = v128.load(centrePtr, 16);
   const rowsPtr = scratchPtr + ((<usize>(columnClasses(w) * classFloats(w))) << 2);
   memory.fill(rowsPtr, 0, <usize>w.kernelHeight * rowBytes(w));
   memory.fill(scratchPtr, 0, rowsPtr - scratchPtr);
@@ -245,7 +283,7 @@ function flush(w: TapWindows, productsPtr: usize, sumsPtr: usize, rowClass: i32)
 /**
  * From the sums of all chunks, which are added up where those of the first are, to the moments of taps (c, ky, kx), f64
  *
- *   [taps] means  |  [taps][taps] covariances
+ *   [taps] means  |  [taps] means less the centre  |  [taps][taps] covariances
  */
 export function writeTapMoments(
   windowsPtr: usize,
@@ -263,13 +301,12 @@ export function writeTapMoments(
   }
   const places = w.kernelHeight * w.kernelWidth;
   for (let a = 0; a < places; ++a) writeMeans(w, sumsPtr, centrePtr, momentsPtr, a, places);
-  const covariancesPtr = momentsPtr + ((<usize>(places * w.channels)) << 3);
+  const covariancesPtr = momentsPtr + ((<usize>(places * w.channels)) << 4);
   for (let a = 0; a < places; ++a) {
     for (let b = a; b < places; ++b) writeCovariances(w, sumsPtr, centrePtr, momentsPtr, covariancesPtr, a, b, places);
   }
 }
 
-/** The centre of a channel, or what stands for it in the lane behind them. */
 function centreOf(centrePtr: usize, c: i32): f64 {
   return <f64>load<f32>(centrePtr + ((<usize>c) << 2));
 }
@@ -279,8 +316,11 @@ function writeMeans(w: TapWindows, sumsPtr: usize, centrePtr: usize, meansPtr: u
   const count = <f64>w.batch * <f64>(w.outHeight * w.outWidth);
   const seen = productOf(w, sumsPtr, a, a, w.channels, w.channels);
   for (let c = 0; c < w.channels; ++c) {
-    const sum = productOf(w, sumsPtr, a, a, c, w.channels) + centreOf(centrePtr, c) * seen;
-    store<f64>(meansPtr + ((<usize>(c * places + a)) << 3), sum / count);
+    const centre = centreOf(centrePtr, c);
+    const sum = productOf(w, sumsPtr, a, a, c, w.channels);
+    const toPtr = meansPtr + ((<usize>(c * places + a)) << 3);
+    store<f64>(toPtr, (sum + centre * seen) / count);
+    store<f64>(toPtr + ((<usize>(places * w.channels)) << 3), (sum - centre * (count - seen)) / count);
   }
 }
 

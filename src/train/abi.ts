@@ -347,6 +347,15 @@ export interface TrainKernels {
     last: number,
   ): void;
   /** assembly/train/tapMoments.ts */
+  centreImages(
+    windowsPtr: number,
+    inPtr: number,
+    centrePtr: number,
+    outPtr: number,
+    firstRow: number,
+    lastRow: number,
+  ): void;
+  /** assembly/train/tapMoments.ts */
   tapProducts(
     windowsPtr: number,
     inPtr: number,

@@ -1,6 +1,7 @@
 /**
- * The convolution that convolutions and BatchNorms were folded into (foldNorms.ts), with the max pool and the ReLU behind it.
- * Its bias takes off what the weights make of the means of the taps, so the gradient of its weights is that of
+ * The convolution that convolutions and BatchNorms were folded into (foldNorms.ts), with the max pool and the ReLU behind it,
+ * of an image less its mean, whose padding is there. The bias takes off what the weights make of the means of the taps, so
+ * the gradient of its weights is that of
  *
  *   y = W (x - mean of x) + summand
  */
@@ -57,6 +58,7 @@ function step(node: FoldedConvNode, context: StepContext): Step {
     groups: 1,
     relu: low === 0,
     precise: true,
+    algorithm: 'gemm',
   };
   const convolve = convolution(plain, context);
   if (pooling === undefined) return convolve;

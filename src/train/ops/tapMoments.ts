@@ -1,28 +1,39 @@
-/** Means and covariances of what the taps of a window see of an image: see assembly/train/tapMoments.ts. */
+/**
+ * Means and covariances of what the taps of a window see of an image, and the image less its mean, with its padding: see
+ * assembly/train/tapMoments.ts.
+ */
 import type { FullNode, Window } from '../../nodes/node.js';
 import { title } from '../../nodes/shapeErrors.js';
 import type { OperationRule } from '../../ops/operation.js';
 import { cutKernel, FLOAT_FLOPS } from '../../plan/steps/cut.js';
-import { ports, type Step, type StepContext, writeRecord } from '../../plan/steps/step.js';
-import { extentOf } from '../../sizes.js';
+import { type Find, finder, type Step, type StepContext, writeRecord } from '../../plan/steps/step.js';
+import { extentOf, sizeOf } from '../../sizes.js';
 import { trainKernels } from '../kernels.js';
 import { TAP_WINDOWS } from '../records.js';
 import { CHUNK_PIXELS } from './channelSums.js';
 
-/** output: f64 [taps] and [taps][taps], seen as floats; taps are those of a weight, (channel, row, column). */
+/**
+ * outputs: the image with its padding, less the mean of each channel; f64 [taps], [taps] and [taps][taps], seen as floats.
+ * Taps are those of a weight, (channel, row, column).
+ */
 export interface TapMomentsNode extends FullNode {
   readonly op: 'tapMoments';
+  readonly outputs: readonly [image: string, moments: string];
   /** With strides and dilations of one. */
   readonly window: Window;
 }
 
 export const tapMoments: OperationRule<TapMomentsNode> = {
   inputs: () => [{ as: 'channelsLast' }],
-  dims: ({ window: { kernel } }, [image]) => {
-    const taps = (image![1] as number) * kernel[0] * kernel[1];
-    return [2 * taps * (taps + 1)];
+  dims: ({ window: { pads } }, [image]) => {
+    const [batch, channels, height, width] = image as [number, number, number, number];
+    return [batch, channels, height + pads[0] + pads[2], width + pads[1] + pads[3]];
   },
-  layout: () => 'planar',
+  furtherDims: ({ window: { kernel } }, [image]) => {
+    const taps = (image![1] as number) * sizeOf(kernel);
+    return [[2 * taps * (taps + 2)]];
+  },
+  layout: () => 'channelsLast',
   step,
 };
 
@@ -88,7 +99,7 @@ function step(node: TapMomentsNode, context: StepContext): Step {
   const chunks = Math.ceil(batch / chunkImages);
   const count = batch * height * width;
   const pixelChunks = Math.ceil(count / CHUNK_PIXELS);
-  const centrePtr = context.allocate(16);
+  const centrePtr = context.allocate(32);
   const workspace = context.workspace(Math.max(pixelChunks * 32, chunks * chunkBytes));
   const columnSums = cutKernel(runtime, kernels, 'columnSums', { units: pixelChunks, flops: 4 * count * FLOAT_FLOPS });
   const multiply = cutKernel(runtime, kernels, 'tapProducts', {
@@ -96,13 +107,19 @@ function step(node: TapMomentsNode, context: StepContext): Step {
     flops: 2 * tapProducts(window, dims),
     takesScratch: true,
   });
-  const find = ports(node, context);
+  const rows = batch * context.dims(node.outputs[0])[2]!;
+  const centre = cutKernel(runtime, kernels, 'centreImages', { units: rows, flops: 8 * count * FLOAT_FLOPS });
+  const [image, centred, moments] = [...node.inputs, ...node.outputs].map((name) => finder(name, context)) as [
+    Find,
+    Find,
+    Find,
+  ];
   return (at) => {
-    const [inPtr, , outPtr] = find(at);
-    const sumsPtr = workspace();
+    const [inPtr, sumsPtr] = [image(at), workspace()];
     columnSums(inPtr, sumsPtr, count, 4, CHUNK_PIXELS);
     kernels.writeCentre(sumsPtr, pixelChunks, count, channels, centrePtr);
+    centre(windowsPtr, inPtr, centrePtr, centred(at));
     multiply(windowsPtr, inPtr, centrePtr, sumsPtr, chunkImages);
-    kernels.writeTapMoments(windowsPtr, sumsPtr, chunks, centrePtr, outPtr);
+    kernels.writeTapMoments(windowsPtr, sumsPtr, chunks, centrePtr, moments(at));
   };
 }

@@ -115,12 +115,17 @@ function nodesOf(
   const wholeDims = shapes.get(first.outputs[0])!;
   const { batch, pixels, channels } = extentOf(wholeDims);
   const weightDims = [channels, shapes.get(image)![1]!, ...window.kernel] as const;
-  const [moments, weight, bias] = ['moments', 'weight', 'bias'].map((what) => names.newName(`${output}.${what}`)) as [
-    string,
-    string,
-    string,
-  ];
-  const ofTaps: TapMomentsNode = { op: 'tapMoments', path, layer, inputs: [image], outputs: [moments], window };
+  const [centred, moments, weight, bias] = ['centred', 'moments', 'weight', 'bias'].map((what) =>
+    names.newName(`${output}.${what}`),
+  ) as [string, string, string, string];
+  const ofTaps: TapMomentsNode = {
+    op: 'tapMoments',
+    path,
+    layer,
+    inputs: [image],
+    outputs: [centred, moments],
+    window,
+  };
   const ofWeights: FoldNormsNode = {
     op: 'foldNorms',
     path,
@@ -139,9 +144,9 @@ function nodesOf(
     op: 'foldedConv',
     path,
     layer,
-    inputs: [image, weight, bias],
+    inputs: [centred, weight, bias],
     outputs: [output, ...(pool === undefined ? [] : [...places, names.newName(`${output}.whole`)])],
-    window,
+    window: { ...window, pads: [0, 0, 0, 0] },
     weightDims,
     wholeDims,
     low,
