@@ -17,6 +17,9 @@ const TILES = { precise: 2, other: 4 } as const;
 /** Fewer make products too shallow for their transforms. */
 const MIN_CHANNELS = 8;
 
+/** Of the descriptor: packed weights are there for a step only. */
+const WEIGHTS_WORD = Object.keys(LINE_CONV_DESCRIPTOR).indexOf('weightsPtr');
+
 /** Whether the algorithm has a scheme for such a window. */
 export function isLine({ kernel, stride, dilation }: Window): boolean {
   const [short, long] = [Math.min(...kernel), Math.max(...kernel)];
@@ -50,9 +53,9 @@ export function lineStep(owner: string, node: Conv2dNode, context: StepContext, 
   const tile = node.precise === true ? TILES.precise : TILES.other;
   const points = taps + tile - 1;
   const weightFloats = roundUp(outChannels, 8) * points * lanesOf(inChannels);
-  const weightsPtr = context.allocate(weightFloats * 4);
+  const workspace = context.workspace(weightFloats * 4);
   const descriptorPtr = writeRecord(owner, context, LINE_CONV_DESCRIPTOR, {
-    weightsPtr,
+    weightsPtr: 0,
     rowsPtr: writeTable(context, rows),
     columnsPtr: writeTable(context, columns),
     zerosPtr: writeTable(context, new Float32Array(lanesOf(inChannels))),
@@ -84,6 +87,8 @@ export function lineStep(owner: string, node: Conv2dNode, context: StepContext, 
   const isTame = tameness([image], context);
   const direct = context.lazily(otherwise);
   return (at) => {
+    const weightsPtr = workspace();
+    runtime.heap.words(descriptorPtr + WEIGHTS_WORD * 4, 1)[0] = weightsPtr;
     pack(findWeight(at), weightsPtr, outChannels, inChannels, taps, tile);
     const { allBelow } = runtime.kernels;
     if (allBelow(weightsPtr, weightFloats, LARGEST_TRANSFORMED) === 0 || !isTame(at)) direct()(at);
