@@ -35,12 +35,14 @@ export function showName(name: string): string {
 /**
  * As many items as fit, at least one, and the number of those left out.
  * @param room in characters
+ * @param most items
  */
-export function showList(items: readonly unknown[], room = MAX_LIST): string {
+export function showList(items: readonly unknown[], room = MAX_LIST, most = items.length): string {
   let text = '';
   for (const [i, item] of items.entries()) {
     const next = cut(typeof item === 'string' ? item : show(item), MAX_LIST);
-    if (i > 0 && text.length + next.length + 2 > room) return `${text} and ${grouped(items.length - i)} more`;
+    if (i === most || (i > 0 && text.length + next.length + 2 > room))
+      return `${text} and ${grouped(items.length - i)} more`;
     text += i === 0 ? next : `, ${next}`;
   }
   return text;

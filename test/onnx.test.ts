@@ -280,7 +280,14 @@ test('Conv: pads, auto_pad, groups', () => {
     /Conv "y" \(auto_pad with stride 2 needs an input whose height and width the file states\)/,
   );
   const base = { nodes: [{ op: 'Conv', inputs: ['x', 'w'], outputs: ['y'] }] };
-  refuses(/must be 2-D, got 1-D/, UnsupportedError, { ...base, initializers: [floats('w', [1, 3, 1], [1, 2, 3])] });
+  refuses(/must be 1-D or 2-D, got 3-D/, UnsupportedError, {
+    ...base,
+    initializers: [floats('w', [1, 3, 1, 1, 1], [1, 2, 3])],
+  });
+  refuses(/its input has 4 axes, a 1-D window takes 3/, FormatError, {
+    ...base,
+    initializers: [floats('w', [1, 3, 1], [1, 2, 3])],
+  });
   refuses(/3 groups do not divide 2/, FormatError, {
     nodes: [{ op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes: { group: 3 } }],
     initializers,
@@ -518,17 +525,25 @@ test('an initializer that is listed as an input is none', () => {
 
 test('one error names every unsupported node', () => {
   refuses(
-    /^readOnnx: 3 unsupported nodes: Tanh "act", com\.example\.Relu "r", MaxPool "pool" \(its pooling must be 2-D, got 1-D\)$/,
+    /^readOnnx: 3 unsupported nodes: Loop "act", com\.example\.Relu "r", MaxPool "pool" \(its pooling must be 1-D or 2-D, got 3-D\)$/,
     UnsupportedError,
     {
       nodes: [
-        { op: 'Tanh', inputs: ['x'], outputs: ['t'], name: 'act' },
+        { op: 'Loop', inputs: ['x'], outputs: ['t'], name: 'act' },
         { op: 'Relu', inputs: ['t'], outputs: ['u'] },
         { op: 'Relu', inputs: ['x'], outputs: ['r'], domain: 'com.example' },
-        { op: 'MaxPool', inputs: ['x'], outputs: ['y'], name: 'pool', attributes: { kernel_shape: [2] } },
+        { op: 'MaxPool', inputs: ['x'], outputs: ['y'], name: 'pool', attributes: { kernel_shape: [2, 2, 2] } },
       ],
     },
   );
+});
+
+test('of many unsupported nodes twenty are named', () => {
+  const nodes = Array.from({ length: 30 }, (_, i) => ({ op: 'Loop', inputs: ['x'], outputs: [`y${i}`] }));
+  refuses(/^readOnnx: 30 unsupported nodes: (Loop "y\d+", ){19}Loop "y19" and 10 more$/, UnsupportedError, {
+    nodes,
+    outputs: ['y0'],
+  });
 });
 
 test('files that contradict themselves', () => {
@@ -566,7 +581,7 @@ test('files that contradict themselves', () => {
     nodes: [relu('x', 'y')],
     inputTypes: { x: 11 },
   });
-  refuses(/must use an opset from 1 to 21, got 22/, UnsupportedError, { nodes: [relu('x', 'y')], opset: 22 });
+  refuses(/must use an opset from 1 to 23, got 24/, UnsupportedError, { nodes: [relu('x', 'y')], opset: 24 });
   assert.throws(() => readOnnx(new Uint8Array(0)), /has no graph/);
 });
 

@@ -73,6 +73,38 @@ function sumWalk(tablePtr: usize, inPtr: usize): f64 {
   return sum;
 }
 
+/**
+ * Picks values of one axis: a walk of `in` without that axis, of the positions along it, and of `out`. Positions are
+ * whole numbers; negative ones count from the end, those outside are clamped.
+ */
+export function gather(
+  tablePtr: usize,
+  inPtr: usize,
+  positionsPtr: usize,
+  outPtr: usize,
+  axisStride: i32,
+  axisSize: i32,
+): void {
+  const length = runLength(tablePtr);
+  const inStride = runStride(tablePtr, 0);
+  const positionStride = runStride(tablePtr, 1);
+  const outStride = runStride(tablePtr, 2);
+  startWalk(tablePtr, inPtr, positionsPtr, outPtr);
+  do {
+    let fromPtr = runPtr(tablePtr, 0);
+    let positionPtr = runPtr(tablePtr, 1);
+    let toPtr = runPtr(tablePtr, 2);
+    for (let i = 0; i < length; ++i) {
+      const given = <i32>load<f32>(positionPtr);
+      const position = min(max(given < 0 ? given + axisSize : given, 0), axisSize - 1);
+      store<f32>(toPtr, load<f32>(fromPtr + position * axisStride));
+      fromPtr += inStride;
+      positionPtr += positionStride;
+      toPtr += outStride;
+    }
+  } while (nextRun(tablePtr));
+}
+
 /** Sets `count` floats. */
 export function fill(ptr: usize, count: i32, value: f32): void {
   const values = f32x4.splat(value);

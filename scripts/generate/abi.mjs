@@ -58,6 +58,7 @@ const PLAN_RECORDS = [
 const PLAN_ENUMS = [
   { file: 'assembly/nn/elementwise.ts', name: 'BinaryOp', constant: 'BINARY_OPS' },
   { file: 'assembly/nn/elementwise.ts', name: 'UnaryOp', constant: 'UNARY_OPS' },
+  { file: 'assembly/nn/reduce.ts', name: 'ReduceOp', constant: 'REDUCE_OPS' },
 ];
 const TRAIN_RECORDS = [
   { file: 'assembly/train/lineConv.ts', name: 'LineConvDescriptor', constant: 'LINE_CONV_DESCRIPTOR' },

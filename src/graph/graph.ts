@@ -7,22 +7,27 @@
 import type { Conv2dNode, LinearNode, ParallelKernel, WeightedNode } from '../nodes/conv.js';
 import type { DimOf } from '../nodes/dims.js';
 import type { NodeBase, Optional, PaddingMode, Pads, Pair, Window } from '../nodes/node.js';
+import type { CumSumNode, TopPlacesNode } from '../ops/alongAxis.js';
 import type { BatchNormNode } from '../ops/batchNorm.js';
-import type { BinaryNode } from '../ops/binary.js';
+import type { BinaryNode, FurtherBinaryNode } from '../ops/binary.js';
 import type { ConcatNode } from '../ops/concat.js';
+import type { DepthToSpaceNode } from '../ops/depthToSpace.js';
+import type { ExpandNode } from '../ops/expand.js';
 import type { FlattenNode } from '../ops/flatten.js';
+import type { GatherNode } from '../ops/gather.js';
 import type { GlobalPoolNode } from '../ops/globalPool.js';
 import type { IdentityNode } from '../ops/identity.js';
 import type { MatMulNode } from '../ops/matMul.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import type { PadNode } from '../ops/pad.js';
 import type { PoolNode } from '../ops/pool.js';
-import type { ReduceNode } from '../ops/reduceMean.js';
+import type { ReduceNode } from '../ops/reduce.js';
 import type { ReshapeNode } from '../ops/reshape.js';
 import type { ResizeNode } from '../ops/resize.js';
 import type { SliceNode } from '../ops/slice.js';
 import type { SoftmaxNode } from '../ops/softmax.js';
 import type { SqueezeNode } from '../ops/squeeze.js';
+import type { StandardizeNode } from '../ops/standardize.js';
 import type { TransposeNode } from '../ops/transpose.js';
 import type { UnaryNode } from '../ops/unary.js';
 import type { Tensor } from '../tensor.js';
@@ -32,7 +37,12 @@ export type {
   BatchNormNode,
   BinaryNode,
   Conv2dNode,
+  CumSumNode,
+  DepthToSpaceNode,
   DimOf,
+  ExpandNode,
+  FurtherBinaryNode,
+  GatherNode,
   GlobalPoolNode,
   LinearNode,
   PaddingMode,
@@ -46,6 +56,8 @@ export type {
   ResizeNode,
   SliceNode,
   SqueezeNode,
+  StandardizeNode,
+  TopPlacesNode,
   TransposeNode,
   UnaryNode,
   WeightedNode,
@@ -80,6 +92,7 @@ export type GraphNode =
   | BatchNormNode
   | LinearNode
   | BinaryNode
+  | FurtherBinaryNode
   | UnaryNode
   | PoolNode
   | GlobalPoolNode
@@ -91,10 +104,14 @@ export type GraphNode =
   | SliceNode
   | PadNode
   | ReduceNode
+  | StandardizeNode
+  | DepthToSpaceNode
+  | ExpandNode
+  | GatherNode
   | SimpleNode;
 
 /** Operations along one axis. */
-export type AxisNode = SoftmaxNode | ConcatNode | FlattenNode;
+export type AxisNode = SoftmaxNode | ConcatNode | FlattenNode | CumSumNode | TopPlacesNode;
 export type SimpleNode = IdentityNode | MatMulNode;
 
 type WithoutOutputs<T> = T extends NodeBase ? Omit<T, 'outputs'> : never;

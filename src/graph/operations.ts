@@ -1,10 +1,14 @@
 /** The table of all operations: what Graphs from files may hold, and those that are written by hand. */
 
+import { cumSum, topPlaces } from '../ops/alongAxis.js';
 import { batchNorm } from '../ops/batchNorm.js';
 import { binary } from '../ops/binary.js';
 import { concat } from '../ops/concat.js';
 import { conv2d } from '../ops/conv2d.js';
+import { depthToSpace } from '../ops/depthToSpace.js';
+import { expand } from '../ops/expand.js';
 import { flatten } from '../ops/flatten.js';
+import { gather } from '../ops/gather.js';
 import { globalPool } from '../ops/globalPool.js';
 import { identity } from '../ops/identity.js';
 import { linear } from '../ops/linear.js';
@@ -12,12 +16,13 @@ import { matMul } from '../ops/matMul.js';
 import { type OperationRule, useOperation } from '../ops/operation.js';
 import { pad } from '../ops/pad.js';
 import { pool } from '../ops/pool.js';
-import { reduceMean } from '../ops/reduceMean.js';
+import { reduce } from '../ops/reduce.js';
 import { reshape } from '../ops/reshape.js';
 import { resize } from '../ops/resize.js';
 import { slice } from '../ops/slice.js';
 import { softmax } from '../ops/softmax.js';
 import { squeeze } from '../ops/squeeze.js';
+import { standardize } from '../ops/standardize.js';
 import { transpose } from '../ops/transpose.js';
 import { unary } from '../ops/unary.js';
 import type { GraphNode } from './graph.js';
@@ -39,15 +44,59 @@ const OPERATIONS: { readonly [O in Op]: OperationRule<NodeOf<O>> } = {
   sigmoid: unary,
   hardSigmoid: unary,
   hardSwish: unary,
+  sqrt: unary,
+  reciprocal: unary,
+  abs: unary,
+  neg: unary,
+  floor: unary,
+  ceil: unary,
+  round: unary,
+  sign: unary,
+  softsign: unary,
+  thresholdedRelu: unary,
+  exp: unary,
+  log: unary,
+  tanh: unary,
+  erf: unary,
+  gelu: unary,
+  geluTanh: unary,
+  mish: unary,
+  softplus: unary,
+  selu: unary,
   add: binary,
   sub: binary,
   mul: binary,
   div: binary,
+  pow: binary,
+  min: binary,
+  max: binary,
+  equal: binary,
+  less: binary,
+  lessOrEqual: binary,
+  slope: binary,
+  keepIf: binary,
+  keepUnless: binary,
   resize,
   matMul,
   softmax,
   logSoftmax: softmax,
-  reduceMean,
+  reduceMean: reduce,
+  reduceSum: reduce,
+  reduceMax: reduce,
+  reduceMin: reduce,
+  reduceProd: reduce,
+  reduceL1: reduce,
+  reduceSumSquare: reduce,
+  argMax: reduce,
+  lastArgMax: reduce,
+  standardize,
+  cumSum,
+  topPlaces,
+  gather,
+  gatherElements: gather,
+  expand,
+  depthToSpace,
+  spaceToDepth: depthToSpace,
   concat,
   slice,
   pad,

@@ -1,4 +1,4 @@
-/** Arithmetic of two values with broadcasting, and a ReLU behind it. */
+/** Arithmetic, powers and comparisons of two values with broadcasting, and a ReLU behind it. */
 
 import { broadcast, type KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
@@ -18,7 +18,18 @@ export interface BinaryNode extends FullNode {
   readonly relu?: boolean;
 }
 
-export const binary: OperationRule<BinaryNode> = {
+/**
+ * Comparisons give 1 or 0. slope: b < 0 ? a b : b. keepIf: a is not 0 ? b : 0; keepUnless: a is 0 ? b : 0, so that a
+ * choice between two values is the sum of both.
+ */
+export interface FurtherBinaryNode extends FullNode {
+  readonly op: Exclude<(typeof BINARY_OPS)[number], BinaryNode['op']>;
+  readonly relu?: boolean;
+}
+
+type AnyBinaryNode = BinaryNode | FurtherBinaryNode;
+
+export const binary: OperationRule<AnyBinaryNode> = {
   dims: (node, [a, b]) => binaryDims(node, a!, b!),
   layout: () => 'any',
   prefers: (input, output) => (sameDims(input, output) ? 'sameAsOutput' : undefined),
@@ -27,7 +38,7 @@ export const binary: OperationRule<BinaryNode> = {
   flags: reluFlag,
 };
 
-function binaryDims(node: BinaryNode, a: KnownDims, b: KnownDims): KnownDims {
+function binaryDims(node: AnyBinaryNode, a: KnownDims, b: KnownDims): KnownDims {
   const dims = broadcast(a, b);
   if (dims !== undefined) return dims;
   throw new RangeError(
@@ -35,12 +46,14 @@ function binaryDims(node: BinaryNode, a: KnownDims, b: KnownDims): KnownDims {
   );
 }
 
-function step(node: BinaryNode, context: StepContext): Step {
+/** Those that make something else of two zeros. */
+const ZEROS_CHANGE: readonly AnyBinaryNode['op'][] = ['div', 'pow', 'equal', 'lessOrEqual'];
+
+function step(node: AnyBinaryNode, context: StepContext): Step {
   const { runtime } = context;
   const op = BINARY_OPS.indexOf(node.op);
   const isFlat = isValueByValue(node, context);
-  // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
-  const clearLanes = node.op === 'div' || !isFlat ? laneCleaner(node.outputs[0], context) : undefined;
+  const clearLanes = ZEROS_CHANGE.includes(node.op) || !isFlat ? laneCleaner(node.outputs[0], context) : undefined;
   const low = lowerBound(node);
   const [a, b] = node.inputs.map((name) => context.slot(name)) as [number, number];
   const out = context.slot(node.outputs[0]);
@@ -61,12 +74,12 @@ function step(node: BinaryNode, context: StepContext): Step {
 }
 
 /** Whether both inputs and the output have the same dims in the same layout: one run over all of the memory. */
-function isValueByValue(node: BinaryNode, context: StepContext): boolean {
+function isValueByValue(node: AnyBinaryNode, context: StepContext): boolean {
   const place = (value: string): string => `${context.layout(value)} ${context.dims(value).join()}`;
   return node.inputs.every((name) => place(name) === place(node.outputs[0]));
 }
 
-function binaryAxes(node: BinaryNode, context: StepContext): WalkAxis[] {
+function binaryAxes(node: AnyBinaryNode, context: StepContext): WalkAxis[] {
   const dims = context.dims(node.outputs[0]);
   const [a, b] = node.inputs.map((name) => broadcastStrides(name, dims.length, context)) as [number[], number[]];
   const out = stridesOf(dims, context.layout(node.outputs[0]));

@@ -194,6 +194,30 @@ export interface Kernels {
   ): void;
   /** assembly/nn/random.ts */
   fillUniform(outPtr: number, count: number, seed: number, bound: number): void;
+  /** assembly/nn/reduce.ts */
+  accumulate(
+    keptPtr: number,
+    inPtr: number,
+    outPtr: number,
+    count: number,
+    inStride: number,
+    outStride: number,
+    isExclusive: boolean,
+  ): void;
+  /** assembly/nn/reduce.ts */
+  reduce(op: number, keptPtr: number, reducedPtr: number, inPtr: number, outPtr: number): void;
+  /** assembly/nn/reduce.ts */
+  standardize(keptPtr: number, reducedPtr: number, inPtr: number, outPtr: number, count: number, eps: number): void;
+  /** assembly/nn/reduce.ts */
+  topPlaces(
+    keptPtr: number,
+    inPtr: number,
+    outPtr: number,
+    count: number,
+    inStride: number,
+    outStride: number,
+    most: number,
+  ): void;
   /** assembly/nn/resize.ts */
   resizeLinear(
     inPtr: number,
@@ -237,6 +261,15 @@ export interface Kernels {
   copyStrided(tablePtr: number, inPtr: number, outPtr: number): void;
   /** assembly/nn/strided.ts */
   fill(ptr: number, count: number, value: number): void;
+  /** assembly/nn/strided.ts */
+  gather(
+    tablePtr: number,
+    inPtr: number,
+    positionsPtr: number,
+    outPtr: number,
+    axisStride: number,
+    axisSize: number,
+  ): void;
   /** assembly/nn/strided.ts */
   reduceMean(keptPtr: number, reducedPtr: number, inPtr: number, outPtr: number, count: number): void;
   /** assembly/norm/batchNorm.ts */

@@ -1,5 +1,6 @@
 /**
- * Turns a Model into what runs. If its parameters are inputs, the Graph is rebuilt whenever their values change.
+ * From a Model to what runs. A model whose parameters are inputs becomes a Graph anew whenever their values change, one
+ * that computes with sizes which its file does not state whenever those of its inputs do.
  *
  * They are not ordinary inputs of each run, since they may decide what the Graph is (a shape, an axis, a bound, a scale
  * become dims and attributes), and since what passes make of a weight holds for its values only (branches merge if the
@@ -11,7 +12,9 @@ import type { Graph } from '../graph/graph.js';
 import { Executable } from '../plan/executable.js';
 import { copyToHost } from '../residentTensor.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { sameDims } from '../sizes.js';
 import type { Tensor } from '../tensor.js';
+import type { Model } from './source.js';
 
 /** A graph that is ready to run. */
 export interface Bound {
@@ -19,16 +22,24 @@ export interface Bound {
   readonly executable: Executable;
 }
 
+type FeedDims = ReadonlyMap<string, readonly number[]>;
+
+interface Current extends Bound {
+  readonly values: ReadonlyMap<string, Tensor>;
+  /** Of inputs, where they decide what the graph is. */
+  readonly dims: FeedDims;
+}
+
 export class Binding {
   readonly #runtime: Runtime;
-  readonly #parameters: readonly string[];
-  readonly #build: (bound: ReadonlyMap<string, Tensor>) => Graph;
-  #current: (Bound & { readonly values: ReadonlyMap<string, Tensor> }) | undefined;
+  readonly #model: Model;
+  readonly #build: Model['build'];
+  #current: Current | undefined;
 
-  /** @param build makes the graph for values of the parameters */
-  constructor(runtime: Runtime, parameters: readonly string[], build: (bound: ReadonlyMap<string, Tensor>) => Graph) {
+  /** @param build makes the graph of the model for values of its parameters, and the dims of its inputs */
+  constructor(runtime: Runtime, model: Model, build: Model['build']) {
     this.#runtime = runtime;
-    this.#parameters = parameters;
+    this.#model = model;
     this.#build = build;
   }
 
@@ -38,14 +49,15 @@ export class Binding {
    */
   bind(feeds: Readonly<Record<string, Tensor>>): Bound {
     const current = this.#current;
-    if (current !== undefined && [...current.values].every(([name, value]) => isSame(value, feeds[name]!))) {
-      return current;
-    }
-    const values = new Map(this.#parameters.map((name) => [name, copyToHost(feeds[name]!)]));
-    const graph = this.#build(values);
+    if (current !== undefined && isFor(current, feeds)) return current;
+    const values = new Map(this.#model.parameters.map((name) => [name, copyToHost(feeds[name]!)]));
+    const dims = new Map(
+      Object.entries(this.#model.bindsDims ? feeds : {}).map(([name, tensor]) => [name, tensor.dims]),
+    );
+    const graph = this.#build(values, dims);
     const executable = new Executable(this.#runtime, graph);
     this.dispose();
-    this.#current = { graph, executable, values };
+    this.#current = { graph, executable, values, dims };
     return this.#current;
   }
 
@@ -53,6 +65,13 @@ export class Binding {
     this.#current?.executable.dispose();
     this.#current = undefined;
   }
+}
+
+function isFor({ values, dims }: Current, feeds: Readonly<Record<string, Tensor>>): boolean {
+  return (
+    [...values].every(([name, value]) => isSame(value, feeds[name]!)) &&
+    [...dims].every(([name, of]) => sameDims(of, feeds[name]!.dims))
+  );
 }
 
 function isSame(a: Tensor, b: Tensor): boolean {

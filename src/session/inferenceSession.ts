@@ -41,7 +41,8 @@ export class InferenceSession {
   /** Metadata of the inputs, in the order of `inputNames`. */
   readonly inputMetadata: readonly TensorMetadata[];
   readonly outputMetadata: readonly TensorMetadata[];
-  readonly #parameters: readonly string[];
+  /** Whether what runs is decided by what it is given. */
+  readonly #dependsOnFeeds: boolean;
   readonly #runtime: Runtime;
   readonly #ownsRuntime: boolean;
   #binding: Binding | undefined;
@@ -55,9 +56,9 @@ export class InferenceSession {
     this.outputMetadata = Object.freeze([...new Map(outputs.map((output) => [output.name, output])).values()]);
     this.inputNames = Object.freeze(inputs.map(({ name }) => name));
     this.outputNames = Object.freeze(this.outputMetadata.map(({ name }) => name));
-    this.#parameters = model.parameters;
-    this.#binding = new Binding(runtime, model.parameters, (bound) => {
-      const graph: Graph = { ...model.build(bound), outputs: this.outputNames };
+    this.#dependsOnFeeds = model.parameters.length > 0 || model.bindsDims;
+    this.#binding = new Binding(runtime, model, (bound, dims) => {
+      const graph: Graph = { ...model.build(bound, dims), outputs: this.outputNames };
       checkNodes(graph);
       return merges ? reparameterizeGraph(graph).graph : graph;
     });
@@ -174,7 +175,7 @@ export class InferenceSession {
 
   /** Does the first run's preparations now, as far as the model determines them. */
   async #prepare(progress: Progress, merges: boolean): Promise<void> {
-    if (this.#parameters.length > 0) return;
+    if (this.#dependsOnFeeds) return;
     const bind = (): Bound => this.#usable().bind({});
     const { graph, executable } = merges ? await progress.during('merge', bind) : bind();
     const dims = declaredDims(graph);
@@ -225,7 +226,7 @@ export class InferenceSession {
   }
 
   #zeroFeeds(): Feeds {
-    const bound = this.#parameters.length === 0 ? this.#usable().bind({}) : undefined;
+    const bound = this.#dependsOnFeeds ? undefined : this.#usable().bind({});
     const dims = bound && declaredDims(bound.graph);
     if (dims === undefined) {
       const names = showList(this.inputNames);

@@ -1,7 +1,7 @@
 /** What sessions are made from, and the Model that it becomes, which builds a Graph. */
 import { byteView } from '../bytes/byteView.js';
-import { readModel } from '../formats/onnx/file/proto.js';
-import { checkOperators, lowerOnnx, parameterInputs } from '../formats/onnx/lower.js';
+import { type ModelProto, readModel } from '../formats/onnx/file/proto.js';
+import { checkOperators, lowerOnnx, OpenSizesError, parameterInputs } from '../formats/onnx/lower.js';
 import { readModelFile } from '../formats/onnx/read.js';
 import type { Graph } from '../graph/graph.js';
 import { checkGraph } from '../graph/validate.js';
@@ -21,8 +21,10 @@ export interface Model {
   readonly metadata: Metadata;
   /** Inputs whose values have to be known before there is a Graph: weights, shapes, axes. */
   readonly parameters: readonly string[];
-  /** The Graph for these parameters, which has all of the other inputs. */
-  build(bound: ReadonlyMap<string, Tensor>): Graph;
+  /** Whether the Graph is one for the dims of its inputs. */
+  readonly bindsDims: boolean;
+  /** The Graph for these parameters, which has all of the other inputs, and dims. */
+  build(bound: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): Graph;
 }
 
 const OWNER = 'InferenceSession.create';
@@ -50,15 +52,34 @@ export async function readSource(
     const model = readModelFile(bytes);
     const parameters = parameterInputs(model);
     // What is built later must not change with the caller's bytes.
-    const kept = parameters.length > 0 && !isLocation ? readModel(bytes.slice()) : model;
-    await loadExternalData(kept, externalData, isLocation ? source : undefined, progress, OWNER);
+    const keep = () => (isLocation ? model : readModel(bytes.slice()));
+    const load = (kept: ModelProto) =>
+      loadExternalData(kept, externalData, isLocation ? source : undefined, progress, OWNER);
     if (parameters.length === 0) {
-      const graph = lowerOnnx(kept, new Map());
-      return { ...modelOf(graph), metadata: metadataOfModel(kept, graph) };
+      await load(model);
+      const graph = lowerIfClosed(model);
+      if (graph !== undefined) return { ...modelOf(graph), metadata: metadataOfModel(model, graph) };
     }
+    const kept = keep();
+    if (kept !== model || parameters.length > 0) await load(kept);
     checkOperators(kept);
-    return { metadata: metadataOfModel(kept, undefined), parameters, build: (bound) => lowerOnnx(kept, bound) };
+    return {
+      metadata: metadataOfModel(kept, undefined),
+      parameters,
+      bindsDims: parameters.length === 0,
+      build: (bound, dims) => lowerOnnx(kept, bound, dims),
+    };
   });
+}
+
+/** undefined: only the dims of inputs tell what the graph is. */
+function lowerIfClosed(model: ModelProto): Graph | undefined {
+  try {
+    return lowerOnnx(model, new Map());
+  } catch (error) {
+    if (error instanceof OpenSizesError) return undefined;
+    throw error;
+  }
 }
 
 function isGraph(source: unknown): source is Graph {
@@ -70,5 +91,5 @@ function isBytes(source: unknown): boolean {
 }
 
 function modelOf(graph: Graph): Model {
-  return { metadata: metadataOfGraph(graph), parameters: [], build: () => graph };
+  return { metadata: metadataOfGraph(graph), parameters: [], bindsDims: false, build: () => graph };
 }

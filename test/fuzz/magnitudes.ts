@@ -24,6 +24,32 @@ export function magnitudesOf(graph: Graph, ofInput: number): ReadonlyMap<string,
   return bounds;
 }
 
+/** Steps, and what is steep somewhere. */
+const AMPLIFIES: ReadonlySet<GraphNode['op']> = new Set([
+  'sqrt',
+  'reciprocal',
+  'floor',
+  'ceil',
+  'round',
+  'sign',
+  'thresholdedRelu',
+  'exp',
+  'log',
+  'pow',
+  'equal',
+  'less',
+  'lessOrEqual',
+  'keepIf',
+  'keepUnless',
+  'reduceProd',
+  'reduceSumSquare',
+  'argMax',
+  'lastArgMax',
+  'topPlaces',
+  'gatherElements',
+  'standardize',
+]);
+
 function clip({ alpha = Number.NEGATIVE_INFINITY, beta = Number.POSITIVE_INFINITY }: UnaryNode, value: number): number {
   return Math.min(Math.max(value, alpha), beta);
 }
@@ -51,8 +77,27 @@ function boundOf(node: GraphNode, inputs: readonly number[], graph: Graph): numb
       const depth = constant === undefined ? 5000 : constant.size;
       return Math.max(first, 1) * Math.max(second, 1) * depth;
     }
+    case 'min':
+    case 'max':
+      return Math.max(first, second);
+    case 'slope':
+      return Math.max(first, 1) * second;
     case 'hardSwish':
+    case 'mish':
+    case 'gelu':
+    case 'geluTanh':
+    case 'softplus':
       return 2 * first + 1;
+    case 'selu':
+      return Math.abs(node.beta ?? 1) * (Math.abs(node.alpha ?? 1) + 1) * (first + 1);
+    case 'tanh':
+    case 'erf':
+    case 'softsign':
+      return Math.max(2 * first, 1);
+    case 'reduceSum':
+    case 'reduceL1':
+    case 'cumSum':
+      return first * 5000;
     case 'leakyRelu':
       return first * Math.max(1, Math.abs(node.alpha ?? 1));
     case 'logSoftmax':
@@ -71,7 +116,7 @@ function boundOf(node: GraphNode, inputs: readonly number[], graph: Graph): numb
     case 'pad':
       return Math.max(first, Math.abs(node.value));
     default:
-      return first;
+      return AMPLIFIES.has(node.op) ? Number.POSITIVE_INFINITY : first;
   }
 }
 

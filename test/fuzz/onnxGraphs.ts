@@ -380,6 +380,59 @@ function unary(op: string, attributes: (random: Random) => Attributes = () => ({
   return (maker, x) => maker.add(op, [x.name], x.dims, attributes(maker.random));
 }
 
+function ofAlpha(random: Random): Attributes {
+  return random.chance(0.5) ? {} : { alpha: { f: random.pick([0, 0.5, 1, 2]) } };
+}
+
+/** Over one axis. */
+function along(op: string, attributes: (random: Random) => Attributes): Make {
+  return (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.axis(maker.random.whole(0, x.dims.length - 1), x.dims.length);
+    return maker.add(op, [x.name], x.dims, { axis, ...attributes(maker.random) });
+  };
+}
+
+/** With a scale and a bias for each channel. */
+function ofChannels(op: string, attributes: Attributes = {}): Make {
+  return (maker, x) => {
+    if (x.dims.length < 3) return undefined;
+    const [scale, bias] = [maker.floats([x.dims[1]!]), maker.floats([x.dims[1]!])];
+    return maker.add(op, [x.name, scale, bias], x.dims, attributes);
+  };
+}
+
+function reduction(op: string, since: number): Make {
+  return (maker, x) => {
+    const axes = maker.random.some([...x.dims.keys()], maker.random.whole(1, 3));
+    const keep = maker.random.chance(0.5);
+    if (axes.length === 0) return undefined;
+    const dims = x.dims.flatMap((dim, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [dim]));
+    return maker.withList(op, since, x, axes, dims, keep ? {} : { keepdims: 0 });
+  };
+}
+
+/** Where along an axis something is, as floats. */
+function place(op: string): Make {
+  return (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.random.whole(0, x.dims.length - 1);
+    const dims = x.dims.map((dim, i) => (i === axis ? 1 : dim));
+    const places = node(maker, op, [x.name], { axis: maker.axis(axis, x.dims.length) });
+    return maker.add('Cast', [places], dims, { to: 1 });
+  };
+}
+
+/** Adds integers that are known, as floats. */
+function addIntegers(maker: Maker, x: Value, integers: string): Value {
+  return maker.add('Add', [x.name, node(maker, 'Cast', [integers], { to: 1 })], atLeast1(x.dims));
+}
+
+/** With a vector, a scalar becomes one. */
+function atLeast1(dims: readonly number[]): readonly number[] {
+  return dims.length === 0 ? [1] : dims;
+}
+
 /** With a constant, a value of the same dims, or itself. */
 function arithmetic(op: string): Make {
   return (maker, x) => {
@@ -518,6 +571,181 @@ const MAKERS: Readonly<Record<string, Make>> = {
   Sigmoid: unary('Sigmoid'),
   HardSwish: unary('HardSwish'),
   HardSigmoid: unary('HardSigmoid', (random) => (random.chance(0.5) ? {} : { alpha: { f: 0.25 }, beta: { f: 0.4 } })),
+  ...Object.fromEntries(
+    ['Sqrt', 'Reciprocal', 'Abs', 'Neg', 'Floor', 'Ceil', 'Round', 'Sign', 'Exp', 'Log', 'Tanh', 'Erf', 'Softplus'].map(
+      (op) => [op, unary(op)],
+    ),
+  ),
+  Softsign: unary('Softsign'),
+  Mish: unary('Mish'),
+  Gelu: unary('Gelu', (random) => (random.chance(0.5) ? {} : { approximate: random.pick(['tanh', 'none']) })),
+  Elu: unary('Elu', ofAlpha),
+  Selu: unary('Selu', (random) => (random.chance(0.5) ? {} : { ...ofAlpha(random), gamma: { f: 0.5 } })),
+  Celu: unary('Celu', ofAlpha),
+  ThresholdedRelu: unary('ThresholdedRelu', ofAlpha),
+  LpNormalization: along('LpNormalization', (random) => ({ p: random.whole(1, 2) })),
+  MeanVarianceNormalization: (maker, x) =>
+    x.dims.length === 4 ? maker.add('MeanVarianceNormalization', [x.name], x.dims) : undefined,
+  LRN: (maker, x) =>
+    x.dims.length === 4
+      ? maker.add('LRN', [x.name], x.dims, { size: maker.number(maker.random.whole(1, 5)) })
+      : undefined,
+  InstanceNormalization: ofChannels('InstanceNormalization'),
+  GroupNormalization: (maker, x) =>
+    x.dims.length < 3 ? undefined : ofChannels('GroupNormalization', { num_groups: maker.number(1) })(maker, x),
+  LayerNormalization: (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.random.whole(0, x.dims.length - 1);
+    const own = x.dims.slice(axis);
+    const inputs = [x.name, maker.floats(own), ...(maker.random.chance(0.5) ? [maker.floats(own)] : [])];
+    return maker.add('LayerNormalization', inputs, x.dims, { axis: maker.axis(axis, x.dims.length) });
+  },
+  ...Object.fromEntries(
+    ['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map((op): [string, Make] => [
+      op,
+      (maker, x) => maker.add('Cast', [node(maker, op, [x.name, maker.floats([])])], x.dims, { to: 1 }),
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['And', 'Or', 'Xor'].map((op): [string, Make] => [
+      op,
+      (maker, x) => {
+        const condition = () => node(maker, 'Less', [x.name, maker.floats([])]);
+        return maker.add('Cast', [node(maker, op, [condition(), condition()])], x.dims, { to: 1 });
+      },
+    ]),
+  ),
+  Not: (maker, x) => {
+    const condition = node(maker, 'Greater', [x.name, maker.floats([])]);
+    return maker.add('Cast', [node(maker, 'Not', [condition])], x.dims, { to: 1 });
+  },
+  Where: (maker, x) => {
+    const condition = node(maker, 'Less', [x.name, maker.floats([])]);
+    return maker.add('Where', [condition, x.name, maker.floats([])], x.dims);
+  },
+  Pow: (maker, x) => maker.add('Pow', [x.name, maker.list([maker.random.pick([0.5, 1, 2, 3, -1])])], atLeast1(x.dims)),
+  PRelu: (maker, x) => maker.add('PRelu', [x.name, maker.floats(x.dims.slice(1).map(() => 1))], x.dims),
+  Min: arithmetic('Min'),
+  Max: arithmetic('Max'),
+  Mean: arithmetic('Mean'),
+  ...Object.fromEntries(
+    'ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp'
+      .split(' ')
+      .map((op) => [op, reduction(op, op === 'ReduceSum' ? 13 : 18)]),
+  ),
+  ArgMax: place('ArgMax'),
+  ArgMin: place('ArgMin'),
+  TopK: (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.random.whole(0, x.dims.length - 1);
+    const count = maker.random.whole(1, x.dims[axis]!);
+    const dims = x.dims.map((dim, i) => (i === axis ? count : dim));
+    const inputs = maker.opset < 10 ? [x.name] : [x.name, maker.ints([count])];
+    const attributes = { axis: maker.axis(axis, x.dims.length), ...(maker.opset < 10 && { k: maker.number(count) }) };
+    return maker.add('TopK', inputs, dims, attributes, 1);
+  },
+  CumSum: (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.ints([maker.axis(maker.random.whole(0, x.dims.length - 1), x.dims.length)], true);
+    const flags = { exclusive: maker.random.whole(0, 1), reverse: maker.random.whole(0, 1) };
+    return maker.add('CumSum', [x.name, axis], x.dims, flags);
+  },
+  ConvTranspose: (maker, x) => {
+    if (x.dims.length !== 4) return undefined;
+    const { random } = maker;
+    const channels = x.dims[1]!;
+    const groups = random.chance(0.7) ? 1 : channels;
+    const out = random.whole(1, 3);
+    const [kernel, strides] = [
+      [random.whole(1, 4), random.whole(1, 4)],
+      [random.whole(1, 3), random.whole(1, 3)],
+    ];
+    const extra = strides.map((stride) => random.whole(0, stride - 1));
+    const spatial = x.dims.slice(2).map((dim, i) => strides[i]! * (dim - 1) + extra[i]! + kernel[i]!);
+    const inputs = [x.name, maker.floats([channels, out, ...kernel], -0.2, 0.2)];
+    if (random.chance(0.5)) inputs.push(maker.floats([out * groups]));
+    const attributes = {
+      strides: maker.numbers(strides),
+      group: maker.number(groups),
+      ...(random.chance(0.5) || extra.some((one) => one > 0) ? { output_padding: maker.numbers(extra) } : {}),
+    };
+    return maker.add('ConvTranspose', inputs, [x.dims[0]!, out * groups, ...spatial], attributes);
+  },
+  DepthToSpace: (maker, x) => {
+    if (x.dims.length !== 4) return undefined;
+    const [batch, channels, height, width] = x.dims as [number, number, number, number];
+    const block = [3, 2, 1].find((size) => channels % (size * size) === 0)!;
+    const dims = [batch, channels / (block * block), height * block, width * block];
+    const mode = maker.opset >= 11 ? { mode: maker.random.pick(['DCR', 'CRD']) } : {};
+    return maker.add('DepthToSpace', [x.name], dims, { blocksize: maker.number(block), ...mode });
+  },
+  SpaceToDepth: (maker, x) => {
+    if (x.dims.length !== 4) return undefined;
+    const [batch, channels, height, width] = x.dims as [number, number, number, number];
+    const block = [3, 2, 1].find((size) => height % size === 0 && width % size === 0)!;
+    const dims = [batch, channels * block * block, height / block, width / block];
+    return maker.add('SpaceToDepth', [x.name], dims, { blocksize: maker.number(block) });
+  },
+  LpPool: (maker, x) => {
+    if (x.dims.length !== 4) return undefined;
+    const kernel = [maker.random.whole(1, x.dims[2]!), maker.random.whole(1, x.dims[3]!)];
+    const dims = [...x.dims.slice(0, 2), ...kernel.map((size, i) => x.dims[2 + i]! - size + 1)];
+    return maker.add('LpPool', [x.name], dims, { kernel_shape: maker.numbers(kernel), p: maker.random.whole(1, 3) });
+  },
+  GlobalLpPool: (maker, x) =>
+    x.dims.length === 4 ? maker.add('GlobalLpPool', [x.name], [...x.dims.slice(0, 2), 1, 1], { p: 2 }) : undefined,
+  Split: (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.random.whole(0, x.dims.length - 1);
+    const size = x.dims[axis]!;
+    if (size < 2) return undefined;
+    const first = maker.random.whole(1, size - 1);
+    const dims = x.dims.map((dim, i) => (i === axis ? first : dim));
+    const attributes = { axis: maker.axis(axis, x.dims.length) };
+    if (maker.opset < 13) {
+      return maker.add('Split', [x.name], dims, { ...attributes, split: maker.numbers([first, size - first]) }, 1);
+    }
+    return maker.add('Split', [x.name, maker.ints([first, size - first])], dims, attributes, 1);
+  },
+  Tile: (maker, x) => {
+    const repeats = x.dims.map(() => maker.random.pick([1, 1, 2, 3]));
+    if (repeats.length === 0) return undefined;
+    return maker.add(
+      'Tile',
+      [x.name, maker.ints(repeats)],
+      x.dims.map((dim, axis) => dim * repeats[axis]!),
+    );
+  },
+  GatherElements: (maker, x) => {
+    if (x.dims.length === 0) return undefined;
+    const axis = maker.random.whole(0, x.dims.length - 1);
+    const places = node(maker, 'ArgMax', [x.name], { axis });
+    const dims = x.dims.map((dim, i) => (i === axis ? 1 : dim));
+    return maker.add('GatherElements', [x.name, places], dims, { axis: maker.axis(axis, x.dims.length) });
+  },
+  Size: (maker, x) => {
+    const size = node(maker, 'Size', [maker.floats([2, 3])]);
+    return maker.add('Div', [x.name, node(maker, 'Cast', [size], { to: 1 })], x.dims);
+  },
+  Range: (maker, x) => {
+    const bounds = [0, x.dims.at(-1) ?? 1, 1].map((one) => maker.ints([one], true));
+    return addIntegers(maker, x, node(maker, 'Range', bounds));
+  },
+  NonZero: (maker, x) => {
+    const places = node(maker, 'NonZero', [maker.ints(Array.from({ length: x.dims.at(-1) ?? 1 }, () => 1))]);
+    return addIntegers(maker, x, places);
+  },
+  Mod: (maker, x) => addIntegers(maker, x, node(maker, 'Mod', [maker.ints([7]), maker.ints([3])])),
+  ScatterND: (maker, x) => {
+    const [data, at, updates] = [maker.ints([1, 2]), maker.ints([1]), maker.ints([5], true)];
+    const column = maker.opset < 13 ? [] : [maker.ints([1])];
+    const places = node(maker, 'Unsqueeze', [at, ...column], maker.opset < 13 ? { axes: [1] } : {});
+    const [axis] = [maker.ints([0])];
+    const lists = maker.opset < 13 ? [] : [axis];
+    const list = node(maker, 'Unsqueeze', [updates, ...lists], maker.opset < 13 ? { axes: [0] } : {});
+    const scattered = node(maker, 'ScatterND', [data, places, list]);
+    return addIntegers(maker, x, node(maker, 'Gather', [scattered, maker.ints([1])]));
+  },
   Clip: (maker, x) => {
     const [low, high] = maker.random.pick([
       [0, 6],
@@ -707,13 +935,7 @@ const MAKERS: Readonly<Record<string, Make>> = {
     const dims = Array.from({ length: rank }, (_, axis) => (axes.includes(axis) ? 1 : rest.next().value!));
     return maker.withList('Unsqueeze', 13, x, axes, dims);
   },
-  ReduceMean: (maker, x) => {
-    const axes = maker.random.some([...x.dims.keys()], maker.random.whole(1, 3));
-    const keep = maker.random.chance(0.5);
-    if (axes.length === 0) return undefined;
-    const dims = x.dims.flatMap((dim, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [dim]));
-    return maker.withList('ReduceMean', 18, x, axes, dims, keep ? {} : { keepdims: 0 });
-  },
+  ReduceMean: reduction('ReduceMean', 18),
   Shape: (maker, x) => {
     if (x.dims.length === 0) return undefined;
     // To the shape that it has.
@@ -721,6 +943,13 @@ const MAKERS: Readonly<Record<string, Make>> = {
   },
   Gather: (maker, x) => {
     if (x.dims.length === 0) return undefined;
+    if (maker.random.chance(0.5)) {
+      const axis = maker.random.whole(0, x.dims.length - 1);
+      const size = x.dims[axis]!;
+      const places = Array.from({ length: maker.random.whole(1, 3) }, () => maker.random.whole(-size, size - 1));
+      const dims = x.dims.map((dim, i) => (i === axis ? places.length : dim));
+      return maker.add('Gather', [x.name, maker.ints(places)], dims, { axis: maker.axis(axis, x.dims.length) });
+    }
     const sizes = x.dims.map((_, axis) => sizeByNodes(maker, x, axis));
     return maker.add('Reshape', [x.name, node(maker, 'Concat', sizes, { axis: 0 })], x.dims);
   },
@@ -737,6 +966,10 @@ const MAKERS: Readonly<Record<string, Make>> = {
     return maker.add('Add', [x.name, node(maker, 'CastLike', [filled, like])], x.dims);
   },
   Expand: (maker, x) => {
+    if (maker.random.chance(0.5)) {
+      const dims = [maker.random.whole(1, 2), ...x.dims.map((dim) => (dim === 1 ? maker.random.whole(1, 3) : dim))];
+      return dims.length > 6 ? undefined : maker.add('Expand', [x.name, maker.ints(dims)], dims);
+    }
     const one = node(maker, 'ConstantOfShape', [maker.ints(x.dims.map(() => 1))]);
     const shape = maker.random.chance(0.8) ? x.dims : x.dims.map((dim) => maker.number(dim));
     return maker.add('Add', [x.name, node(maker, 'Expand', [one, maker.ints(shape)])], x.dims);

@@ -26,7 +26,7 @@ import {
   Unsupported,
   type Value,
 } from './operators/nodeContext.js';
-import { operatorOf } from './operators/readers.js';
+import { type Operator, operatorOf } from './operators/readers.js';
 
 /** Nodes of the file, and of the Graph. */
 const MAX_NODES = 2 ** 15;
@@ -37,15 +37,16 @@ const MAX_READS = 2 * MAX_NODES;
 const MAX_PORTS = 2 ** 10;
 /** Below 9, only what old models and ONNX's own tests use; from 9 on, everything that operators/readers.ts names. */
 const OLDEST_OPSET = 1;
-const NEWEST_OPSET = 21;
+const NEWEST_OPSET = 23;
 /**
  * Bytes of values that may be computed from those in the file: enough to transform each of these a few times; more is
  * an attack or a mistake.
  */
 const SPARE_BYTES = 16 * 2 ** 20;
 const SPARE_BYTES_PER_ELEMENT = 16;
-/** Characters in a message for the names of unsupported nodes. */
+/** Characters that a message has for the names of unsupported nodes, and how many it names. */
 const MAX_NAMED = 800;
+const MAX_LISTED = 20;
 
 /**
  * The graph inputs whose values have to be known before the Graph can be built: weights, shapes, bounds and the like,
@@ -116,14 +117,19 @@ function operatorOfNode({ domain, opType }: NodeProto) {
   return isOnnxDomain(domain) ? operatorOf(opType) : undefined;
 }
 
-function throwUnsupported(nodes: readonly string[]): void {
+function throwUnsupported(nodes: readonly string[], areOpen = false): void {
   const count = nodes.length;
   if (count === 0) return;
-  const named = showList(nodes, MAX_NAMED);
-  throw new UnsupportedError(`readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}`);
+  const named = showList(nodes, MAX_NAMED, MAX_LISTED);
+  const message = `readOnnx: ${count} unsupported node${count === 1 ? '' : 's'}: ${named}`;
+  if (!areOpen) throw new UnsupportedError(message);
+  throw new OpenSizesError(`${message}; an InferenceSession knows all sizes when it runs`);
 }
 
-/** Which node reads a graph input, and as what, for the message that such a file cannot be read alone. */
+/** Nothing but sizes that the file does not state is in the way. */
+export class OpenSizesError extends UnsupportedError {}
+
+/** Which node reads a graph input as what, for the message that such a file cannot be read alone. */
 export function readerOf(model: ModelProto, input: string): string {
   const node = graphOf(model).node.find((one) => one.input.includes(input));
   return node === undefined ? 'nothing' : labelOf(node);
@@ -132,12 +138,18 @@ export function readerOf(model: ModelProto, input: string): string {
 /**
  * @param bound Values for `parameterInputs(model)`; they are no longer inputs of the Graph. Integers come as whole
  *   float32 numbers.
+ * @param dims Of other inputs, in the place of those that the file states.
+ * @throws {OpenSizesError} where only sizes that nobody has stated are in the way
  * @throws {FormatError} if the model contradicts itself
  * @throws {UnsupportedError} naming every node that has no place in a Graph
  */
-export function lowerOnnx(model: ModelProto, bound: ReadonlyMap<string, Tensor>): Graph {
+export function lowerOnnx(
+  model: ModelProto,
+  bound: ReadonlyMap<string, Tensor>,
+  dims: ReadonlyMap<string, readonly number[]> = new Map(),
+): Graph {
   useAllOperations();
-  return new Lowering(model, bound).run();
+  return new Lowering(model, bound, dims).run();
 }
 
 function graphOf({ graph }: ModelProto): GraphProto {
@@ -188,11 +200,13 @@ class Lowering implements ModelValues {
   readonly #graph: GraphProto;
   readonly #metadata: ReadonlyMap<string, string>;
   readonly #bound: ReadonlyMap<string, Tensor>;
+  readonly #dims: ReadonlyMap<string, readonly number[]>;
   readonly #values = new Map<string, Value>();
   readonly #nodes: GraphNode[] = [];
   readonly #stored = new Map<string, StoredValue>();
   readonly #unsupported: string[] = [];
-  /** Names that are taken, including those of values still to come. */
+  #isOpen = true;
+  /** Names that are taken, also by values still to come. */
   readonly #names = new Names();
   readonly #outputNames: ReadonlySet<string>;
   /** Names of known values that are outputs of the graph, as nodes read them. */
@@ -201,10 +215,11 @@ class Lowering implements ModelValues {
   readonly #read = new Set<string>();
   #spareBytes = SPARE_BYTES;
 
-  constructor(model: ModelProto, bound: ReadonlyMap<string, Tensor>) {
+  constructor(model: ModelProto, bound: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>) {
     this.#graph = graphOf(model);
     this.#metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]));
     this.#bound = bound;
+    this.#dims = dims;
     this.#outputNames = new Set(this.#graph.output.map(({ name }) => name));
     this.opset = opsetOf(model);
   }
@@ -316,7 +331,7 @@ class Lowering implements ModelValues {
     if (rank > MAX_RANK) {
       throw new FormatError(`readOnnx: input ${show(name)} must have at most ${MAX_RANK} axes, got ${rank}`, at);
     }
-    const dims = declaredDims(value);
+    const dims = this.#dims.get(name) ?? declaredDims(value);
     if (dims !== undefined) inputDims.set(name, dims);
     this.#define(
       name,
@@ -353,21 +368,24 @@ class Lowering implements ModelValues {
       if (name !== '') this.#values.set(name, { missing: labelOf(node) });
     }
     const operator = operatorOfNode(node);
-    if (operator === undefined) this.#unsupported.push(labelOf(node));
-    // Missing values are another node's fault, which is listed already.
-    else if (!missing) this.#handle(node, operator.lower);
+    if (operator === undefined) this.#refuse(labelOf(node), false);
+    // Values that are missing are another node's fault, which is on the list already.
+    else if (!missing) this.#handle(node, operator);
   }
 
-  #handle(node: NodeProto, handler: (node: NodeContext) => string): void {
+  #handle(node: NodeProto, operator: Operator): void {
     try {
       const context = new NodeContext(this, node);
-      if (node.output.slice(1).some((name) => this.isRead(name))) {
+      if (!operator.hasOutputs && node.output.slice(1).some((name) => this.isRead(name))) {
         context.unsupported(`its output ${show(node.output.slice(1).find((name) => this.isRead(name))!)} is used`);
       }
-      handler(context);
+      const inputs = operator.fold && context.constants();
+      const known = inputs && operator.fold!(context, inputs);
+      if (known) context.define(known);
+      else operator.lower(context);
     } catch (error) {
       if (!(error instanceof Unsupported)) throw error;
-      this.#unsupported.push(`${labelOf(node)} (${error.message})`);
+      this.#refuse(`${labelOf(node)} (${error.message})`, error.isOpen);
     }
   }
 
@@ -384,13 +402,18 @@ class Lowering implements ModelValues {
         const source = this.addConstant(name, value.tensor);
         this.#nodes.push({ op: 'identity', path: name, layer: 'Constant', inputs: [source], outputs: [name] });
       } else if (!('dims' in value) || value instanceof Constant) {
-        this.#unsupported.push(`the graph's output ${show(name)} (its elements are integers)`);
+        this.#refuse(`the graph's output ${show(name)} (its elements are integers)`, false);
       }
       return name;
     });
   }
 
+  #refuse(what: string, isOpen: boolean): void {
+    this.#unsupported.push(what);
+    this.#isOpen &&= isOpen;
+  }
+
   #checkUnsupported(): void {
-    throwUnsupported(this.#unsupported);
+    throwUnsupported(this.#unsupported, this.#isOpen);
   }
 }

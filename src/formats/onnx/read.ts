@@ -15,7 +15,7 @@ const WITHOUT_GRAPH =
   'loadStateDict(readCheckpoint(bytes)), eval(), and create the session from that';
 
 /**
- * Reads an ONNX file of opset 9 to 21. Values have the names of the file, nodes its names and operators. Weights become
+ * Reads an ONNX file of opset 9 to 23. Values have the names of the file, nodes its names and operators. Weights become
  * float32 and own their data.
  *
  * @param bytes The whole file.

@@ -59,7 +59,58 @@ export const WALK_AXIS = {
 } as const;
 
 /** enum BinaryOp of assembly/nn/elementwise.ts */
-export const BINARY_OPS = ['add', 'sub', 'mul', 'div'] as const;
+export const BINARY_OPS = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'pow',
+  'min',
+  'max',
+  'equal',
+  'less',
+  'lessOrEqual',
+  'slope',
+  'keepIf',
+  'keepUnless',
+] as const;
 
 /** enum UnaryOp of assembly/nn/elementwise.ts */
-export const UNARY_OPS = ['relu', 'leakyRelu', 'clip', 'sigmoid', 'hardSigmoid', 'hardSwish'] as const;
+export const UNARY_OPS = [
+  'relu',
+  'leakyRelu',
+  'clip',
+  'sigmoid',
+  'hardSigmoid',
+  'hardSwish',
+  'sqrt',
+  'reciprocal',
+  'abs',
+  'neg',
+  'floor',
+  'ceil',
+  'round',
+  'sign',
+  'softsign',
+  'thresholdedRelu',
+  'exp',
+  'log',
+  'tanh',
+  'erf',
+  'gelu',
+  'geluTanh',
+  'mish',
+  'softplus',
+  'selu',
+] as const;
+
+/** enum ReduceOp of assembly/nn/reduce.ts */
+export const REDUCE_OPS = [
+  'reduceMax',
+  'reduceMin',
+  'reduceProd',
+  'reduceL1',
+  'reduceSumSquare',
+  'argMax',
+  'lastArgMax',
+] as const;

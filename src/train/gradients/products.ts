@@ -1,15 +1,15 @@
 /** Gradients of means, matrix products, softmax. */
 import { frontAxes } from '../../ops/axes.js';
 import { binary } from '../../ops/binary.js';
+import { expand } from '../../ops/expand.js';
 import { type MatMulNode, matMul } from '../../ops/matMul.js';
-import type { ReduceNode } from '../../ops/reduceMean.js';
+import type { ReduceNode } from '../../ops/reduce.js';
 import { reshape } from '../../ops/reshape.js';
 import type { SoftmaxNode } from '../../ops/softmax.js';
 import { transpose } from '../../ops/transpose.js';
 import type { Backward, GradientRule } from '../../passes/differentiate.js';
 import { sameDims, sizeOf } from '../../sizes.js';
 import { Tensor } from '../../tensor.js';
-import { expand } from '../ops/expand.js';
 import { type SoftmaxGradientNode, softmaxGradient } from '../ops/softmaxGradient.js';
 import { sumTo } from '../ops/sumTo.js';
 
@@ -30,7 +30,7 @@ export const reduceMeanGradient: GradientRule<ReduceNode> = (node, gradient, bac
   const [shares] = backward.emit({ op: 'mul', ...common, inputs: [gradient, share] }, binary);
   const target = { target: kept, allowZero: true };
   const [column] = backward.emit({ op: 'reshape', ...common, inputs: [shares], ...target }, reshape);
-  return backward.emit({ op: 'expand', ...common, inputs: [column], dims }, expand);
+  return backward.emit({ op: 'expand', ...common, inputs: [column], target: dims }, expand);
 };
 
 /** Of y = a b: dy b' and a' dy, summed over what was repeated. Vectors are matrices of one row or column. */

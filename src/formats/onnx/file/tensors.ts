@@ -39,7 +39,7 @@ const ELEMENT_TYPES: ReadonlyMap<number | undefined, ElementType> = new Map<numb
   [16, { name: 'BFLOAT16', integer: false, array: Uint16Array, field: 'int32Data' }],
 ]);
 
-export const DataType = { FLOAT: 1, INT32: 6, INT64: 7 } as const;
+export const DataType = { FLOAT: 1, INT32: 6, INT64: 7, BOOL: 9, DOUBLE: 11 } as const;
 
 /** More axes than this are an attack: work per axis would grow without bound. */
 export const MAX_RANK = 32;

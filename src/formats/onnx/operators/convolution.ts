@@ -2,40 +2,71 @@
  * Conv. What a convolution of the Graph does besides (parallel kernels, cropping, padding from the image) is written as
  * operators of its own, in the order in which it is computed.
  */
-import type { Conv2dNode, Pads } from '../../../graph/graph.js';
+import type { Conv2dNode, Pads, Pair } from '../../../graph/graph.js';
 import { type Kernel, kernelsOf } from '../../../nodes/conv.js';
 import { showList } from '../../../shown.js';
+import { Tensor } from '../../../tensor.js';
+import type { Constant } from '../file/tensors.js';
 import { expectVector } from './arguments.js';
 import { int, ints, string } from './attributes.js';
 import { writeSliceLists } from './moves.js';
 import type { NodeContext } from './nodeContext.js';
 import type { NodeWriter } from './nodeWriter.js';
-import { expectTwoSpatialDims, readWindow } from './window.js';
+import { emitOnImages, expectSpatial, readWindow, toPair } from './window.js';
 
 /** Padding modes in ONNX's words. */
 const PAD_MODES = { reflect: 'reflect', replicate: 'edge', circular: 'wrap' } as const;
 
 export function lowerConv(node: NodeContext): string {
   const weight = node.parameter(1, 'weight');
-  expectTwoSpatialDims(node, weight.dims.length - 2, 'convolution');
-  const [outChannels, , ...kernel] = weight.dims as [number, number, number, number];
-  const groups = node.int('group', 1);
-  if (!(groups >= 1) || outChannels % groups !== 0)
-    node.broken(`${groups} groups do not divide ${outChannels} channels`);
+  const spatial = expectSpatial(node, weight.dims.length - 2, 'convolution');
+  const kernel = readKernel(node, weight);
+  const outChannels = weight.dims[0]!;
+  const groups = readGroups(node, outChannels);
+  const bias = readBias(node, outChannels);
+  const name = spatial === 2 ? node.parameterName(1, 'weight') : imageWeight(node, weight);
+  const window = readWindow(node, kernel, spatial);
+  return emitOnImages(node, spatial, (image, output) =>
+    node.emit(
+      {
+        op: 'conv2d',
+        inputs: [image, name, bias && node.parameterName(2, 'bias')],
+        window,
+        paddingMode: 'zeros',
+        groups,
+      },
+      output,
+    ),
+  );
+}
+
+/** The sizes that the weight has, which the file may say once more. */
+export function readKernel(node: NodeContext, { dims, size }: Constant): Pair {
+  const kernel = dims.slice(2);
   const shape = node.ints('kernel_shape') ?? kernel;
-  if (shape.length !== 2 || !shape.every((size, i) => size === kernel[i])) {
-    node.broken(`its kernel_shape is [${showList(shape)}], its weight has dims [${showList(weight.dims)}]`);
+  if (shape.length !== kernel.length || !shape.every((one, i) => one === kernel[i])) {
+    node.broken(`its kernel_shape is [${showList(shape)}], its weight has dims [${showList(dims)}]`);
   }
-  if (weight.size === 0) node.broken(`its weight must have dims from 1, got [${showList(weight.dims)}]`);
+  if (size === 0) node.broken(`its weight must have dims from 1, got [${showList(dims)}]`);
+  return toPair(kernel, 1);
+}
+
+export function readGroups(node: NodeContext, channels: number): number {
+  const groups = node.int('group', 1);
+  if (groups >= 1 && channels % groups === 0) return groups;
+  return node.broken(`${groups} groups do not divide ${channels} channels`);
+}
+
+export function readBias(node: NodeContext, outChannels: number): Constant | undefined {
   const bias = node.has(2) ? node.parameter(2, 'bias') : undefined;
   if (bias !== undefined) expectVector(node, bias, outChannels, 'bias');
-  return node.emit({
-    op: 'conv2d',
-    inputs: [node.operand(0), node.parameterName(1, 'weight'), bias && node.parameterName(2, 'bias')],
-    window: readWindow(node, kernel),
-    paddingMode: 'zeros',
-    groups,
-  });
+  return bias;
+}
+
+/** The weight of a convolution of signals, for images of height 1. */
+function imageWeight(node: NodeContext, { tensor, dims }: Constant): string {
+  const [outChannels, inPerGroup, size] = dims as [number, number, number];
+  return node.newConstant('weight', new Tensor('float32', tensor.data, [outChannels, inPerGroup, 1, size]));
 }
 
 export function writeConv(node: Conv2dNode, to: NodeWriter): void {

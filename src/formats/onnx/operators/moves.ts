@@ -1,28 +1,37 @@
 /** Operators that put the same values in other places: transpositions, concatenations, slices, pads. */
-import type { PadNode, SliceNode } from '../../../graph/graph.js';
+import type { GatherNode, PadNode, SliceNode } from '../../../graph/graph.js';
 import type { Dim } from '../../../nodes/dims.js';
+import { rangeOf } from '../../../ops/slice.js';
 import { show, showList } from '../../../shown.js';
-import { MAX_RANK } from '../file/tensors.js';
-import { checkAxes, MAX_EXTENT } from './arguments.js';
-import { string } from './attributes.js';
-import { transposeConstant } from './fold.js';
+import { type Constant, DataType, MAX_RANK } from '../file/tensors.js';
+import { checkAxes, MAX_EXTENT, normalizeAxis } from './arguments.js';
+import { int, string } from './attributes.js';
+import { concatConstants, type Known, sliceConstant, transposeConstant } from './fold.js';
 import type { NodeContext } from './nodeContext.js';
 import type { NodeWriter } from './nodeWriter.js';
 import { type Integers, MAX_ELEMENTS, slice, vector } from './shapeValues.js';
 
+/** Of a Split. */
+const MAX_OUTPUTS = 1024;
+
 export function lowerTranspose(node: NodeContext): string {
+  const output = node.emit({ op: 'transpose', inputs: [node.numericOperand(0)], permutation: readPermutation(node) });
+  return node.isInteger(0) ? node.markInteger(output) : output;
+}
+
+function readPermutation(node: NodeContext): number[] | undefined {
   const permutation = node.ints('perm');
-  const constant = node.constant(0);
   const rank = node.dims(0)?.length ?? permutation?.length ?? 0;
   const sorted = [...(permutation ?? [])].sort((a, b) => a - b);
   if (permutation && (permutation.length !== rank || !sorted.every((axis, i) => axis === i))) {
     node.broken(`its perm must be the numbers from 0 to ${rank - 1} in some order, got [${showList(permutation)}]`);
   }
-  if (constant !== undefined) {
-    const all = permutation ?? constant.dims.map((_, i) => constant.dims.length - 1 - i);
-    return node.define(transposeConstant(node, constant, all));
-  }
-  return node.emit({ op: 'transpose', inputs: [node.operand(0)], permutation });
+  return permutation;
+}
+
+export function foldTranspose(node: NodeContext, [constant]: Known): Constant {
+  const reversed = constant!.dims.map((_, i) => constant!.dims.length - 1 - i);
+  return transposeConstant(node, constant!, readPermutation(node) ?? reversed);
 }
 
 export function lowerConcat(node: NodeContext): string {
@@ -31,7 +40,50 @@ export function lowerConcat(node: NodeContext): string {
   const integers = axis === 0 || axis === -1 ? joinIntegers(node) : undefined;
   if (integers !== undefined) return node.define(integers);
   if (inputs.length === 0) node.broken('it has no inputs');
-  return node.emit({ op: 'concat', inputs: inputs.map((i) => node.operand(i)), axis });
+  const output = node.emit({ op: 'concat', inputs: inputs.map((i) => node.numericOperand(i)), axis });
+  return node.isInteger(0) ? node.markInteger(output) : output;
+}
+
+/** Of vectors of integers `lowerConcat` makes what sizes may be part of; floats are the kernels', but for short ones. */
+export function foldConcat(node: NodeContext, inputs: Known): Constant | undefined {
+  const parts = inputs as readonly Constant[];
+  const rank = parts[0]?.dims.length ?? 0;
+  if (rank === 0 || parts.some(({ integer }) => integer !== parts[0]!.integer)) return undefined;
+  return concatConstants(node, parts, normalizeAxis(node, node.int('axis', 1), rank));
+}
+
+/** As slices, one for each output that something reads. */
+export function lowerSplit(node: NodeContext): string {
+  const axis = node.int('axis', 0);
+  const known = node.constant(0);
+  const size = (known?.dims ?? node.dims(0))?.at(axis);
+  const { outputs } = node;
+  const given =
+    node.opset < 13 ? node.ints('split', MAX_OUTPUTS) : node.has(1) ? node.numbers(1, 'split', MAX_OUTPUTS) : undefined;
+  if (given === undefined && typeof size !== 'number') node.open('it needs an axis whose size the file states');
+  // The last part is smaller where the size cannot be divided.
+  const part = Math.ceil((size as number) / outputs.length);
+  const sizes = given ?? outputs.map((_, i) => Math.max(0, Math.min(part, (size as number) - i * part)));
+  if (sizes.length !== outputs.length || sizes.some((one) => one < 0)) {
+    node.broken(`it splits into [${showList(sizes)}] for ${outputs.length} outputs`);
+  }
+  const total = sizes.reduce((sum, one) => sum + one, 0);
+  if (typeof size === 'number' && total !== size) node.broken(`it splits an axis of ${size} into [${showList(sizes)}]`);
+  const input = known === undefined ? node.numericOperand(0) : '';
+  let start = 0;
+  outputs.forEach((output, i) => {
+    const end = start + sizes[i]!;
+    const cut = { axes: [axis], starts: [start], ends: [end], steps: [1] };
+    start = end;
+    if (output === undefined) return;
+    if (known !== undefined) {
+      node.define(sliceConstant(node, known, cutRanges(node, cut, known.dims)), output);
+      return;
+    }
+    node.emit({ op: 'slice', inputs: [input], ...cut }, output);
+    if (node.isInteger(0)) node.markInteger(output);
+  });
+  return node.output;
 }
 
 /** Concatenates the inputs, where all are vectors of integers. A file may name one ten thousand times. */
@@ -59,7 +111,21 @@ export function lowerSlice(node: NodeContext): string {
   if (integers !== undefined && !integers.scalar && cut.axes.length <= 1) {
     return node.define(cut.axes.length === 0 ? integers : slice(integers, cut.starts[0]!, cut.ends[0]!, cut.steps[0]!));
   }
-  return node.emit({ op: 'slice', inputs: [node.operand(0)], ...cut });
+  const output = node.emit({ op: 'slice', inputs: [node.numericOperand(0)], ...cut });
+  return node.isInteger(0) ? node.markInteger(output) : output;
+}
+
+export function foldSlice(node: NodeContext, [constant]: Known): Constant {
+  return sliceConstant(node, constant!, cutRanges(node, readCut(node), constant!.dims));
+}
+
+function cutRanges(node: NodeContext, { axes, starts, ends, steps }: Cut, dims: readonly number[]) {
+  const ranges = dims.map((count) => ({ start: 0, step: 1, count }));
+  axes.forEach((given, i) => {
+    const axis = normalizeAxis(node, given, dims.length);
+    ranges[axis] = rangeOf(dims[axis]!, starts[i]!, ends[i]!, steps[i]!);
+  });
+  return ranges;
 }
 
 /** Exporters use positions beyond 2^53 for the end, or the beginning. */
@@ -97,7 +163,7 @@ export function lowerPad(node: NodeContext): string {
   const rank = node.dims(0)?.length;
   let pads = given;
   if (node.has(3)) {
-    if (rank === undefined) node.unsupported('with axes it needs an input of known rank');
+    if (rank === undefined) node.open('with axes it needs an input of known rank');
     const axes = checkAxes(node, node.numbers(3, 'axes'));
     if (given.length !== 2 * axes.length) node.broken(`it has ${given.length} pads for ${axes.length} axes`);
     pads = new Array<number>(2 * rank).fill(0);
@@ -129,6 +195,13 @@ export function writeSliceLists(
 
 export function writeSlice(node: SliceNode, to: NodeWriter): void {
   to.add('Slice', [...node.inputs, ...writeSliceLists(node, to)]);
+}
+
+/** Positions are floats in a Graph. */
+export function writeGather({ op, inputs, axis }: GatherNode, to: NodeWriter): void {
+  const [values, positions] = inputs;
+  const integers = to.add('Cast', [positions], [int('to', DataType.INT64)], to.derive('positions'));
+  to.add(op === 'gather' ? 'Gather' : 'GatherElements', [values, integers], [int('axis', axis)]);
 }
 
 export function writePad({ inputs, mode, pads, value }: PadNode, to: NodeWriter): void {

@@ -13,11 +13,13 @@ import { Constant, DataType, MAX_RANK } from '../file/tensors.js';
 import { type Integers, MAX_ELEMENTS } from './shapeValues.js';
 
 const BYTES_PER_INTEGER = 16;
+/** Up to here float32 has all whole numbers. */
+const MAX_EXACT = 2 ** 24;
 
 export type Value =
   | Constant
   | Integers
-  | { readonly dims: NamedDims | undefined }
+  | { readonly dims: NamedDims | undefined /** Of whole numbers or booleans. */; readonly integer?: boolean }
   /** Not there: a second output that nothing here computes, or the output of a node that is unsupported itself. */
   | { readonly missing: string };
 
@@ -40,10 +42,20 @@ export interface ModelValues {
   emit(node: GraphNode): NamedDims | undefined;
   /** Accounts for values that are computed from those of the file. */
   spend(bytes: number): void;
+  /** Whether anything reads this output of a node. */
+  isRead(name: string | undefined): boolean;
 }
 
 /** Thrown by handlers; lower.ts collects them. */
-export class Unsupported extends Error {}
+export class Unsupported extends Error {
+  /** Whether it would not be, if the file stated all sizes. */
+  readonly isOpen: boolean;
+
+  constructor(reason: string, isOpen: boolean) {
+    super(reason);
+    this.isOpen = isOpen;
+  }
+}
 
 export function isOnnxDomain(domain: string): boolean {
   return domain === '' || domain === 'ai.onnx';
@@ -80,8 +92,18 @@ export class NodeContext {
     return name === undefined || name === '' ? this.broken('it has no output') : name;
   }
 
+  /** Names of the node's outputs; undefined for those that nothing reads. */
+  get outputs(): readonly (string | undefined)[] {
+    return this.#node.output.map((name) => (this.#model.isRead(name) ? name : undefined));
+  }
+
   unsupported(reason: string): never {
-    throw new Unsupported(reason);
+    throw new Unsupported(reason, false);
+  }
+
+  /** What is unsupported as long as sizes are not known. */
+  open(reason: string): never {
+    throw new Unsupported(reason, true);
   }
 
   broken(reason: string): never {
@@ -96,16 +118,50 @@ export class NodeContext {
     return (this.#node.input[index] ?? '') !== '';
   }
 
-  /** The name by which a node of the Graph reads an input. */
+  /** The name by which a node of the Graph reads an input of floats. */
   operand(index: number): string {
+    if (this.isInteger(index)) this.unsupported(`its input ${show(this.#name(index))} holds integers`);
+    return this.numericOperand(index);
+  }
+
+  /** The name by which a node of the Graph reads an input of any numbers; booleans are 0 and 1. */
+  numericOperand(index: number): string {
     const name = this.#name(index);
     const constant = this.constant(index);
-    if (constant !== undefined) {
-      if (constant.integer) this.unsupported(`its input ${show(name)} holds integers`);
-      return this.#model.addConstant(name, constant.tensor);
+    if (constant === undefined) {
+      if (this.integers(index) !== undefined) {
+        this.open(`its input ${show(name)} is computed from sizes that the file does not state`);
+      }
+      return name;
     }
-    if (this.integers(index) !== undefined) this.unsupported(`its input ${show(name)} holds integers`);
+    if (constant.integer && Array.prototype.some.call(constant.values, (value) => Math.abs(value) > MAX_EXACT)) {
+      this.unsupported(`its input ${show(name)} holds integers beyond 2^24`);
+    }
+    return this.#model.addConstant(name, constant.tensor);
+  }
+
+  /** Whether an input is computed from sizes that are not known. */
+  isOpen(index: number): boolean {
+    return this.has(index) && this.constant(index) === undefined && this.integers(index) !== undefined;
+  }
+
+  /** Whether an input is of whole numbers or booleans. */
+  isInteger(index: number): boolean {
+    const value = this.#model.value(this.#name(index));
+    return 'elements' in value || ('integer' in value && value.integer === true);
+  }
+
+  /** Marks a value of the Graph as one of whole numbers; returns its name. */
+  markInteger(name: string): string {
+    const value = this.#model.value(name);
+    if ('dims' in value && !(value instanceof Constant)) this.#model.set(name, { dims: value.dims, integer: true });
     return name;
+  }
+
+  /** All inputs, where all are known. */
+  constants(): (Constant | undefined)[] | undefined {
+    const all = this.#node.input.map((name, i) => (name === '' ? undefined : this.constant(i)));
+    return all.every((one, i) => one !== undefined || !this.has(i)) ? all : undefined;
   }
 
   /** An input that is known. */
@@ -122,12 +178,13 @@ export class NodeContext {
     const value = this.#model.value(this.#name(index));
     if ('elements' in value) return DataType.INT64;
     if (value instanceof Constant && value.integer) this.unsupported('it takes the type of integers in the file');
-    return DataType.FLOAT;
+    return 'integer' in value && value.integer ? DataType.INT64 : DataType.FLOAT;
   }
 
   /** An input that has to be known; `role` says what it is. */
   parameter(index: number, role: string): Constant {
-    return this.constant(index) ?? this.unsupported(`its ${role} ${show(this.#name(index))} is not constant`);
+    const reason = `its ${role} ${show(this.#name(index))} is not constant`;
+    return this.constant(index) ?? (this.integers(index) ? this.open(reason) : this.unsupported(reason));
   }
 
   /** The name by which a node of the Graph reads a parameter. */
@@ -208,11 +265,11 @@ export class NodeContext {
   }
 
   /** Gives the node's output values that are known; returns its name. */
-  define(value: Constant | Integers): string {
+  define(value: Constant | Integers, output = this.output): string {
     if (value instanceof Constant) this.#checkRank(value.dims.length);
     else this.spend(BYTES_PER_INTEGER * value.elements.length);
-    this.#model.set(this.output, value);
-    return this.output;
+    this.#model.set(output, value);
+    return output;
   }
 
   /** Gives the node's output known values under the dims that a node of the Graph would give them; returns its name. */

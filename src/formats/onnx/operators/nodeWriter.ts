@@ -34,18 +34,22 @@ export class NodeWriter {
     return this.#parts.opset;
   }
 
-  /** Writes an operator; returns the name of its output, which is that of the node unless another is given. */
+  /**
+   * Writes an operator; returns the name of its output, which is that of the node unless another is given.
+   * @param before names of outputs before it
+   */
   add(
     opType: string,
     inputs: readonly (string | undefined)[],
     attribute: readonly AttributeProto[] = [],
     output = this.#node.outputs[0],
+    before: readonly string[] = [],
   ): string {
     const { path, outputs } = this.#node;
     this.#parts.addNode({
       at: 0,
       input: inputs.map((name) => name ?? ''),
-      output: [output],
+      output: [...before, output],
       name: this.#parts.deriveNode(output === outputs[0] && path !== '' ? path : output),
       opType,
       attribute,

@@ -1,8 +1,11 @@
 /** Operators that give the same values other dims. */
 import type { DimOf, ReshapeNode } from '../../../graph/graph.js';
 import { sameDim } from '../../../nodes/dims.js';
+import { sizeOf } from '../../../sizes.js';
+import type { Constant } from '../file/tensors.js';
 import { checkAxes, integersOf, readAxes } from './arguments.js';
 import { int } from './attributes.js';
+import type { Known } from './fold.js';
 import type { NodeContext } from './nodeContext.js';
 import type { NodeWriter } from './nodeWriter.js';
 import { type Integers, vector } from './shapeValues.js';
@@ -10,10 +13,17 @@ import { type Integers, vector } from './shapeValues.js';
 export function lowerFlatten(node: NodeContext): string {
   const axis = node.int('axis', 1);
   const rank = node.dims(0)?.length;
-  if (rank === undefined || rank >= 2) return node.emit({ op: 'flatten', inputs: [node.operand(0)], axis });
+  if (rank === undefined || rank >= 2) return node.emit({ op: 'flatten', inputs: [node.numericOperand(0)], axis });
   // A Graph's flatten takes no vectors; all of the axis lies on one side.
   const behind = axis === 0 || axis === -rank;
-  return node.emit({ op: 'reshape', inputs: [node.operand(0)], target: behind ? [1, -1] : [-1, 1] });
+  return node.emit({ op: 'reshape', inputs: [node.numericOperand(0)], target: behind ? [1, -1] : [-1, 1] });
+}
+
+export function foldFlatten(node: NodeContext, [constant]: Known): Constant {
+  const { dims } = constant!;
+  const given = node.int('axis', 1);
+  const axis = given < 0 ? given + dims.length : given;
+  return constant!.reshaped([sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))]);
 }
 
 export function lowerReshape(node: NodeContext): string {
@@ -34,10 +44,10 @@ export function lowerReshape(node: NodeContext): string {
   const open = target.filter((size) => size === -1 || size === undefined).length;
   if (target.filter((size) => size === -1).length > 1) node.broken('its shape holds -1 more than once');
   // One size that nobody can tell is whatever is left.
-  if (open > 1) node.unsupported('its shape is computed from sizes that the file does not state');
+  if (open > 1) node.open('its shape is computed from sizes that the file does not state');
   return node.emit({
     op: 'reshape',
-    inputs: [node.operand(0)],
+    inputs: [node.numericOperand(0)],
     target: target.map((size) => size ?? -1),
     ...(allowZero && { allowZero }),
   });
@@ -60,7 +70,7 @@ export function lowerSqueeze(node: NodeContext): string {
   if (constant !== undefined) {
     return node.defineReshaped(constant, { op: 'squeeze', axes });
   }
-  return node.emit({ op: 'squeeze', inputs: [node.operand(0)], axes });
+  return node.emit({ op: 'squeeze', inputs: [node.numericOperand(0)], axes });
 }
 
 export function lowerUnsqueeze(node: NodeContext): string {
@@ -73,7 +83,7 @@ export function lowerUnsqueeze(node: NodeContext): string {
   if (constant !== undefined) {
     return node.defineReshaped(constant, { op: 'unsqueeze', axes });
   }
-  return node.emit({ op: 'unsqueeze', inputs: [node.operand(0)], axes });
+  return node.emit({ op: 'unsqueeze', inputs: [node.numericOperand(0)], axes });
 }
 
 export function writeReshape(node: ReshapeNode, to: NodeWriter): void {

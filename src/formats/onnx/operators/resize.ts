@@ -86,7 +86,7 @@ function readScales(node: NodeContext, scales: readonly number[], axes: readonly
 function readSizes(node: NodeContext, axes: readonly number[] | undefined): (number | DimOf)[] {
   const sizes = node.integers(3) ?? integersOf(node.parameter(3, 'sizes')) ?? node.broken('its sizes are no vector');
   const dims = node.dims(0);
-  if (sizes.elements.includes(undefined)) node.unsupported('its sizes are computed from what the file does not state');
+  if (sizes.elements.includes(undefined)) node.open('its sizes are computed from what the file does not state');
   const elements = sizes.elements as readonly (number | DimOf)[];
   const wrong = elements.find((size) => typeof size === 'number' && size < 1);
   if (wrong !== undefined) node.broken(`its sizes hold ${wrong}, expected at least 1`);

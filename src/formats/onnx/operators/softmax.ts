@@ -13,7 +13,7 @@ export function lowerSoftmax(node: NodeContext, op: 'softmax' | 'logSoftmax'): s
   ) {
     return node.emit({ op, inputs: [node.operand(0)], axis });
   }
-  if (dims === undefined) node.unsupported('before opset 13 it needs an input of known rank');
+  if (dims === undefined) node.open('before opset 13 it needs an input of known rank');
   const matrix = node.emit({ op: 'flatten', inputs: [node.operand(0)], axis }, node.derive('matrix'));
   const rows = node.emit({ op, inputs: [matrix], axis: 1 }, node.derive('rows'));
   return node.emit({ op: 'reshape', inputs: [rows], target: dims, allowZero: true });

@@ -8,14 +8,24 @@ import { show } from '../../../shown.js';
 import { int, ints } from './attributes.js';
 import { writeBatchNormalization } from './batchNorm.js';
 import { writeConv } from './convolution.js';
-import { writeArithmetic, writeClip, writeHardSigmoid, writeLeakyRelu } from './elementwise.js';
+import {
+  writeArithmetic,
+  writeClip,
+  writeComparison,
+  writeGelu,
+  writeKept,
+  writeSlope,
+  writeUnary,
+} from './elementwise.js';
 import { writeGemm } from './matrices.js';
-import { writeReduceMean } from './means.js';
-import { writePad, writeSlice } from './moves.js';
+import { writeGather, writePad, writeSlice } from './moves.js';
 import type { NodeWriter } from './nodeWriter.js';
+import { writeStandardize } from './norms.js';
 import { isDilated, writePool } from './pools.js';
-import { writeReshape } from './reshape.js';
+import { writeArgMax, writeCumSum, writeReduce, writeTopPlaces } from './reductions.js';
+import { writeReshape, writeShape } from './reshape.js';
 import { writeResize } from './resize.js';
+import { writeDepthToSpace } from './subPixels.js';
 
 interface Writer<N extends GraphNode> {
   readonly write: (node: N, to: NodeWriter) => void;
@@ -33,11 +43,39 @@ const WRITERS: Writers = {
   sub: { write: (node, to) => writeArithmetic(node, 'Sub', to) },
   mul: { write: (node, to) => writeArithmetic(node, 'Mul', to) },
   div: { write: (node, to) => writeArithmetic(node, 'Div', to) },
-  relu: { write: ({ inputs }, to) => to.add('Relu', inputs) },
-  leakyRelu: { write: writeLeakyRelu },
-  sigmoid: { write: ({ inputs }, to) => to.add('Sigmoid', inputs) },
-  hardSigmoid: { write: writeHardSigmoid },
-  hardSwish: { write: ({ inputs }, to) => to.add('HardSwish', inputs), opset: () => 14 },
+  pow: { write: (node, to) => writeArithmetic(node, 'Pow', to) },
+  min: { write: (node, to) => writeArithmetic(node, 'Min', to) },
+  max: { write: (node, to) => writeArithmetic(node, 'Max', to) },
+  equal: { write: writeComparison },
+  less: { write: writeComparison },
+  lessOrEqual: { write: writeComparison },
+  slope: { write: writeSlope },
+  keepIf: { write: writeKept },
+  keepUnless: { write: writeKept },
+  relu: { write: writeUnary },
+  leakyRelu: { write: writeUnary },
+  sigmoid: { write: writeUnary },
+  hardSigmoid: { write: writeUnary },
+  sqrt: { write: writeUnary },
+  reciprocal: { write: writeUnary },
+  abs: { write: writeUnary },
+  neg: { write: writeUnary },
+  floor: { write: writeUnary },
+  ceil: { write: writeUnary },
+  round: { write: writeUnary },
+  sign: { write: writeUnary },
+  softsign: { write: writeUnary },
+  thresholdedRelu: { write: writeUnary },
+  exp: { write: writeUnary },
+  log: { write: writeUnary },
+  tanh: { write: writeUnary },
+  erf: { write: writeUnary },
+  softplus: { write: writeUnary },
+  selu: { write: writeUnary },
+  hardSwish: { write: writeUnary, opset: () => 14 },
+  mish: { write: writeUnary, opset: () => 18 },
+  gelu: { write: writeGelu, opset: () => 20 },
+  geluTanh: { write: writeGelu, opset: () => 20 },
   clip: { write: writeClip },
   maxPool2d: { write: writePool },
   avgPool2d: { write: writePool, opset: (node) => (isDilated(node) ? 19 : undefined) },
@@ -60,7 +98,23 @@ const WRITERS: Writers = {
   },
   slice: { write: writeSlice },
   pad: { write: writePad, opset: ({ mode }) => (mode === 'wrap' ? 19 : undefined) },
-  reduceMean: { write: writeReduceMean },
+  reduceMean: { write: writeReduce },
+  reduceSum: { write: writeReduce },
+  reduceMax: { write: writeReduce },
+  reduceMin: { write: writeReduce },
+  reduceProd: { write: writeReduce },
+  reduceL1: { write: writeReduce },
+  reduceSumSquare: { write: writeReduce },
+  argMax: { write: writeArgMax },
+  lastArgMax: { write: writeArgMax },
+  topPlaces: { write: writeTopPlaces },
+  cumSum: { write: writeCumSum },
+  standardize: { write: writeStandardize },
+  depthToSpace: { write: writeDepthToSpace },
+  spaceToDepth: { write: writeDepthToSpace },
+  expand: { write: ({ inputs, target }, to) => to.add('Expand', [...inputs, writeShape(target, to)]) },
+  gather: { write: writeGather },
+  gatherElements: { write: writeGather },
   identity: { write: ({ inputs }, to) => to.add('Identity', inputs) },
   matMul: { write: ({ inputs }, to) => to.add('MatMul', inputs) },
 };
