@@ -207,6 +207,99 @@ export const unaries = {
   hardSwish: (x: number) => x * Math.min(Math.max(x / 6 + 0.5, 0), 1),
 };
 
+/** Those that need no numbers of their own, and are smooth where values are small. */
+export const functions = {
+  abs: Math.abs,
+  neg: (x: number) => -x,
+  softsign: (x: number) => x / (1 + Math.abs(x)),
+  tanh: Math.tanh,
+  mish: (x: number) => x * Math.tanh(Math.log1p(Math.exp(x))),
+  softplus: (x: number) => Math.log1p(Math.exp(x)),
+  geluTanh: (x: number) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+};
+
+/** Of pairs of values. */
+export const pairs = {
+  min: Math.min,
+  max: Math.max,
+  slope: (a: number, b: number) => (b < 0 ? a * b : b),
+};
+
+export const reductions = {
+  reduceSum: (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0),
+  reduceMax: (values: readonly number[]) => Math.max(...values),
+  reduceMin: (values: readonly number[]) => Math.min(...values),
+  reduceProd: (values: readonly number[]) => values.reduce((product, value) => product * value, 1),
+  reduceL1: (values: readonly number[]) => values.reduce((sum, value) => sum + Math.abs(value), 0),
+  reduceSumSquare: (values: readonly number[]) => values.reduce((sum, value) => sum + value * value, 0),
+};
+
+/** All values along some axes, in row-major order, for each place along the others. */
+function linesOf(x: Nd, axes: readonly number[]): Map<string, number[]> {
+  const lines = new Map<string, number[]>();
+  build(x.dims, (index) => {
+    const key = index.map((i, axis) => (axes.includes(axis) ? 0 : i)).join();
+    lines.set(key, [...(lines.get(key) ?? []), at(x, index)]);
+    return 0;
+  });
+  return lines;
+}
+
+export function reduce(x: Nd, axes: readonly number[], f: (values: readonly number[]) => number): Nd {
+  const lines = linesOf(x, axes);
+  return build(
+    x.dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim)),
+    (index) => f(lines.get(index.join())!),
+  );
+}
+
+export function standardize(x: Nd, axes: readonly number[], eps: number): Nd {
+  const lines = linesOf(x, axes);
+  return build(x.dims, (index) => {
+    const line = lines.get(index.map((i, axis) => (axes.includes(axis) ? 0 : i)).join())!;
+    const mean = line.reduce((sum, value) => sum + value, 0) / line.length;
+    const variance = line.reduce((sum, value) => sum + (value - mean) ** 2, 0) / line.length;
+    return (at(x, index) - mean) / Math.sqrt(variance + eps);
+  });
+}
+
+/** The same numbers but for one. */
+function moved(numbers: readonly number[], along: number, to: number): number[] {
+  return numbers.map((number, axis) => (axis === along ? to : number));
+}
+
+export function cumSum(x: Nd, along: number, exclusive: boolean, reverse: boolean): Nd {
+  return build(x.dims, (index) => {
+    let sum = 0;
+    for (let i = 0; i < x.dims[along]!; i++) {
+      const isBefore = reverse ? i > index[along]! : i < index[along]!;
+      if (isBefore || (i === index[along] && !exclusive)) sum += at(x, moved(index, along, i));
+    }
+    return sum;
+  });
+}
+
+export function gather(x: Nd, along: number, places: readonly number[]): Nd {
+  return build(moved(x.dims, along, places.length), (index) => {
+    const place = places[index[along]!]!;
+    return at(x, moved(index, along, place < 0 ? place + x.dims[along]! : place));
+  });
+}
+
+export function expand(x: Nd, dims: readonly number[]): Nd {
+  return build(dims, (index) => atBroadcast(x, index));
+}
+
+export function depthToSpace(x: Nd, [down, across]: readonly [number, number], channelFirst: boolean): Nd {
+  const [batch, deep, height, width] = x.dims as [number, number, number, number];
+  const channels = deep / down / across;
+  return build([batch, channels, height * down, width * across], ([n, c, y, z]) => {
+    const place = (y! % down) * across + (z! % across);
+    const channel = channelFirst ? c! * down * across + place : place * channels + c!;
+    return at(x, [n!, channel, Math.floor(y! / down), Math.floor(z! / across)]);
+  });
+}
+
 export interface ResizeOptions {
   readonly mode: 'nearest' | 'linear';
   readonly coordinates: 'half_pixel' | 'pytorch_half_pixel' | 'align_corners' | 'asymmetric';

@@ -27,7 +27,6 @@ const CHANNELS = [1, 3, 4, 7, 16, 18];
 /** Numbers of pixels, around the chunks below. */
 const COUNTS = [1, 5, 64, 65, 200];
 const CHUNK = 64;
-const DIFFERENTIABLE: ReadonlySet<string> = new Set('relu leakyRelu clip sigmoid hardSigmoid hardSwish'.split(' '));
 const lanesOf = (channels: number): number => (channels + 3) & ~3;
 
 for (const build of await supportedBuilds()) {
@@ -39,7 +38,6 @@ for (const build of await supportedBuilds()) {
     const kinks = [0, -0, 1, -1, 3, -3, 2.5, 1e-30, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
     const parameters = { relu: [0, 0], leakyRelu: [0.1, 0], clip: [-1, 2.5], sigmoid: [0, 0] } as const;
     for (const [op, name] of UNARY_OPS.entries()) {
-      if (!DIFFERENTIABLE.has(name)) continue;
       const [alpha, beta] = (parameters as Record<string, readonly [number, number]>)[name] ?? [1 / 6, 1 / 2];
       for (const count of [1, 2, 3, 4, 5, 8, 23, 40]) {
         const x = Float32Array.from({ length: count }, (_, i) => kinks[i + 17 - count] ?? random() * 10 - 5);

@@ -42,7 +42,7 @@ const OPERATORS = new Set(
     'Greater GreaterOrEqual And Or Xor Not Where DepthToSpace SpaceToDepth InstanceNormalization ' +
     'LayerNormalization GroupNormalization LpNormalization MeanVarianceNormalization LRN Split Tile ReduceSum ReduceMax ' +
     'ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp ArgMax ArgMin TopK CumSum ' +
-    'Shape Size Gather GatherElements Range NonZero ScatterND Cast CastLike Expand ConstantOfShape'
+    'Shape Size Gather GatherElements Einsum Range NonZero ScatterND Cast CastLike Expand ConstantOfShape'
   ).split(' '),
 );
 

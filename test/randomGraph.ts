@@ -24,9 +24,11 @@ export function randomGraph(seed: number, nodeCount: number): RandomGraph {
   return new Maker(seed).make(nodeCount);
 }
 
-type Omitted = 'path' | 'layer' | 'inputs' | 'outputs' | 'eps' | 'parallel';
+type Omitted = 'path' | 'layer' | 'inputs' | 'outputs' | 'parallel';
 type Parameters = { weight?: Tensor; bias?: Tensor | undefined; norm?: NormSpec };
-type Settings<T> = T extends GraphNode ? Omit<T, Omitted> & Parameters : never;
+/** The eps of a BatchNorm is with its statistics. */
+type OmitEps<T> = T extends { op: 'batchNorm' } ? Omit<T, 'eps'> : T;
+type Settings<T> = T extends GraphNode ? Omit<OmitEps<T>, Omitted> & Parameters : never;
 
 class Maker {
   readonly #random: () => number;
@@ -81,6 +83,64 @@ class Maker {
       const settings = op === 'leakyRelu' ? { alpha } : op === 'clip' || op === 'hardSigmoid' ? { alpha, beta } : {};
       const value = array.map(x, (v) => array.unaries[op](v, Math.fround(alpha), Math.fround(beta)));
       this.#add({ op, ...settings }, [name], value);
+    },
+    function: (name: string, x: oracle.Nd) => {
+      const op = this.#pick(Object.keys(array.functions) as (keyof typeof array.functions)[]);
+      this.#add({ op }, [name], array.map(x, array.functions[op]));
+    },
+    pair: (name: string, x: oracle.Nd) => {
+      const op = this.#pick(Object.keys(array.pairs) as (keyof typeof array.pairs)[]);
+      const other = this.#constant(x.dims.slice(this.#whole(0, x.dims.length)));
+      this.#add({ op }, [other, name], array.binary(this.#values.get(other)!, x, array.pairs[op]));
+    },
+    choice: (name: string, x: oracle.Nd) => {
+      const condition = this.#condition(x.dims);
+      const keeps = this.#random() < 0.5;
+      const value = array.binary(this.#values.get(condition)!, x, (a, b) => ((a !== 0) === keeps ? b : 0));
+      this.#add({ op: keeps ? 'keepIf' : 'keepUnless' }, [condition, name], value);
+    },
+    reduce: (name: string, x: oracle.Nd) => {
+      const op = this.#pick(Object.keys(array.reductions) as (keyof typeof array.reductions)[]);
+      const axes = this.#shuffled(x.dims.map((_, axis) => axis)).slice(0, this.#whole(1, 2));
+      this.#add({ op, axes, keepDims: true }, [name], array.reduce(x, axes, array.reductions[op]));
+    },
+    standardize: (name: string, x: oracle.Nd) => {
+      if (x.dims.length === 0) return;
+      const axes = this.#shuffled(x.dims.map((_, axis) => axis)).slice(0, this.#whole(1, 2));
+      this.#add({ op: 'standardize', axes, eps: 0.5 }, [name], array.standardize(x, axes, 0.5));
+    },
+    cumSum: (name: string, x: oracle.Nd) => {
+      if (x.dims.length === 0) return;
+      const [axis, exclusive, reverse] = [this.#axis(x), this.#random() < 0.5, this.#random() < 0.5];
+      const value = array.cumSum(x, this.#front(axis, x), exclusive, reverse);
+      this.#add({ op: 'cumSum', axis, exclusive, reverse }, [name], value);
+    },
+    gather: (name: string, x: oracle.Nd) => {
+      if (x.dims.length === 0) return;
+      const axis = this.#whole(0, x.dims.length - 1);
+      const size = x.dims[axis]!;
+      const places = Array.from({ length: this.#whole(1, 4) }, () => this.#whole(-size, size - 1));
+      const constant = this.#named({ data: Float64Array.from(places), dims: [places.length] });
+      this.#add({ op: 'gather', axis }, [name, constant], array.gather(x, axis, places));
+    },
+    expand: (name: string, x: oracle.Nd) => {
+      const more = x.dims.length < MAX_DIMS && this.#random() < 0.4 ? [this.#whole(1, 3)] : [];
+      const target = [...more, ...x.dims.map((dim) => (dim === 1 ? this.#whole(1, 3) : dim))];
+      this.#add({ op: 'expand', target }, [name], array.expand(x, target));
+    },
+    depthToSpace: (name: string, x: oracle.Nd) => {
+      if (x.dims.length !== 4) return;
+      const block = this.#pick([
+        [1, 2],
+        [2, 1],
+        [2, 2],
+        [1, 3],
+      ] as const);
+      const channelFirst = this.#random() < 0.5;
+      if (x.dims[1]! % (block[0] * block[1]) === 0) {
+        const value = array.depthToSpace(x, block, channelFirst);
+        this.#add({ op: 'depthToSpace', block, channelFirst }, [name], value);
+      }
     },
     binary: (name: string, x: oracle.Nd) => this.#makeBinary(name, x),
     softmax: (name: string, x: oracle.Nd) => {
@@ -327,7 +387,16 @@ class Maker {
   }
 
   #constant(dims: readonly number[], low = -1, high = 1): string {
-    const value = randomNd(this.#random, dims, low, high);
+    return this.#named(randomNd(this.#random, dims, low, high));
+  }
+
+  /** Zeros and ones. */
+  #condition(dims: readonly number[]): string {
+    const { data } = randomNd(this.#random, dims);
+    return this.#named({ data: Float64Array.from(data, (value) => (value < 0 ? 0 : 1)), dims });
+  }
+
+  #named(value: oracle.Nd): string {
     const name = `constant${this.#constants.size}`;
     this.#constants.set(name, tensorOf(value));
     this.#values.set(name, value);

@@ -13,7 +13,11 @@ export enum BinaryOp {
   sub,
   mul,
   div,
-  pow,
+}
+
+/** What else it computes, in numbers that go on. */
+export enum FurtherBinaryOp {
+  pow = 4,
   min,
   max,
   equal,
@@ -35,7 +39,11 @@ export enum UnaryOp {
   sigmoid,
   hardSigmoid,
   hardSwish,
-  sqrt,
+}
+
+/** What else it computes, in numbers that go on. */
+export enum FunctionOp {
+  sqrt = 6,
   reciprocal,
   abs,
   neg,
@@ -70,7 +78,7 @@ class HardSigmoid {}
 class HardSwish {}
 class OtherUnary {}
 
-/** out = max(low, a op b) over a walk of a, b and out; op: a BinaryOp. Out may be a or b. */
+/** out = max(low, a op b) over a walk of a, b and out; op: a BinaryOp or FurtherBinaryOp. Out may be a or b. */
 export function binary(op: i32, tablePtr: usize, aPtr: usize, bPtr: usize, outPtr: usize, low: f32): void {
   if (op === BinaryOp.add) binaryWalk<Add>(op, tablePtr, aPtr, bPtr, outPtr, low);
   else if (op === BinaryOp.sub) binaryWalk<Sub>(op, tablePtr, aPtr, bPtr, outPtr, low);
@@ -147,7 +155,7 @@ function binaryRun<Op>(
     }
   }
   for (; left > 0; --left) {
-    const value = clampLow(combine<Op>(op, v128.load32_splat(aPtr), v128.load32_splat(bPtr)), lows);
+    const value = clampLow(combine<Op>(op, v128.load32_zero(aPtr), v128.load32_zero(bPtr)), lows);
     v128.store32_lane(outPtr, value, 0);
     aPtr += aStride;
     bPtr += bStride;
@@ -166,14 +174,14 @@ function combine<Op>(op: i32, a: v128, b: v128): v128 {
 /** Operations that are rare enough to be told apart at every vector. */
 function combineOther(op: i32, a: v128, b: v128): v128 {
   const zero = f32x4.splat(0);
-  if (op === BinaryOp.min) return f32x4.min(a, b);
-  if (op === BinaryOp.max) return f32x4.max(a, b);
-  if (op === BinaryOp.equal) return oneWhere(f32x4.eq(a, b));
-  if (op === BinaryOp.less) return oneWhere(f32x4.lt(a, b));
-  if (op === BinaryOp.lessOrEqual) return oneWhere(f32x4.le(a, b));
-  if (op === BinaryOp.slope) return v128.bitselect(f32x4.mul(a, b), b, f32x4.lt(b, zero));
-  if (op === BinaryOp.keepIf) return v128.and(b, f32x4.ne(a, zero));
-  if (op === BinaryOp.keepUnless) return v128.and(b, f32x4.eq(a, zero));
+  if (op === FurtherBinaryOp.min) return f32x4.min(a, b);
+  if (op === FurtherBinaryOp.max) return f32x4.max(a, b);
+  if (op === FurtherBinaryOp.equal) return oneWhere(f32x4.eq(a, b));
+  if (op === FurtherBinaryOp.less) return oneWhere(f32x4.lt(a, b));
+  if (op === FurtherBinaryOp.lessOrEqual) return oneWhere(f32x4.le(a, b));
+  if (op === FurtherBinaryOp.slope) return v128.bitselect(f32x4.mul(a, b), b, f32x4.lt(b, zero));
+  if (op === FurtherBinaryOp.keepIf) return v128.and(b, f32x4.ne(a, zero));
+  if (op === FurtherBinaryOp.keepUnless) return v128.and(b, f32x4.eq(a, zero));
   let power = f32x4.splat(NativeMathf.pow(f32x4.extract_lane(a, 0), f32x4.extract_lane(b, 0)));
   power = f32x4.replace_lane(power, 1, NativeMathf.pow(f32x4.extract_lane(a, 1), f32x4.extract_lane(b, 1)));
   power = f32x4.replace_lane(power, 2, NativeMathf.pow(f32x4.extract_lane(a, 2), f32x4.extract_lane(b, 2)));
@@ -184,7 +192,7 @@ function oneWhere(mask: v128): v128 {
   return v128.and(mask, f32x4.splat(1));
 }
 
-/** out = f(x) for values `first` to `last` (excluded); op: a UnaryOp, see src/graph/graph.ts. Out may be x. */
+/** out = f(x) for values `first` to `last` (excluded); op: a UnaryOp or FunctionOp. Out may be x. */
 export function unary(op: i32, inPtr: usize, outPtr: usize, alpha: f32, beta: f32, first: i32, last: i32): void {
   inPtr += (<usize>first) << 2;
   outPtr += (<usize>first) << 2;
@@ -227,16 +235,16 @@ function apply<Op>(op: i32, x: v128, alpha: v128, beta: v128): v128 {
 function applyOther(op: i32, x: v128, alpha: v128, beta: v128): v128 {
   const zero = f32x4.splat(0);
   const one = f32x4.splat(1);
-  if (op === UnaryOp.sqrt) return f32x4.sqrt(x);
-  if (op === UnaryOp.reciprocal) return f32x4.div(one, x);
-  if (op === UnaryOp.abs) return f32x4.abs(x);
-  if (op === UnaryOp.neg) return f32x4.neg(x);
-  if (op === UnaryOp.floor) return f32x4.floor(x);
-  if (op === UnaryOp.ceil) return f32x4.ceil(x);
-  if (op === UnaryOp.round) return f32x4.nearest(x);
-  if (op === UnaryOp.softsign) return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
-  if (op === UnaryOp.thresholdedRelu) return v128.andnot(x, f32x4.le(x, alpha));
-  if (op === UnaryOp.sign) {
+  if (op === FunctionOp.sqrt) return f32x4.sqrt(x);
+  if (op === FunctionOp.reciprocal) return f32x4.div(one, x);
+  if (op === FunctionOp.abs) return f32x4.abs(x);
+  if (op === FunctionOp.neg) return f32x4.neg(x);
+  if (op === FunctionOp.floor) return f32x4.floor(x);
+  if (op === FunctionOp.ceil) return f32x4.ceil(x);
+  if (op === FunctionOp.round) return f32x4.nearest(x);
+  if (op === FunctionOp.softsign) return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
+  if (op === FunctionOp.thresholdedRelu) return v128.andnot(x, f32x4.le(x, alpha));
+  if (op === FunctionOp.sign) {
     // Zeros and NaN stay what they are.
     const signed = v128.bitselect(x, one, f32x4.splat(-0.0));
     return v128.bitselect(signed, x, v128.or(f32x4.lt(x, zero), f32x4.gt(x, zero)));
@@ -270,14 +278,14 @@ function sigmoid(x: v128): v128 {
 
 /** Those that are computed one number at a time. */
 function functionOf(op: i32, x: f32, alpha: f32, beta: f32): f32 {
-  if (op === UnaryOp.exp) return NativeMathf.exp(x);
-  if (op === UnaryOp.log) return NativeMathf.log(x);
-  if (op === UnaryOp.tanh) return NativeMathf.tanh(x);
-  if (op === UnaryOp.erf) return erf(x);
-  if (op === UnaryOp.gelu) return gelu(x);
-  if (op === UnaryOp.geluTanh) return geluTanh(x);
-  if (op === UnaryOp.mish) return mish(x);
-  if (op === UnaryOp.softplus) return softplus(x);
+  if (op === FunctionOp.exp) return NativeMathf.exp(x);
+  if (op === FunctionOp.log) return NativeMathf.log(x);
+  if (op === FunctionOp.tanh) return NativeMathf.tanh(x);
+  if (op === FunctionOp.erf) return erf(x);
+  if (op === FunctionOp.gelu) return gelu(x);
+  if (op === FunctionOp.geluTanh) return geluTanh(x);
+  if (op === FunctionOp.mish) return mish(x);
+  if (op === FunctionOp.softplus) return softplus(x);
   return selu(x, alpha, beta);
 }
 

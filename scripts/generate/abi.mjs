@@ -57,7 +57,9 @@ const PLAN_RECORDS = [
 /** Operations that kernels receive as numbers. */
 const PLAN_ENUMS = [
   { file: 'assembly/nn/elementwise.ts', name: 'BinaryOp', constant: 'BINARY_OPS' },
+  { file: 'assembly/nn/elementwise.ts', name: 'FurtherBinaryOp', constant: 'FURTHER_BINARY_OPS' },
   { file: 'assembly/nn/elementwise.ts', name: 'UnaryOp', constant: 'UNARY_OPS' },
+  { file: 'assembly/nn/elementwise.ts', name: 'FunctionOp', constant: 'FUNCTION_OPS' },
   { file: 'assembly/nn/reduce.ts', name: 'ReduceOp', constant: 'REDUCE_OPS' },
 ];
 const TRAIN_RECORDS = [
@@ -127,5 +129,5 @@ function fieldsOf(file, name) {
 }
 
 function membersOf(file, name) {
-  return [...bodyOf(file, 'enum', name).matchAll(/^ {2}(\w+),$/gm)].map(([, member]) => member);
+  return [...bodyOf(file, 'enum', name).matchAll(/^ {2}(\w+)(?: = \d+)?,$/gm)].map(([, member]) => member);
 }

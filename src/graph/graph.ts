@@ -9,11 +9,13 @@ import type { DimOf } from '../nodes/dims.js';
 import type { NodeBase, Optional, PaddingMode, Pads, Pair, Window } from '../nodes/node.js';
 import type { CumSumNode, TopPlacesNode } from '../ops/alongAxis.js';
 import type { BatchNormNode } from '../ops/batchNorm.js';
-import type { BinaryNode, FurtherBinaryNode } from '../ops/binary.js';
+import type { BinaryNode } from '../ops/binary.js';
 import type { ConcatNode } from '../ops/concat.js';
 import type { DepthToSpaceNode } from '../ops/depthToSpace.js';
 import type { ExpandNode } from '../ops/expand.js';
 import type { FlattenNode } from '../ops/flatten.js';
+import type { FunctionNode } from '../ops/functions.js';
+import type { FurtherBinaryNode } from '../ops/furtherBinary.js';
 import type { GatherNode } from '../ops/gather.js';
 import type { GlobalPoolNode } from '../ops/globalPool.js';
 import type { IdentityNode } from '../ops/identity.js';
@@ -41,6 +43,7 @@ export type {
   DepthToSpaceNode,
   DimOf,
   ExpandNode,
+  FunctionNode,
   FurtherBinaryNode,
   GatherNode,
   GlobalPoolNode,
@@ -94,6 +97,7 @@ export type GraphNode =
   | BinaryNode
   | FurtherBinaryNode
   | UnaryNode
+  | FunctionNode
   | PoolNode
   | GlobalPoolNode
   | AxisNode

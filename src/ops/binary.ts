@@ -1,4 +1,4 @@
-/** Arithmetic, powers and comparisons of two values with broadcasting, and a ReLU behind it. */
+/** Arithmetic of two values with broadcasting, and a ReLU behind it. */
 
 import { broadcast, type KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
@@ -18,27 +18,24 @@ export interface BinaryNode extends FullNode {
   readonly relu?: boolean;
 }
 
-/**
- * Comparisons give 1 or 0. slope: b < 0 ? a b : b. keepIf: a is not 0 ? b : 0; keepUnless: a is 0 ? b : 0, so that a
- * choice between two values is the sum of both.
- */
-export interface FurtherBinaryNode extends FullNode {
-  readonly op: Exclude<(typeof BINARY_OPS)[number], BinaryNode['op']>;
-  readonly relu?: boolean;
-}
+type ClampedNode = FullNode & { readonly relu?: boolean };
 
-type AnyBinaryNode = BinaryNode | FurtherBinaryNode;
-
-export const binary: OperationRule<AnyBinaryNode> = {
+/** What all operations of two values have in common. */
+export const binaryRule: Omit<OperationRule<ClampedNode>, 'step'> = {
   dims: (node, [a, b]) => binaryDims(node, a!, b!),
   layout: () => 'any',
   prefers: (input, output) => (sameDims(input, output) ? 'sameAsOutput' : undefined),
   overwrites: 'all',
-  step,
   flags: reluFlag,
 };
 
-function binaryDims(node: AnyBinaryNode, a: KnownDims, b: KnownDims): KnownDims {
+export const binary: OperationRule<BinaryNode> = {
+  ...binaryRule,
+  // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
+  step: (node, context) => binaryStep(node, context, BINARY_OPS.indexOf(node.op), node.op !== 'div'),
+};
+
+function binaryDims(node: FullNode, a: KnownDims, b: KnownDims): KnownDims {
   const dims = broadcast(a, b);
   if (dims !== undefined) return dims;
   throw new RangeError(
@@ -46,14 +43,14 @@ function binaryDims(node: AnyBinaryNode, a: KnownDims, b: KnownDims): KnownDims 
   );
 }
 
-/** Those that make something else of two zeros. */
-const ZEROS_CHANGE: readonly AnyBinaryNode['op'][] = ['div', 'pow', 'equal', 'lessOrEqual'];
-
-function step(node: AnyBinaryNode, context: StepContext): Step {
+/**
+ * @param op its number for the kernel
+ * @param keepsZeros whether it makes zero of two zeros
+ */
+export function binaryStep(node: ClampedNode, context: StepContext, op: number, keepsZeros: boolean): Step {
   const { runtime } = context;
-  const op = BINARY_OPS.indexOf(node.op);
   const isFlat = isValueByValue(node, context);
-  const clearLanes = ZEROS_CHANGE.includes(node.op) || !isFlat ? laneCleaner(node.outputs[0], context) : undefined;
+  const clearLanes = keepsZeros && isFlat ? undefined : laneCleaner(node.outputs[0], context);
   const low = lowerBound(node);
   const [a, b] = node.inputs.map((name) => context.slot(name)) as [number, number];
   const out = context.slot(node.outputs[0]);
@@ -74,12 +71,12 @@ function step(node: AnyBinaryNode, context: StepContext): Step {
 }
 
 /** Whether both inputs and the output have the same dims in the same layout: one run over all of the memory. */
-function isValueByValue(node: AnyBinaryNode, context: StepContext): boolean {
+function isValueByValue(node: FullNode, context: StepContext): boolean {
   const place = (value: string): string => `${context.layout(value)} ${context.dims(value).join()}`;
   return node.inputs.every((name) => place(name) === place(node.outputs[0]));
 }
 
-function binaryAxes(node: AnyBinaryNode, context: StepContext): WalkAxis[] {
+function binaryAxes(node: FullNode, context: StepContext): WalkAxis[] {
   const dims = context.dims(node.outputs[0]);
   const [a, b] = node.inputs.map((name) => broadcastStrides(name, dims.length, context)) as [number[], number[]];
   const out = stridesOf(dims, context.layout(node.outputs[0]));

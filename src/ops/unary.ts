@@ -1,4 +1,4 @@
-/** Operations of one value at a time: ReLU and its kin, roots, powers of e, rounding. */
+/** Operations of one value at a time: ReLU and its kin, clip, sigmoid. */
 
 import type { FullNode } from '../nodes/node.js';
 import { cutKernel, FLOAT_FLOPS, VALUES_TOGETHER } from '../plan/steps/cut.js';
@@ -8,11 +8,10 @@ import type { OperationRule } from './operation.js';
 
 /**
  * leakyRelu: x < 0 ? alpha x : x. clip: min(max(x, alpha), beta). hardSigmoid: min(max(alpha x + beta, 0), 1).
- * hardSwish: x min(max(x / 6 + 1/2, 0), 1). selu: beta (x > 0 ? x : alpha (exp(x) - 1)). thresholdedRelu: x > alpha ? x : 0.
- * round: halves to the even one. gelu: x (1 + erf(x / sqrt 2)) / 2; geluTanh: what is often put in its place.
+ * hardSwish: x min(max(x / 6 + 1/2, 0), 1).
  */
 export interface UnaryNode extends FullNode {
-  readonly op: (typeof UNARY_OPS)[number];
+  readonly op: 'relu' | 'leakyRelu' | 'clip' | 'sigmoid' | 'hardSigmoid' | 'hardSwish';
   readonly alpha?: number;
   readonly beta?: number;
 }
@@ -26,38 +25,37 @@ export const unary: OperationRule<UnaryNode> = {
 };
 
 /** What alpha and beta are where a node does not say, as in ONNX. */
-const DEFAULTS: Readonly<Partial<Record<UnaryNode['op'], readonly [alpha: number, beta: number]>>> = {
+const DEFAULTS: Readonly<Record<UnaryNode['op'], readonly [alpha: number, beta: number]>> = {
+  relu: [0, 0],
   leakyRelu: [0.01, 0],
   clip: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  sigmoid: [0, 0],
   hardSigmoid: [0.2, 0.5],
   hardSwish: [1 / 6, 1 / 2],
-  thresholdedRelu: [1, 0],
-  selu: [1, 1],
 };
-
-/** Those that make something else of zero. */
-const ZERO_CHANGES: readonly UnaryNode['op'][] = [
-  'clip',
-  'sigmoid',
-  'hardSigmoid',
-  'reciprocal',
-  'exp',
-  'log',
-  'softplus',
-];
 
 /** alpha and beta, as kernels take them. */
 export function coefficientsOf(node: UnaryNode): readonly [alpha: number, beta: number] {
-  const [alpha, beta] = DEFAULTS[node.op] ?? [0, 0];
+  const [alpha, beta] = DEFAULTS[node.op];
   return node.op === 'hardSwish' ? [alpha, beta] : [node.alpha ?? alpha, node.beta ?? beta];
 }
 
 function step(node: UnaryNode, context: StepContext): Step {
+  const keepsZero = node.op === 'relu' || node.op === 'leakyRelu' || node.op === 'hardSwish';
+  return unaryStep(node, context, UNARY_OPS.indexOf(node.op), coefficientsOf(node), keepsZero);
+}
+
+/** @param op its number for the kernel */
+export function unaryStep(
+  node: FullNode,
+  context: StepContext,
+  op: number,
+  [alpha, beta]: readonly [alpha: number, beta: number],
+  keepsZero: boolean,
+): Step {
   const { runtime } = context;
-  const op = UNARY_OPS.indexOf(node.op);
   const count = floatCount(node.outputs[0], context);
-  const [alpha, beta] = coefficientsOf(node);
-  const clearLanes = ZERO_CHANGES.includes(node.op) ? laneCleaner(node.outputs[0], context) : undefined;
+  const clearLanes = keepsZero ? undefined : laneCleaner(node.outputs[0], context);
   const find = ports(node, context);
   const cut = { units: count, multiple: VALUES_TOGETHER, flops: count * FLOAT_FLOPS };
   const run = cutKernel(runtime, runtime.kernels, 'unary', cut);
@@ -69,6 +67,6 @@ function step(node: UnaryNode, context: StepContext): Step {
 }
 
 function flags({ op, alpha, beta }: UnaryNode): string[] {
-  if (op === 'hardSwish' || DEFAULTS[op] === undefined) return [];
+  if (op !== 'leakyRelu' && op !== 'clip' && op !== 'hardSigmoid') return [];
   return [`alpha ${alpha}`, ...(beta === undefined ? [] : [`beta ${beta}`])];
 }

@@ -802,6 +802,16 @@ const MAKERS: Readonly<Record<string, Make>> = {
     const other = maker.floats([...batch, depth, columns], -1 / depth, 1 / depth);
     return maker.add('MatMul', [x.name, other], [...x.dims.slice(0, -1), columns]);
   },
+  Einsum: (maker, x) => {
+    if (x.dims.length !== 3) return undefined;
+    const [a, b, c] = x.dims as [number, number, number];
+    const [text, own, dims] = maker.random.pick([
+      ['abc,cd->abd', [c, 2], [a, b, 2]],
+      ['abc,bc->a', [b, c], [a]],
+      ['abc,adc->bad', [a, 3, c], [b, a, 3]],
+    ] as const);
+    return maker.add('Einsum', [x.name, maker.floats(own)], dims, { equation: text });
+  },
   Flatten: (maker, x) => {
     if (x.dims.length < 1) return undefined;
     const axis = maker.random.whole(0, x.dims.length);

@@ -59,11 +59,10 @@ export const WALK_AXIS = {
 } as const;
 
 /** enum BinaryOp of assembly/nn/elementwise.ts */
-export const BINARY_OPS = [
-  'add',
-  'sub',
-  'mul',
-  'div',
+export const BINARY_OPS = ['add', 'sub', 'mul', 'div'] as const;
+
+/** enum FurtherBinaryOp of assembly/nn/elementwise.ts */
+export const FURTHER_BINARY_OPS = [
   'pow',
   'min',
   'max',
@@ -76,13 +75,10 @@ export const BINARY_OPS = [
 ] as const;
 
 /** enum UnaryOp of assembly/nn/elementwise.ts */
-export const UNARY_OPS = [
-  'relu',
-  'leakyRelu',
-  'clip',
-  'sigmoid',
-  'hardSigmoid',
-  'hardSwish',
+export const UNARY_OPS = ['relu', 'leakyRelu', 'clip', 'sigmoid', 'hardSigmoid', 'hardSwish'] as const;
+
+/** enum FunctionOp of assembly/nn/elementwise.ts */
+export const FUNCTION_OPS = [
   'sqrt',
   'reciprocal',
   'abs',

@@ -1,5 +1,5 @@
 /** Operators that work value by value, and those that do nothing in inference. */
-import type { BinaryNode, FurtherBinaryNode, UnaryNode } from '../../../graph/graph.js';
+import type { BinaryNode, FunctionNode, FurtherBinaryNode, UnaryNode } from '../../../graph/graph.js';
 import { show, showList } from '../../../shown.js';
 import type { AttributeProto } from '../file/proto.js';
 import { DataType } from '../file/tensors.js';
@@ -33,7 +33,7 @@ export function lowerUnary(
   node: NodeContext,
   numbers: { readonly alpha?: number; readonly beta?: number } = {},
 ): string {
-  const op = (node.opType[0]!.toLowerCase() + node.opType.slice(1)) as UnaryNode['op'];
+  const op = (node.opType[0]!.toLowerCase() + node.opType.slice(1)) as (UnaryNode | FunctionNode)['op'];
   const given = Object.entries(numbers).map(([name, byDefault]) => [name, node.float(name, byDefault)]);
   return node.emit({ op, inputs: [node.operand(0)], ...Object.fromEntries(given) });
 }
@@ -165,11 +165,11 @@ export function writeArithmetic(node: BinaryNode | FurtherBinaryNode, opType: st
 }
 
 /** Under ONNX's name, which is that of the Graph but for its first letter, with its attributes. */
-export function writeUnary({ op, inputs, alpha, beta }: UnaryNode, to: NodeWriter): void {
+export function writeUnary({ op, inputs, alpha, beta }: UnaryNode | FunctionNode, to: NodeWriter): void {
   to.add(op[0]!.toUpperCase() + op.slice(1), inputs, given(op === 'selu' ? { alpha, gamma: beta } : { alpha, beta }));
 }
 
-export function writeGelu({ op, inputs }: UnaryNode, to: NodeWriter): void {
+export function writeGelu({ op, inputs }: FunctionNode, to: NodeWriter): void {
   to.add('Gelu', inputs, op === 'geluTanh' ? [string('approximate', 'tanh')] : []);
 }
 

@@ -19,6 +19,7 @@ import {
   lowerTile,
 } from './constants.js';
 import { lowerConv } from './convolution.js';
+import { lowerEinsum } from './einsum.js';
 import {
   lowerArithmetic,
   lowerCelu,
@@ -164,6 +165,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   LRN: { lower: lowerLrn },
   Gemm: { lower: lowerGemm },
   MatMul: { lower: lowerMatMul },
+  Einsum: { lower: lowerEinsum },
   Flatten: { lower: lowerFlatten, foldable: true, fold: foldFlatten },
   Reshape: { lower: lowerReshape, parameters: [1], foldable: true },
   Transpose: { lower: lowerTranspose, foldable: true, fold: foldTranspose },
