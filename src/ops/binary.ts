@@ -1,6 +1,6 @@
 /** Arithmetic of two values with broadcasting, and a ReLU behind it. */
 
-import { broadcast, type KnownDims } from '../nodes/dims.js';
+import { broadcast, type Dims, type KnownDims } from '../nodes/dims.js';
 import type { FullNode } from '../nodes/node.js';
 import { title } from '../nodes/shapeErrors.js';
 import { cutKernel, FLOAT_FLOPS, VALUES_TOGETHER } from '../plan/steps/cut.js';
@@ -10,7 +10,7 @@ import { stridesOf, type WalkAxis, writeWalk } from '../plan/steps/strided.js';
 import { showDims } from '../shown.js';
 import { sameDims } from '../sizes.js';
 import { reluFlag } from './flags.js';
-import type { OperationRule } from './operation.js';
+import type { InputDims, OperationRule } from './operation.js';
 
 /** Two inputs, broadcast as ONNX does (numpy's rules). */
 export interface BinaryNode extends FullNode {
@@ -20,22 +20,22 @@ export interface BinaryNode extends FullNode {
 
 type ClampedNode = FullNode & { readonly relu?: boolean };
 
-/** What all operations of two values have in common. */
-export const binaryRule: Omit<OperationRule<ClampedNode>, 'step'> = {
-  dims: (node, [a, b]) => binaryDims(node, a!, b!),
+export const binary: OperationRule<BinaryNode> = {
+  dims: binaryDims,
   layout: () => 'any',
-  prefers: (input, output) => (sameDims(input, output) ? 'sameAsOutput' : undefined),
+  prefers: prefersOutput,
   overwrites: 'all',
+  // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
+  step: (node, context) => binaryStep(node, context, BINARY_OPS.indexOf(node.op), node.op !== 'div'),
   flags: reluFlag,
 };
 
-export const binary: OperationRule<BinaryNode> = {
-  ...binaryRule,
-  // 0 / 0 is NaN; the other operations leave zeros where both have zeros.
-  step: (node, context) => binaryStep(node, context, BINARY_OPS.indexOf(node.op), node.op !== 'div'),
-};
+export function prefersOutput(input: Dims, output: Dims): 'sameAsOutput' | undefined {
+  return sameDims(input, output) ? 'sameAsOutput' : undefined;
+}
 
-function binaryDims(node: FullNode, a: KnownDims, b: KnownDims): KnownDims {
+export function binaryDims(node: FullNode, inputs: readonly InputDims[]): KnownDims {
+  const [a, b] = inputs as [KnownDims, KnownDims];
   const dims = broadcast(a, b);
   if (dims !== undefined) return dims;
   throw new RangeError(

@@ -2,7 +2,8 @@
 
 import type { FullNode } from '../nodes/node.js';
 import { BINARY_OPS, FURTHER_BINARY_OPS } from '../plan/steps/records.js';
-import { binaryRule, binaryStep } from './binary.js';
+import { binaryDims, binaryStep, prefersOutput } from './binary.js';
+import { reluFlag } from './flags.js';
 import type { OperationRule } from './operation.js';
 
 /**
@@ -18,9 +19,13 @@ export interface FurtherBinaryNode extends FullNode {
 const ZEROS_CHANGE: readonly FurtherBinaryNode['op'][] = ['pow', 'equal', 'lessOrEqual'];
 
 export const furtherBinary: OperationRule<FurtherBinaryNode> = {
-  ...binaryRule,
+  dims: binaryDims,
+  layout: () => 'any',
+  prefers: prefersOutput,
+  overwrites: 'all',
   step: (node, context) => {
     const op = BINARY_OPS.length + FURTHER_BINARY_OPS.indexOf(node.op);
     return binaryStep(node, context, op, !ZEROS_CHANGE.includes(node.op));
   },
+  flags: reluFlag,
 };
