@@ -107,7 +107,9 @@ test('dims are multiplied in one place, and in no 32-bit arithmetic', () => {
     if (file === 'sizes.ts') continue;
     const text = readFileSync(path.join('src', file), 'utf8');
     assert.not.match(text, /& ~[1-9]/, `${file} rounds in 32 bits`);
-    assert.not.match(text, /\((\w+), (\w+)\) => \1 \* \2\b/, `${file} multiplies by itself`);
+    // This one calculates what a Mul in a file says, of any numbers; readers refuse integers beyond 2^53 where they use them.
+    if (file !== path.join('formats', 'onnx', 'operators', 'fold.ts'))
+      assert.not.match(text, /\((\w+), (\w+)\) => \1 \* \2\b/, `${file} multiplies by itself`);
     assert.not.match(text, /\b(dims|sizes?|shape)\w*\.reduce\(\(product/, `${file} multiplies by itself`);
   }
 });

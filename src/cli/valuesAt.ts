@@ -7,6 +7,7 @@ import { kernelsOf } from '../nodes/conv.js';
 import type { Dims } from '../nodes/dims.js';
 import type { Window } from '../nodes/node.js';
 import { windowDivisors, windowTable } from '../plan/steps/windows.js';
+import { sizeOf } from '../sizes.js';
 
 export interface Value {
   readonly value: number;
@@ -181,7 +182,7 @@ export class ValuesAt {
     [read, gamma, beta, mean, variance]: readonly (Compute | undefined)[],
   ): Compute {
     const [, channels, ...rest] = this.#dims.get(node.outputs[0]) as [number, number, ...number[]];
-    const pixels = rest.reduce((product, size) => product * size, 1);
+    const pixels = sizeOf(rest);
     return (index) => {
       const c = Math.floor(index / pixels) % channels;
       const scale = (gamma?.(c).value ?? 1) / Math.sqrt(variance!(c).value + node.eps);

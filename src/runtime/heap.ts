@@ -71,7 +71,6 @@ export class Heap {
   #withheld = 0;
   #withheldUntil: Promise<unknown> | undefined;
   #floats: Float32Array;
-  #words: Int32Array;
 
   /** @param base first byte that may be given out. @param maximum bytes that `memory` may grow to. */
   constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
@@ -83,7 +82,6 @@ export class Heap {
     this.#blocks = new FreeList(start);
     if (start + GUARD > this.reserved && !this.#grow(start + GUARD)) throw new OutOfMemoryError(start + GUARD, maximum);
     this.#floats = new Float32Array(memory.buffer);
-    this.#words = new Int32Array(memory.buffer);
   }
 
   get used(): number {
@@ -183,25 +181,12 @@ export class Heap {
 
   /** A view that holds until the next allocation. */
   words(ptr: number, count: number): Int32Array {
-    return this.#allWords().subarray(ptr / 4, ptr / 4 + count);
-  }
-
-  word(ptr: number): number {
-    return this.#allWords()[ptr / 4] as number;
-  }
-
-  setWord(ptr: number, value: number): void {
-    this.#allWords()[ptr / 4] = value;
+    return new Int32Array(this.#memory.buffer, ptr, count);
   }
 
   /** A view that holds until the next allocation. */
   doubles(ptr: number, count: number): Float64Array {
     return new Float64Array(this.#memory.buffer, ptr, count);
-  }
-
-  #allWords(): Int32Array {
-    if (this.#words.buffer !== this.#memory.buffer) this.#words = new Int32Array(this.#memory.buffer);
-    return this.#words;
   }
 
   #take(size: number): number {

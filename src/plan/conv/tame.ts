@@ -21,8 +21,9 @@ export function tameness(values: readonly string[], context: StepContext): (at: 
     return { find: finder(value, context), look: cutKernel(runtime, runtime.kernels, 'findLarge', cut) };
   });
   return (at) => {
-    runtime.heap.setWord(foundPtr, 0);
+    const found = runtime.heap.words(foundPtr, 1);
+    found[0] = 0;
     for (const { find, look } of looks) look(find(at), LARGEST_TRANSFORMED, foundPtr);
-    return runtime.heap.word(foundPtr) === 0;
+    return found[0] === 0;
   };
 }

@@ -24,55 +24,27 @@ const STEPS_TOGETHER = 64;
 
 export function placeInArena(values: readonly Lifetime[]): Placement {
   const offsets = new Array<number>(values.length).fill(0);
-  /** Values placed so far that live in a block of steps, by offset. */
+  /** Values placed so far that live in a block of steps. */
   const placed = new Map<number, number[]>();
   const largestFirst = values.map((_, i) => i).sort((a, b) => values[b]!.bytes - values[a]!.bytes || a - b);
   let total = 0;
   for (const i of largestFirst) {
-    const value = values[i]!;
-    const blocks = blocksOf(value);
-    let offset = 0;
-    for (const j of byOffset(blocks, placed, offsets)) {
-      const other = values[j]!;
-      if (other.first > value.last || value.first > other.last) continue;
-      if (offset + value.bytes <= offsets[j]!) break;
-      offset = Math.max(offset, roundUp(offsets[j]! + other.bytes, ALIGNMENT));
-    }
-    offsets[i] = offset;
-    for (const block of blocks) {
+    const { bytes, first, last } = values[i]!;
+    const others = new Set<number>();
+    const from = Math.floor(first / STEPS_TOGETHER);
+    for (let block = from; block * STEPS_TOGETHER <= last; block++) {
       const there = placed.get(block) ?? [];
-      there.splice(firstBehind(there, offsets, offset), 0, i);
+      for (const j of there) if (values[j]!.first <= last && values[j]!.last >= first) others.add(j);
+      there.push(i);
       placed.set(block, there);
     }
-    total = Math.max(total, offset + value.bytes);
+    let offset = 0;
+    for (const j of [...others].sort((a, b) => offsets[a]! - offsets[b]!)) {
+      if (offset + bytes <= offsets[j]!) break;
+      offset = Math.max(offset, roundUp(offsets[j]! + values[j]!.bytes, ALIGNMENT));
+    }
+    offsets[i] = offset;
+    total = Math.max(total, offset + bytes);
   }
   return { offsets, bytes: total };
-}
-
-function blocksOf({ first, last }: Lifetime): number[] {
-  const [from, to] = [first, last].map((step) => Math.floor(step / STEPS_TOGETHER)) as [number, number];
-  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-}
-
-/** Those that are in some of the blocks, each once. */
-function byOffset(
-  blocks: readonly number[],
-  placed: ReadonlyMap<number, readonly number[]>,
-  offsets: readonly number[],
-): readonly number[] {
-  const lists = blocks.map((block) => placed.get(block) ?? []);
-  if (lists.length === 1) return lists[0]!;
-  return [...new Set(lists.flat())].sort((a, b) => offsets[a]! - offsets[b]!);
-}
-
-/** Where in `placed` the first value with a larger offset stands. */
-function firstBehind(placed: readonly number[], offsets: readonly number[], offset: number): number {
-  let low = 0;
-  let high = placed.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (offsets[placed[middle]!]! > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
