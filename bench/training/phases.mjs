@@ -31,8 +31,15 @@ async function openSource() {
 
 const KINDS = {
   weightGradient: 'weight gradients',
-  batchNorm: 'BatchNorm: statistics, normalising, what follows',
-  batchNormGradient: "BatchNorm's gradients",
+  batchNorm: 'BatchNorms with what follows',
+  normSum: 'BatchNorms with what follows',
+  batchNormGradient: 'gradients of BatchNorms and of what follows',
+  normSumGradient: 'gradients of BatchNorms and of what follows',
+  tapMoments: 'first block, folded',
+  foldNorms: 'first block, folded',
+  foldNormsGradient: 'first block, folded',
+  foldedConv: 'first block, folded',
+  centredGradient: 'first block, folded',
   turnedWeights: 'turned kernels, phases',
   interleave: 'turned kernels, phases',
   sgd: 'optimiser',
