@@ -32,7 +32,7 @@ const ROOMS = [
     'session',
     'index.ts',
   ],
-  ...['images', 'train', 'train/ops', 'train/gradients', 'train/model', 'train.ts', 'cli'],
+  ...['images', 'train', 'train/ops', 'train/gradients', 'train/passes', 'train/model', 'train.ts', 'cli'],
 ];
 
 const files = (readdirSync('src', { recursive: true }) as string[])

@@ -144,9 +144,11 @@ test('random graphs hold every operation', () => {
   const seen = new Set<string>();
   for (let seed = 0; seed < 300; seed++) for (const { op } of randomGraph(seed, 12).graph.nodes) seen.add(op);
   const all =
-    'add avgPool2d batchNorm clip concat conv2d div flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish ' +
-    'identity leakyRelu linear logSoftmax matMul maxPool2d mul pad reduceMean relu reshape resize sigmoid slice ' +
-    'softmax squeeze sub transpose unsqueeze';
+    'abs add avgPool2d batchNorm clip concat conv2d cumSum depthToSpace div expand flatten gather geluTanh ' +
+    'globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish identity keepIf keepUnless leakyRelu linear logSoftmax ' +
+    'matMul max maxPool2d min mish mul neg pad reduceL1 reduceMax reduceMean reduceMin reduceProd reduceSum ' +
+    'reduceSumSquare relu reshape resize sigmoid slice slope softmax softplus softsign squeeze standardize sub ' +
+    'tanh transpose unsqueeze';
   assert.equal([...seen].sort().join(' '), all);
 });
 

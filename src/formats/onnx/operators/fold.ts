@@ -262,13 +262,13 @@ const CONDITIONS: Readonly<Record<string, Calculate>> = {
  */
 export const foldElements: Fold = (node, inputs) => {
   const all = inputs as readonly Constant[];
-  if (node.attribute('axis') !== undefined) return undefined;
+  if (all.length === 0 || all.length > 3 || node.attribute('axis') !== undefined) return undefined;
   const condition = CONDITIONS[node.opType];
   const dims = all.reduce<number[]>((sum, one) => broadcastDims(node, sum, one.dims), []);
   const size = sizeOf(dims);
   const { integer } = all.at(-1)!;
   const isLarger = all.every((one) => one.size < size);
-  if (all.length === 0 || all.length > 3 || (isLarger && !integer)) return undefined;
+  if (isLarger && !integer) return undefined;
   node.spend(8 * size);
   const exact = condition ?? CALCULATIONS[node.opType] ?? calculationOf(node);
   const calculate: Calculate = integer && node.opType === 'Div' ? (a, b) => Math.trunc(a / b) : exact;

@@ -129,6 +129,7 @@ function emitScaled(
 function perChannel(node: NodeContext, index: number, role: string, spatial: number): string {
   const { tensor, size, dims } = node.parameter(index, role);
   if (dims.length !== 1) node.broken(`its ${role} must be a vector`);
+  if (spatial < 0) node.broken('its input must have a batch and channels');
   const ones = new Array<number>(spatial).fill(1);
   return node.newConstant(role, new Tensor('float32', tensor.data, [size, ...ones]));
 }
