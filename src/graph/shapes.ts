@@ -93,5 +93,5 @@ function attempt<T>(work: () => T): T | undefined {
 function checkSize(node: GraphNode, argument: string, dims: Dims): void {
   if (sizeOf(dims) === 0 && ruleOf(node).movesOnly !== true) fail(node, argument, dims, 'dims of at least 1');
   if (dims.length > MAX_DIMS) fail(node, argument, dims, `at most ${MAX_DIMS} dims`);
-  if (!fitsMemory(dims)) fail(node, argument, dims, `at most ${MAX_VALUES} values`);
+  if (!fitsMemory(dims) || dims.some((dim) => !(dim >= 0))) fail(node, argument, dims, `at most ${MAX_VALUES} values`);
 }

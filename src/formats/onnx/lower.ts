@@ -379,6 +379,8 @@ class Lowering implements ModelValues {
       if (!operator.hasOutputs && node.output.slice(1).some((name) => this.isRead(name))) {
         context.unsupported(`its output ${show(node.output.slice(1).find((name) => this.isRead(name))!)} is used`);
       }
+      for (let i = 0; operator.fold && i < (operator.needs ?? 1); i++)
+        if (!context.has(i)) context.broken(`it has no input ${i}`);
       const inputs = operator.fold && context.constants();
       const known = inputs && operator.fold!(context, inputs);
       if (known) context.define(known);

@@ -85,6 +85,8 @@ export interface Operator {
   readonly foldable?: boolean | 'first';
   /** What it makes of inputs that are all known. */
   readonly fold?: Fold;
+  /** Inputs that `fold` cannot do without, from the first one on; default 1. */
+  readonly needs?: number;
   /** Whether it gives its outputs behind the first, too. */
   readonly hasOutputs?: boolean;
 }
@@ -205,10 +207,11 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   Gather: {
     lower: lowerGather,
     foldable: true,
+    needs: 2,
     fold: (node, [x, at]) => gatherConstant(node, x!, at!, normalizeAxis(node, node.int('axis', 0), x!.dims.length)),
   },
   GatherElements: { lower: lowerGatherElements },
-  Range: { lower: refuse, fold: rangeConstant, foldable: true },
+  Range: { lower: refuse, fold: rangeConstant, needs: 3, foldable: true },
   NonZero: {
     lower: refuse,
     fold: (node, [x]) => nonZeroConstant(node, x!),
@@ -216,6 +219,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   },
   ScatterND: {
     lower: refuse,
+    needs: 3,
     fold: scatterConstant,
     foldable: true,
   },

@@ -76,6 +76,7 @@ export function lowerArgMax(node: NodeContext): string {
 /** Their places, and the values there. */
 export function lowerTopK(node: NodeContext): string {
   const count = node.opset < 10 ? node.int('k', 0) : (node.numbers(1, 'k')[0] ?? 0);
+  if (!(count >= 1)) node.broken(`its k must be at least 1, got ${count}`);
   const axis = node.int('axis', -1);
   const x = node.numericOperand(0);
   const [values, places] = node.outputs;
