@@ -21,6 +21,7 @@ const HELP = `usage: npm run bench:training -- [options]
   --threads LIST    numbers with a comma between; default 1,2
   --simd BUILD      of this package: auto, baseline or relaxed; default baseline
   --rounds N        interleaved rounds; default 11
+  --default-malloc  PyTorch as installed, whose malloc returns large blocks to the system, instead of one that keeps them
   --write           write bench/TRAINING.md
   --json            the figures as JSON
 
@@ -55,7 +56,7 @@ async function main() {
   if (!options.json) console.log(tableHead());
   const onnxruntime = await loadOnnxruntime();
   for (const threads of options.threads) {
-    const [peak, pytorch] = [openPeak(threads), await openPytorch(threads)];
+    const [peak, pytorch] = [openPeak(threads), await openPytorch(threads, !options.defaultMalloc)];
     report.pytorch = pytorch.version;
     for (const network of options.networks) {
       for (const form of options.forms) {
@@ -154,6 +155,7 @@ function readOptions() {
         threads: { type: 'string', default: '1,2' },
         simd: { type: 'string', default: 'baseline' },
         rounds: { type: 'string', default: '11' },
+        'default-malloc': { type: 'boolean', default: false },
         write: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -168,7 +170,9 @@ function readOptions() {
     }
     const threads = values.threads.split(',').map((count) => wholeNumber('threads', count));
     const rounds = wholeNumber('rounds', values.rounds);
-    if (values.write && networks.length < NETWORK_NAMES.length) throw new Error('--write needs all networks');
+    if (values.write && (networks.length < NETWORK_NAMES.length || values['default-malloc'])) {
+      throw new Error('--write needs all networks, and a malloc that keeps memory');
+    }
     return { ...values, networks, forms, threads, rounds };
   } catch (error) {
     console.error(`bench:training: ${error.message}`);

@@ -9,9 +9,9 @@ const PYTHON = process.env.PYTHON ?? '/usr/bin/python3';
 export const LAYOUTS = ['channels_last', 'default'];
 
 /** @throws Error that says what to install */
-export async function openPytorch(threads) {
+export async function openPytorch(threads, keepsMemory) {
   const child = spawn(PYTHON, [SCRIPT, String(threads)], {
-    env: environment(threads),
+    env: environment(threads, keepsMemory),
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   child.on('error', () => {});
@@ -39,13 +39,12 @@ export async function openPytorch(threads) {
  * torch.set_num_threads binds neither OpenBLAS nor OpenMP. A core type or cache size set for OpenBLAS may be slow, and
  * a malloc that returns every large block to the system spends more time in page faults than the step takes.
  */
-function environment(threads) {
+function environment(threads, keepsMemory) {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OPENBLAS_'));
   return {
     ...Object.fromEntries(own),
     OPENBLAS_NUM_THREADS: String(threads),
     OMP_NUM_THREADS: String(threads),
-    MALLOC_TRIM_THRESHOLD_: '1000000000',
-    MALLOC_MMAP_THRESHOLD_: '1000000000',
+    ...(keepsMemory && { MALLOC_TRIM_THRESHOLD_: '1000000000', MALLOC_MMAP_THRESHOLD_: '1000000000' }),
   };
 }

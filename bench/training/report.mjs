@@ -68,7 +68,8 @@ Each round makes a step of each, one after the other, ${rounds} rounds after a w
 which makes a step when it is told to and takes its time itself. With one thread that is the processor's, since others may
 be using the machine, with more that of a clock. OPENBLAS_NUM_THREADS and OMP_NUM_THREADS bind its threads,
 and nothing else is set for OpenBLAS. Its malloc keeps what is freed (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_):
-with malloc's defaults PyTorch spends up to three times as long, in page faults. Before and after every step a loop of
+with malloc's defaults, as most people run it (\`--default-malloc\`), PyTorch spends two to four times as long, in page
+faults. Before and after every step a loop of
 multiply-adds in registers runs on all threads that are
 measured. Rounds in which it was slower than 92 % of its best are thrown out, since somebody else had the machine then,
 and others made instead; where it goes on so, the calmest count. The last column says how many of them were calm.
