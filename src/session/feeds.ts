@@ -70,17 +70,22 @@ export function copyFeeds(feeds: Feeds): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, copyToHost(tensor)]));
 }
 
+/** Some write -1 for a size that is open. */
+function isSize(size: number | string): boolean {
+  return typeof size === 'number' && size >= 0;
+}
+
 /** What a graph declares of its inputs' dims, a batch of any size as 1; undefined if more is left open. */
 export function declaredDims(graph: Graph): number[][] | undefined {
   const dims = graph.inputs.map((name) =>
-    graph.inputDims?.get(name)?.map((size, axis) => (axis === 0 && typeof size === 'string' ? 1 : size)),
+    graph.inputDims?.get(name)?.map((size, axis) => (axis === 0 && !isSize(size) ? 1 : size)),
   );
-  return dims.every((of) => of?.every((size) => typeof size === 'number')) ? (dims as number[][]) : undefined;
+  return dims.every((of) => of?.every(isSize)) ? (dims as number[][]) : undefined;
 }
 
 /** Whether every dim of every input is declared. */
 export function hasFixedDims(graph: Graph): boolean {
-  return graph.inputs.every((name) => graph.inputDims?.get(name)?.every((size) => typeof size === 'number'));
+  return graph.inputs.every((name) => graph.inputDims?.get(name)?.every(isSize));
 }
 
 /** Zeros of those dims. */
