@@ -31,11 +31,11 @@ const OF_FLOAT32 = 2 ** -24 * 1.001;
 const OF_FLOAT64 = 2 ** -44;
 /** Results below this are subnormal in float32, where errors are absolute. */
 const SUBNORMAL = 2 ** -126;
-type Shapes = ReadonlyMap<string, Dims>;
-type Nodes = ReadonlyMap<string, GraphNode>;
-
 /** Places of an image, for all channels. */
 const PLACES = 3;
+
+type Shapes = ReadonlyMap<string, Dims>;
+type Nodes = ReadonlyMap<string, GraphNode>;
 
 /**
  * @param valuesOf runs the original graph as it is; numbers of the values named
@@ -55,12 +55,12 @@ export async function checkMerges(
     return !isStored(name) && one !== undefined && other !== undefined && sameDims(one, other);
   };
   const [before, after] = [nodesOf(original), nodesOf(merged)];
-  const changed = merged.nodes.filter((node) => {
+  const changed = merged.nodes.flatMap((node) => {
     const [output] = node.outputs;
-    return isShared(output) && !isSameNode(before.get(output), original, node, merged);
+    return isShared(output) && !isSameNode(before.get(output), original, node, merged) ? [output] : [];
   });
   const [needed, unchecked] = [new Set<string>(), new Set<string>()];
-  for (const [output] of changed.map(({ outputs }) => outputs)) {
+  for (const output of changed) {
     const both = [before, after].map((nodes) => knownBehind(output, nodes, isStored, isShared));
     if (both.includes(undefined)) unchecked.add(output);
     else for (const name of both.flatMap((names) => [...names!])) needed.add(name);
@@ -70,7 +70,7 @@ export async function checkMerges(
   const rounded = new ValuesAt(merged, mergedDims, known, OF_FLOAT32);
   let worst: MergeCheck['worst'];
   let checked = 0;
-  for (const [value] of changed.map(({ outputs }) => outputs)) {
+  for (const value of changed) {
     const [one, other] = [exact.compute(value), rounded.compute(value)];
     const result = one && other && !unchecked.has(value) && compare(one, other, placesIn(dims.get(value)!, random));
     if (!result) {
